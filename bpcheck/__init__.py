@@ -1,0 +1,94 @@
+"""bpcheck: is this hand-written gradient right? Three independent witnesses answer."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# Importing bpcheck loads NumPy and nothing heavier: the rest comes when a name is first used.
+_HOMES = {
+    "Architecture": "bpcheck.architecture",
+    "mlp": "bpcheck.architecture",
+    "Case": "bpcheck.case",
+    "Conventions": "bpcheck.conventions",
+    "BpcheckError": "bpcheck.errors",
+    "ArchitectureError": "bpcheck.errors",
+    "InputError": "bpcheck.errors",
+    "SubjectError": "bpcheck.errors",
+    "GradientMismatch": "bpcheck.errors",
+    "GradientInconclusive": "bpcheck.errors",
+    "Verdict": "bpcheck.verdict",
+    "Estimate": "bpcheck.result",
+    "Comparison": "bpcheck.result",
+    "Diagnosis": "bpcheck.result",
+    "Report": "bpcheck.result",
+    "Answer": "bpcheck.subject",
+    "Subject": "bpcheck.subject",
+    "from_joint": "bpcheck.subject",
+    "from_parts": "bpcheck.subject",
+    "from_step": "bpcheck.subject",
+    "from_torch": "bpcheck.adapters.torch",
+    "derivative": "bpcheck.numeric.derivative",
+    "check_gradient": "bpcheck.check.gradient",
+    "assert_gradient": "bpcheck.check.gradient",
+    "compare": "bpcheck.search",
+}
+_WINGS = ("reference", "symbolic", "numeric", "diagnosis", "strategies", "adapters", "report")
+
+__version__ = "0.1.0"
+__all__ = sorted([*_HOMES, *_WINGS, "__version__"])  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _WINGS:
+        value = importlib.import_module(f"bpcheck.{name}")
+    else:
+        raise AttributeError(f"module 'bpcheck' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from bpcheck.adapters.torch import from_torch as from_torch
+    from bpcheck.architecture import Architecture as Architecture
+    from bpcheck.architecture import mlp as mlp
+    from bpcheck.case import Case as Case
+    from bpcheck.check.gradient import assert_gradient as assert_gradient
+    from bpcheck.check.gradient import check_gradient as check_gradient
+    from bpcheck.conventions import Conventions as Conventions
+    from bpcheck.errors import (
+        ArchitectureError as ArchitectureError,
+    )
+    from bpcheck.errors import (
+        BpcheckError as BpcheckError,
+    )
+    from bpcheck.errors import (
+        GradientInconclusive as GradientInconclusive,
+    )
+    from bpcheck.errors import (
+        GradientMismatch as GradientMismatch,
+    )
+    from bpcheck.errors import (
+        InputError as InputError,
+    )
+    from bpcheck.errors import (
+        SubjectError as SubjectError,
+    )
+    from bpcheck.numeric.derivative import derivative as derivative
+    from bpcheck.result import Comparison as Comparison
+    from bpcheck.result import Diagnosis as Diagnosis
+    from bpcheck.result import Estimate as Estimate
+    from bpcheck.result import Report as Report
+    from bpcheck.search import compare as compare
+    from bpcheck.subject import Answer as Answer
+    from bpcheck.subject import Subject as Subject
+    from bpcheck.subject import from_joint as from_joint
+    from bpcheck.subject import from_parts as from_parts
+    from bpcheck.subject import from_step as from_step
+    from bpcheck.verdict import Verdict as Verdict

@@ -1,0 +1,6 @@
+"""Witness 1: backpropagation by the four equations, in NumPy, with a bound on its own rounding."""
+
+from bpcheck.reference.network import Enclosure, Network, Trace, build
+from bpcheck.reference.training import EpochResult, accuracy, train
+
+__all__ = ["Enclosure", "EpochResult", "Network", "Trace", "accuracy", "build", "train"]

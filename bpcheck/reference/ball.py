@@ -1,0 +1,158 @@
+"""Balls: numbers that carry a bound on their own rounding error (midpoint-radius arithmetic).
+
+A :class:`Ball` stands for every value that a correct implementation may have computed: ``mid`` is
+ours, ``rad`` bounds the distance of any of them from the exact value, whatever the order of sums
+(Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1: |fl(xᵀy) − xᵀy| ≤ γ_n |x|ᵀ|y|).
+``kink`` is kept apart from ``rad``: it bounds what a different, equally valid choice at a kink
+(ReLU'(0) anywhere in [0, 1]) may change. Running the reference's own equations on balls gives the
+error bound of the analytic witness.
+
+The radius's own rounding, a relative n·u, is far inside EXTRA_ROUNDINGS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bpcheck.tree import FloatArray
+
+__all__ = ["EVALUATION_ULPS", "EXTRA_ROUNDINGS", "Ball", "gamma", "unit_roundoff"]
+
+# Operations that an implementation may do besides the sum of products itself: dividing by the batch
+# size, scaling a penalty, storing to another buffer, a factor 2 and a factor ½. Each rounds once.
+EXTRA_ROUNDINGS = 6
+
+# An elementary function and its derivative in their textbook forms: 1 − tanh², a(1 − a), z Φ(z) + z φ(z):
+# at most four elementary functions, each within 1 unit in the last place (2u) in the libraries in use.
+# Measured in benchmarks/rounding_bound.py: at most 3.0 u of max(1, |z|).
+EVALUATION_ULPS = 8.0
+
+
+def unit_roundoff(dtype: Any) -> float:
+    """u, half the distance from 1 to the next number: 1.1e-16 for float64.
+
+    Examples
+    --------
+    >>> unit_roundoff(np.float64) == 2.0**-53
+    True
+    """
+    return float(np.finfo(dtype).eps) / 2
+
+
+def gamma(n: int, u: float) -> float:
+    """γ_n = n u / (1 − n u), the bound on n successive roundings (Higham §3.1); infinite from n u ≥ 1."""
+    return n * u / (1 - n * u) if n * u < 1 else float("inf")
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """An array of numbers with error bounds.
+
+    Attributes
+    ----------
+    mid : float64 array
+    rad : float64 array, same shape
+        Bound on rounding error.
+    kink : float64 array, same shape
+        Bound on the effect of choices at kinks.
+    u : float
+        Unit roundoff of the implementation that is bounded.
+
+    Examples
+    --------
+    >>> x = Ball.exact(np.array([[1.0, 2.0]]), u=2.0**-53)
+    >>> product = x @ np.array([[3.0], [4.0]])
+    >>> product.mid, bool(product.rad[0, 0] < 1e-13)
+    (array([[11.]]), True)
+    """
+
+    mid: FloatArray
+    rad: FloatArray
+    kink: FloatArray
+    u: float
+
+    # NumPy must hand `array @ ball` to Ball.__rmatmul__ instead of looping over it.
+    __array_ufunc__ = None
+
+    @classmethod
+    def exact(cls, array: Any, u: float) -> Ball:
+        """A ball of radius zero."""
+        mid = np.asarray(array, dtype=float)
+        return cls(mid, np.zeros_like(mid), np.zeros_like(mid), u)
+
+    def _lift(self, other: Any) -> Ball:
+        return other if isinstance(other, Ball) else Ball.exact(other, self.u)
+
+    def _with(self, mid: Any, rad: Any, kink: Any) -> Ball:
+        return Ball(np.asarray(mid), np.asarray(rad), np.asarray(kink), self.u)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the midpoints."""
+        return self.mid.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.mid.ndim
+
+    @property
+    def T(self) -> Ball:
+        """Transpose."""
+        return self._with(self.mid.T, self.rad.T, self.kink.T)
+
+    def __getitem__(self, key: Any) -> Ball:
+        return self._with(self.mid[key], self.rad[key], self.kink[key])
+
+    def widened(self, extra: Any) -> Ball:
+        """The same ball with a larger rounding radius."""
+        return self._with(self.mid, self.rad + extra, self.kink)
+
+    def __neg__(self) -> Ball:
+        return self._with(-self.mid, self.rad, self.kink)
+
+    def __add__(self, other: Any) -> Ball:
+        b = self._lift(other)
+        mid = self.mid + b.mid
+        return self._with(mid, self.rad + b.rad + self.u * abs(mid), self.kink + b.kink)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Ball:
+        return self + (-self._lift(other))
+
+    def __rsub__(self, other: Any) -> Ball:
+        return self._lift(other) + (-self)
+
+    def __mul__(self, other: Any) -> Ball:
+        b = self._lift(other)
+        mid, a_mag, b_mag = self.mid * b.mid, abs(self.mid), abs(b.mid)
+        kink = a_mag * b.kink + self.kink * (b_mag + b.kink)
+        rad = a_mag * b.rad + self.rad * (b_mag + b.rad + b.kink) + self.kink * b.rad + self.u * abs(mid)
+        return self._with(mid, rad, kink)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, number: float) -> Ball:
+        mid = self.mid / number
+        return self._with(mid, self.rad / abs(number) + self.u * abs(mid), self.kink / abs(number))
+
+    def __matmul__(self, other: Any) -> Ball:
+        b = self._lift(other)
+        mid, a_mag, b_mag = self.mid @ b.mid, abs(self.mid), abs(b.mid)
+        kink = a_mag @ b.kink + self.kink @ (b_mag + b.kink)
+        rad = a_mag @ b.rad + self.rad @ (b_mag + b.rad + b.kink) + self.kink @ b.rad
+        terms = self.shape[-1] + EXTRA_ROUNDINGS
+        return self._with(mid, rad + gamma(terms, self.u) * (a_mag @ b_mag), kink)
+
+    def __rmatmul__(self, other: Any) -> Ball:
+        return self._lift(other) @ self
+
+    def sum(self, axis: int | None = None) -> Ball:
+        """Sum along an axis (all axes for None), in any order."""
+        terms = (self.mid.size if axis is None else self.shape[axis]) + EXTRA_ROUNDINGS
+        rad = self.rad.sum(axis=axis) + gamma(terms, self.u) * abs(self.mid).sum(axis=axis)
+        return self._with(self.mid.sum(axis=axis), rad, self.kink.sum(axis=axis))

@@ -1,0 +1,161 @@
+"""Losses of one example and their gradients ∇_a, and how a batch is reduced. Defined here once.
+
+The two cross-entropies are computed from logits, which is exact and cannot overflow: softmax and
+cross-entropy together are −Σ y ln softmax(z) with ∇_z = (Σy) p − y, sigmoid and binary
+cross-entropy are Σ softplus(z) − y z with ∇_z = σ(z) − y. The network therefore hands them z^L,
+and BP1 is applied with the identity as output activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from bpcheck.reference.activation import ACTIVATION, log_softmax, softmax, softplus
+from bpcheck.reference.ball import EVALUATION_ULPS, Ball
+
+__all__ = ["LOSS", "Loss", "reduce"]
+
+HUBER_DELTA = 1.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of one example.
+
+    Attributes
+    ----------
+    name : str
+    value : callable
+        ``value(a, y)`` of shape (m,) for a, y of shape (m, n); a are logits for the cross-entropies.
+    gradient : callable
+        ``gradient(a, y)``, ∂value/∂a, of shape (m, n).
+    fused_output : str
+        The output activation that is computed inside the loss ("" if none).
+    """
+
+    name: str
+    value: Callable[[Any, Any], Any]
+    gradient: Callable[[Any, Any], Any]
+    fused_output: str = ""
+
+
+def reduce(values: Any, reduction: str) -> Any:
+    """The cost of a batch from the losses of its examples: their mean or their sum.
+
+    Examples
+    --------
+    >>> float(reduce(np.array([1.0, 3.0]), "mean"))
+    2.0
+    """
+    total = values.sum(axis=0)
+    return total / values.shape[0] if reduction == "mean" else total
+
+
+def _half_mse(a: Any, y: Any) -> Any:
+    r = a - y
+    return (r * r).sum(axis=1) * 0.5
+
+
+def _mse(a: Any, y: Any) -> Any:
+    r = a - y
+    return (r * r).sum(axis=1) / a.shape[1]
+
+
+def _mse_gradient(a: Any, y: Any) -> Any:
+    return (a - y) * 2.0 / a.shape[1]
+
+
+def _huber(a: Any, y: Any) -> Any:
+    if isinstance(a, Ball):
+        r = a - y
+        # |dH/dr| ≤ 1; the value itself takes a few roundings
+        value = _huber_value(r.mid)
+        rounding = EVALUATION_ULPS * a.u * (value + abs(r.mid))
+        return Ball(value, r.rad + rounding, r.kink, a.u).sum(axis=1)
+    return _huber_value(a - y).sum(axis=1)
+
+
+def _huber_value(r: Any) -> Any:
+    size = np.where(r.real >= 0, r, -r)
+    return np.where(size.real <= HUBER_DELTA, 0.5 * r * r, HUBER_DELTA * (size - 0.5 * HUBER_DELTA))
+
+
+def _huber_gradient(a: Any, y: Any) -> Any:
+    if isinstance(a, Ball):
+        r = a - y  # clipping is continuous and never widens a ball
+        return Ball(np.clip(r.mid, -HUBER_DELTA, HUBER_DELTA), r.rad, r.kink, a.u)
+    return np.clip(a - y, -HUBER_DELTA, HUBER_DELTA)
+
+
+def _binary_cross_entropy(z: Any, y: Any) -> Any:
+    if isinstance(z, Ball):
+        value = softplus(z.mid) - y * z.mid
+        slope = abs(ACTIVATION["sigmoid"].value(z.mid) - y)
+        # ∂/∂z = a − y; second derivative ≤ 1/4
+        rad = slope * z.rad + 0.125 * z.rad * z.rad
+        kink = slope * z.kink + 0.125 * z.kink * (z.kink + 2 * z.rad)
+        rounding = EVALUATION_ULPS * z.u * (1.0 + abs(z.mid) + _textbook_logarithms(z, y))
+        return Ball(value, rad + rounding, kink, z.u).sum(axis=1)
+    return (softplus(z) - y * z).sum(axis=1)
+
+
+def _textbook_logarithms(z: Ball, y: Any) -> Any:
+    """Error of ln a and ln(1 − a) computed from a rounded a, in units of u: 1/a and 1/(1 − a).
+
+    Correct textbook code does that, and its loss and its (a − y) / (a (1 − a)) inherit the error.
+    """
+    a = ACTIVATION["sigmoid"].value(z.mid)
+    not_a = ACTIVATION["sigmoid"].value(-z.mid)
+    tiny = np.finfo(float).tiny
+    return y / np.maximum(a, tiny) + (1.0 - y) / np.maximum(not_a, tiny)
+
+
+def _binary_cross_entropy_gradient(z: Any, y: Any) -> Any:
+    if isinstance(z, Ball):
+        a, _ = ACTIVATION["sigmoid"].enclose(z)
+        unfused = EVALUATION_ULPS * z.u * a.mid * ACTIVATION["sigmoid"].value(-z.mid)
+        return (a - y).widened(unfused * _textbook_logarithms(z, y))
+    return ACTIVATION["sigmoid"].value(z) - y
+
+
+def _cross_entropy(z: Any, y: Any) -> Any:
+    if isinstance(z, Ball):
+        log_p = log_softmax(z.mid)
+        worst = 2.0 * z.rad.max(axis=1, keepdims=True)  # |∂ ln p_k / ∂z|₁ ≤ 2
+        worst_kink = 2.0 * z.kink.max(axis=1, keepdims=True)
+        magnitude = abs(z.mid).max(axis=1, keepdims=True) + abs(log_p)
+        rounding = z.u * (EVALUATION_ULPS + z.shape[1]) * (1.0 + magnitude)
+        return Ball(-y * log_p, y * (worst + rounding), y * worst_kink, z.u).sum(axis=1)
+    return -(y * log_softmax(z)).sum(axis=1)
+
+
+def _cross_entropy_gradient(z: Any, y: Any) -> Any:
+    total = y.sum(axis=1, keepdims=True)  # 1 for a distribution; the formula holds without
+    if isinstance(z, Ball):
+        p, _ = ACTIVATION["softmax"].enclose(z)
+        return p * total - y
+    return softmax(z) * total - y
+
+
+LOSS: Mapping[str, Loss] = MappingProxyType(
+    {
+        loss.name: loss
+        for loss in (
+            Loss("half_mse", _half_mse, lambda a, y: a - y),
+            Loss("mse", _mse, _mse_gradient),
+            Loss("huber", _huber, _huber_gradient),
+            Loss(
+                "binary_cross_entropy",
+                _binary_cross_entropy,
+                _binary_cross_entropy_gradient,
+                fused_output="sigmoid",
+            ),
+            Loss("cross_entropy", _cross_entropy, _cross_entropy_gradient, fused_output="softmax"),
+        )
+    }
+)

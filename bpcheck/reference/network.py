@@ -1,0 +1,298 @@
+"""A network: layers, a loss, a penalty; loss and gradient, and a bound on their rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.architecture import Architecture, Dense, LayerSpec, Skip
+from bpcheck.case import Case
+from bpcheck.errors import InputError
+from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.ball import EVALUATION_ULPS, Ball, unit_roundoff
+from bpcheck.reference.chain import Chain
+from bpcheck.reference.dense import DenseLayer
+from bpcheck.reference.layer import Context, Layer, LayerTrace
+from bpcheck.reference.loss import LOSS, reduce
+from bpcheck.reference.penalty import penalty, penalty_gradient
+from bpcheck.reference.skip import SkipLayer
+from bpcheck.tree import FloatArray, Tree
+
+__all__ = ["Enclosure", "Network", "Trace", "build"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything a backward pass writes down.
+
+    Attributes
+    ----------
+    layers : list
+        One :class:`~bpcheck.reference.layer.LayerTrace` a layer (a list of them for a skip connection).
+    """
+
+    layers: list[Any]
+
+    @property
+    def pre_activations(self) -> list[Any]:
+        """z^l for the layers in order; nested lists for skip connections."""
+        return _pick(self.layers, "pre_activation")
+
+    @property
+    def activations(self) -> list[Any]:
+        """a^l."""
+        return _pick(self.layers, "activation")
+
+    @property
+    def deltas(self) -> list[Any]:
+        """δ^l = ∂C/∂z^l, the 1/m of a mean included."""
+        return _pick(self.layers, "delta")
+
+
+def _pick(layers: list[Any], name: str) -> list[Any]:
+    return [_pick(layer, name) if isinstance(layer, list) else getattr(layer, name) for layer in layers]
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """Loss and gradient with what rounding and kinks may change.
+
+    Attributes
+    ----------
+    loss : Ball
+        Of shape ().
+    gradient : dict of Path to Ball
+        Paths start with ``params``.
+    """
+
+    loss: Ball
+    gradient: Mapping[tree.Path, Ball]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The reference implementation of one architecture; made by :func:`build`.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    """
+
+    architecture: Architecture
+    _chain: Chain
+    _fused: bool
+
+    def init(self, rng: np.random.Generator) -> Tree:
+        """Random parameters: He or Glorot weights, zero biases.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        list of dict
+        """
+        return self._chain.init(rng, self.architecture.input_shape)[0]
+
+    def cost(self, params: Tree, x: Any, y: Any) -> Any:
+        """The cost without any checking, also for complex parameters (the complex step uses this)."""
+        output, _, _ = self._chain.forward(params, x, Context())
+        a = self.architecture
+        return reduce(LOSS[a.loss].value(output, y), a.reduction) + penalty(params, a)
+
+    def loss(self, params: Tree, x: Any, y: Any) -> float:
+        """Cost of a batch, penalty included.
+
+        Parameters
+        ----------
+        params : list of dict
+            ``[{"weight": (out, in), "bias": (out,)}, …]``.
+        x : (m, in)
+        y : (m, out)
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        InputError
+            If a shape does not fit or a value is not finite.
+
+        Examples
+        --------
+        >>> from bpcheck import mlp
+        >>> network = build(mlp([1, 1]))
+        >>> network.loss([{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
+        2.0
+        """
+        case = Case(self.architecture, params, x, y)
+        return float(self.cost(case.params, case.x, case.y))
+
+    def _forward(self, params: Tree, x: Any, y: Any) -> tuple[Any, Any, Any]:
+        """Residuals, cost and ∂C/∂(output of the chain)."""
+        a = self.architecture
+        output, residuals, _ = self._chain.forward(params, x, Context())
+        loss = LOSS[a.loss]
+        cost = reduce(loss.value(output, y), a.reduction)
+        cotangent = loss.gradient(output, y)
+        return residuals, cost, cotangent / len(y) if a.reduction == "mean" else cotangent
+
+    def gradient(self, params: Tree, x: Any, y: Any) -> Tree:
+        """∂C/∂params by backpropagation, nested as ``params``.
+
+        Parameters
+        ----------
+        params, x, y
+            As for :meth:`loss`.
+
+        Returns
+        -------
+        list of dict
+
+        Raises
+        ------
+        InputError
+            If a shape does not fit or a value is not finite.
+
+        Examples
+        --------
+        >>> from bpcheck import mlp
+        >>> network = build(mlp([1, 1]))
+        >>> network.gradient([{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
+        [{'weight': array([[6.]]), 'bias': array([2.])}]
+        """
+        case = Case(self.architecture, params, x, y)
+        residuals, _, cotangent = self._forward(case.params, case.x, case.y)
+        data_gradient, _ = self._chain.pullback(case.params, residuals, cotangent)
+        return _add(data_gradient, penalty_gradient(case.params, self.architecture))
+
+    def trace(self, params: Tree, x: Any, y: Any) -> Trace:
+        """Pre-activations, activations and deltas of every layer.
+
+        Examples
+        --------
+        >>> from bpcheck import mlp
+        >>> network = build(mlp([1, 1]))
+        >>> network.trace([{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]]).deltas
+        [array([[2.]])]
+        """
+        case = Case(self.architecture, params, x, y)
+        residuals, _, cotangent = self._forward(case.params, case.x, case.y)
+        layers = self._chain.trace(case.params, residuals, cotangent)
+        last = layers[-1]
+        if self._fused and isinstance(last, LayerTrace):
+            # the chain ends in logits: what the book calls a^L is computed inside the loss
+            output = ACTIVATION[self.architecture.output].value(last.pre_activation)
+            layers[-1] = replace(last, activation=output)
+        return Trace(layers)
+
+    def enclose(self, params: Tree, x: Any, y: Any, *, dtype: Any = np.float64) -> Enclosure:
+        """Loss and gradient with a bound on what any correct implementation in ``dtype`` may answer.
+
+        The equations run on balls (:mod:`bpcheck.reference.ball`): an a-priori bound, wide (about
+        1e-10 relative in float64 for deep networks) and independent of the order of sums.
+
+        Parameters
+        ----------
+        params, x, y
+            As for :meth:`loss`.
+        dtype : dtype
+            Precision of the implementation to bound.
+
+        Returns
+        -------
+        Enclosure
+
+        Raises
+        ------
+        InputError
+            If a layer cannot bound its rounding.
+        """
+        if not self._chain.encloses:
+            raise InputError(f"{self.architecture!r} has a layer without a rounding bound.")
+        case = Case(self.architecture, params, x, y)
+        u = unit_roundoff(dtype)
+        balls = tree.restore(case.params, [Ball.exact(leaf, u) for _, leaf in tree.leaves(case.params)])
+        with np.errstate(all="ignore"):
+            residuals, cost, cotangent = self._forward(balls, Ball.exact(case.x, u), case.y)
+            gradient, _ = self._chain.pullback(balls, residuals, cotangent)
+            regularised = penalty_gradient(balls, self.architecture)
+            total = dict(tree.leaves(_add(gradient, regularised)))
+            extra = penalty(case.params, self.architecture)
+        loss = (cost + extra).widened(EVALUATION_ULPS * u * abs(extra) * (1 + _count(case.params)))
+        return Enclosure(loss, total)
+
+
+def _count(params: Tree) -> int:
+    return int(sum(leaf.size for _, leaf in tree.leaves(params)))
+
+
+def _add(gradient: Tree, extra: Tree) -> Tree:
+    """Leafwise sum; ``extra`` is None where there is no penalty."""
+    if extra is None:
+        return gradient
+    extras = [leaf for _, leaf in tree.leaves(extra)]
+    return tree.restore(
+        gradient,
+        [
+            leaf if added is None else leaf + added
+            for (_, leaf), added in zip(tree.leaves(gradient), extras, strict=True)
+        ],
+    )
+
+
+def _dense(spec: Any) -> Layer:
+    return DenseLayer(spec)
+
+
+def _skip(spec: Any) -> Layer:
+    return SkipLayer(Chain([_layer(inner) for inner in spec.layers]))
+
+
+# To add a kind of layer: a spec in bpcheck/architecture.py, a file here, and a line in this table.
+LAYERS: Mapping[type, Callable[[Any], Layer]] = {Dense: _dense, Skip: _skip}
+
+
+def _layer(spec: LayerSpec) -> Layer:
+    return LAYERS[type(spec)](spec)
+
+
+def build(architecture: Architecture) -> Network:
+    """The reference network of an architecture.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        From :func:`bpcheck.mlp`, or composed of layers.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    InputError
+        If ``architecture`` is something else.
+
+    Examples
+    --------
+    >>> from bpcheck import mlp
+    >>> network = build(mlp([2, 3, 1]))
+    >>> params = network.init(np.random.default_rng(0))
+    >>> [layer["weight"].shape for layer in network.gradient(params, [[0.5, 1.0]], [[0.0]])]
+    [(3, 2), (1, 3)]
+    """
+    if not isinstance(architecture, Architecture):
+        raise InputError(f"architecture is {architecture!r}; make one with bpcheck.mlp([2, 3, 1]).")
+    fused_output = LOSS[architecture.loss].fused_output
+    fused = bool(fused_output) and architecture.output == fused_output
+    specs = list(architecture.layers)
+    if fused:  # softmax or sigmoid moves into the cost, see bpcheck.reference.loss
+        specs[-1] = Dense(specs[-1].units, "identity")  # type: ignore[union-attr]
+    return Network(architecture, Chain([_layer(spec) for spec in specs]), fused)

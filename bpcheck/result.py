@@ -1,0 +1,342 @@
+"""Results: what an estimate, a comparison and a whole report hold. All are immutable."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bpcheck.case import Case
+from bpcheck.errors import GradientInconclusive, GradientMismatch
+from bpcheck.tree import FloatArray, Path
+from bpcheck.verdict import Verdict
+
+__all__ = ["Comparison", "DetectionLimit", "Diagnosis", "Estimate", "Report", "Testimony"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A derivative found by evaluating a function, with its error.
+
+    Attributes
+    ----------
+    value : float
+    truncation : float
+        Bound on the part of the error that comes from a step that is not zero.
+    rounding : float
+        Bound on the part that comes from noise in the function's values.
+    step : float
+        Step size used.
+    order : int
+        Order of convergence of the entry used.
+    evaluations : int
+        How often the function was called.
+    regime : {"smooth", "noise", "rough", "kink", "exact"}
+        What the function looked like at this point.
+    interval : (float, float) or None
+        One-sided derivatives, in order, where a kink was seen.
+
+    Examples
+    --------
+    >>> Estimate(2.0, truncation=1e-12, rounding=1e-13, step=0.1).error
+    1.1e-12
+    """
+
+    value: float
+    truncation: float
+    rounding: float
+    step: float = math.nan
+    order: int = 2
+    evaluations: int = 0
+    regime: str = "smooth"
+    interval: tuple[float, float] | None = None
+
+    @property
+    def error(self) -> float:
+        """Bound on |value − derivative|."""
+        return self.truncation + self.rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Testimony:
+    """What one witness says about a case: loss and gradient, each with a bound on its error.
+
+    Attributes
+    ----------
+    witness : str
+        ``"analytic"``, ``"symbolic"`` or ``"numeric"``.
+    loss, loss_error : float
+    gradient : mapping of Path to float64 array
+        Paths start with ``params``.
+    error : mapping of Path to float64 array
+        Bound on |gradient − exact|, entry by entry.
+    evaluations : int
+        Evaluations of the cost that it took (0 if none).
+    """
+
+    witness: str
+    loss: float
+    loss_error: float
+    gradient: Mapping[Path, FloatArray]
+    error: Mapping[Path, FloatArray]
+    evaluations: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One tensor of a gradient (or the loss) held against what it should be.
+
+    Attributes
+    ----------
+    path : str
+        As the caller would write it: ``params[0]['weight']``.
+    verdict : Verdict
+    reason : str
+        One sentence that says why.
+    actual, expected, bound : array or None
+        The claim, the right value and the largest difference that rounding explains, entry by
+        entry; None where the structure is wrong.
+    worst_index : tuple of int
+        Entry with the largest difference in units of its bound.
+    scale : float
+        c = <actual, expected> / <expected, expected>: 1 for a right gradient, the batch size where a
+        mean was forgotten.
+    residual : float
+        ‖actual − c·expected‖ / ‖expected‖, what a wrong scale does not explain.
+    detection_limit : float
+        The smallest relative error of an entry, in units of the tensor's root mean square, that is
+        certain to be seen.
+    name : str
+        The book's name for the tensor, ``W²`` or ``b³``, where it has one.
+    """
+
+    path: str
+    verdict: Verdict
+    reason: str = ""
+    actual: FloatArray | None = None
+    expected: FloatArray | None = None
+    bound: FloatArray | None = None
+    worst_index: tuple[int, ...] = ()
+    scale: float = math.nan
+    residual: float = math.nan
+    detection_limit: float = math.nan
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """Path and book name: ``params[0]['weight'] (W²)``."""
+        return f"{self.path} ({self.name})" if self.name else self.path
+
+    def _worst(self, values: FloatArray | None) -> float | None:
+        return None if values is None else float(values[self.worst_index])
+
+    def to_data(self) -> dict[str, Any]:
+        """The comparison as plain data; arrays are summed up by their worst entry."""
+        return {
+            "path": self.path,
+            "name": self.name,
+            "verdict": self.verdict.name,
+            "reason": self.reason,
+            "worst_index": list(self.worst_index),
+            "actual": _finite(self._worst(self.actual)),
+            "expected": _finite(self._worst(self.expected)),
+            "bound": _finite(self._worst(self.bound)),
+            "scale": _finite(self.scale),
+            "residual": _finite(self.residual),
+            "detection_limit": _finite(self.detection_limit),
+        }
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Where a wrong gradient goes wrong, and which bug it is if a bug reproduces it.
+
+    Attributes
+    ----------
+    equation : str
+        ``"BP1"`` … ``"BP4"``, ``"loss"``, ``"penalty"``, ``"contract"`` or ``""`` if unknown.
+    path : str
+        The tensor where it is seen.
+    bug : str
+        Slug of the bug that reproduces the numbers, or ``""``.
+    evidence : tuple of str
+        What was observed, one sentence each.
+    hint : str
+        What to look at in the code.
+    layer : int or None
+        The layer l of the book: 2 is the first one with weights, L the output.
+    """
+
+    equation: str
+    path: str = ""
+    bug: str = ""
+    evidence: tuple[str, ...] = ()
+    hint: str = ""
+    layer: int | None = None
+
+
+class DetectionLimit(Mapping[str, float]):
+    """Path → smallest relative error that is certain to be seen there.
+
+    Relative to the tensor's root mean square. An error ten times smaller may pass; that is what an
+    AGREES could have missed.
+
+    Examples
+    --------
+    >>> limit = DetectionLimit({"params[0]": 1e-9, "params[1]": 1e-7})
+    >>> limit["params[0]"], limit.maximum
+    (1e-09, 1e-07)
+    """
+
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        self._limits = dict(limits)
+
+    @property
+    def maximum(self) -> float:
+        """The worst of them; NaN when nothing could be judged."""
+        return max(self._limits.values(), default=math.nan)
+
+    def __getitem__(self, path: str) -> float:
+        return self._limits[str(path)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._limits)
+
+    def __len__(self) -> int:
+        return len(self._limits)
+
+    def __repr__(self) -> str:
+        return f"DetectionLimit({self._limits!r})"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The answer of a check. ``bool(report)`` is True only for AGREES and AGREES_AT_KINK.
+
+    Attributes
+    ----------
+    subject : str
+        Name of what was checked.
+    verdict : Verdict
+        The most severe of all comparisons.
+    comparisons : tuple of Comparison
+        Every tensor of the case that decides the verdict.
+    diagnoses : tuple of Diagnosis
+        The likeliest first.
+    counterexample : Case or None
+        The smallest case found that fails in the same way.
+    reproducer : str
+        A snippet that runs the counterexample again.
+    detection_limit : DetectionLimit
+        What an AGREES could have missed.
+    warnings : tuple of str
+        What the check could not look at, or what is odd though right.
+    inferred : str
+        What was assumed about the subject because nobody said.
+    examples : int
+        Number of cases compared.
+    evaluations : int
+        Calls of the subject (and of its loss).
+    seed : int
+        Gives the same report again.
+    summary : str
+        One sentence under the verdict.
+    """
+
+    subject: str
+    verdict: Verdict
+    comparisons: tuple[Comparison, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    counterexample: Case | None = None
+    reproducer: str = ""
+    detection_limit: DetectionLimit = field(default_factory=lambda: DetectionLimit({}))
+    warnings: tuple[str, ...] = ()
+    inferred: str = ""
+    examples: int = 0
+    evaluations: int = 0
+    seed: int | None = None
+    summary: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the gradient agrees (also at a kink)."""
+        return self.verdict.ok
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def raise_for_disagreement(self) -> None:
+        """Raise unless the report is ok.
+
+        Raises
+        ------
+        GradientInconclusive
+            If nothing could be decided.
+        GradientMismatch
+            For any other verdict that is not ok.
+        """
+        if self.ok:
+            return
+        raise (GradientInconclusive if self.verdict is Verdict.INCONCLUSIVE else GradientMismatch)(self)
+
+    def to_json(self) -> str:
+        """The report as a JSON object (strict: NaN and infinity become null)."""
+        case = self.counterexample
+        return json.dumps(
+            {
+                "subject": self.subject,
+                "verdict": self.verdict.name,
+                "ok": self.ok,
+                "summary": self.summary,
+                "seed": self.seed,
+                "examples": self.examples,
+                "evaluations": self.evaluations,
+                "inferred": self.inferred,
+                "warnings": list(self.warnings),
+                "detection_limit": {
+                    "maximum": _finite(self.detection_limit.maximum),
+                    "paths": {path: _finite(limit) for path, limit in self.detection_limit.items()},
+                },
+                "comparisons": [comparison.to_data() for comparison in self.comparisons],
+                "diagnoses": [
+                    {
+                        "equation": diagnosis.equation,
+                        "layer": diagnosis.layer,
+                        "path": diagnosis.path,
+                        "bug": diagnosis.bug,
+                        "evidence": list(diagnosis.evidence),
+                        "hint": diagnosis.hint,
+                    }
+                    for diagnosis in self.diagnoses
+                ],
+                "counterexample": None if case is None else _case_data(case),
+                "reproducer": self.reproducer,
+            },
+            indent=2,
+            allow_nan=False,
+        )
+
+    def __str__(self) -> str:
+        from bpcheck.plain import render  # plain text reads results: imported late to keep one direction
+
+        return render(self)
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _case_data(case: Case) -> dict[str, Any]:
+    from bpcheck import tree
+
+    return {
+        "architecture": json.loads(case.architecture.to_json()),
+        "params": tree.restore(case.params, [leaf.tolist() for _, leaf in tree.leaves(case.params)]),
+        "x": case.x.tolist(),
+        "y": case.y.tolist(),
+        "seed": case.seed,
+    }
