@@ -200,7 +200,10 @@ def from_step(
     Examples
     --------
     >>> subject = from_step(lambda w, lr: w - lr * 2 * w)
-    x, "step", "(params, x, y, lr) -> new params")
+    >>> float(subject.answer(3.0).gradient)
+    6.0
+    """
+    _callable(step, "step", "(params, x, y, lr) -> new params")
     if loss is not None:
         _callable(loss, "loss", "(params, x, y) -> number")
     if lr is not None and not (isinstance(lr, int | float) and 0 < lr < float("inf")):
