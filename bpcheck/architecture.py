@@ -7,6 +7,7 @@ computes an activation, a loss or a derivative.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ __all__ = [
     "Dense",
     "LayerSpec",
     "Skip",
+    "book_name",
     "mlp",
 ]
 
@@ -44,6 +46,9 @@ LOSSES = ("half_mse", "mse", "huber", "binary_cross_entropy", "cross_entropy")
 REDUCTIONS = ("mean", "sum")
 
 Shape: TypeAlias = tuple[int, ...]
+
+FIRST_LAYER = 2
+"""Books count the input as layer 1, so ``params[0]`` holds W² and b²."""
 
 # The output activation a loss is made for, and what else it accepts. The two cross-entropies need
 # probabilities: from their own activation, or from logits (output "identity").
@@ -396,3 +401,28 @@ def mlp(
         l2=l2,
         penalize_bias=penalize_bias,
     )
+
+
+def book_name(path: str) -> str:
+    """The name that a book gives to a parameter of a dense network, layer 1 being the input.
+
+    Parameters
+    ----------
+    path : str
+        ``params[0]['weight']``.
+
+    Returns
+    -------
+    str
+        ``W²``; empty if the path is not that of a dense network's parameter.
+
+    Examples
+    --------
+    >>> book_name("params[0]['weight']"), book_name("params[9]['bias']"), book_name("params['w']")
+    ('W²', 'b¹¹', '')
+    """
+    found = re.fullmatch(r"params\[(\d+)\]\['(weight|bias)'\]", path)
+    if found is None:
+        return ""
+    layer = str(int(found[1]) + FIRST_LAYER).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return ("W" if found[2] == "weight" else "b") + layer

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bpcheck.errors import InputError
 
-__all__ = ["FloatArray", "Path", "Tree", "arrays", "copy", "describe", "freeze", "leaves", "restore"]
+__all__ = ["FloatArray", "Path", "Tree", "arrays", "copy", "describe", "freeze", "leaves", "restore", "rms"]
 
 Tree: TypeAlias = Any
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
@@ -238,3 +238,19 @@ def freeze(array: Any) -> FloatArray:
     frozen = np.array(array)
     frozen.setflags(write=False)
     return frozen
+
+
+def rms(array: FloatArray) -> float:
+    """Root mean square, without overflow.
+
+    Examples
+    --------
+    >>> rms(np.array([3.0, 4.0, 0.0, 0.0]))
+    2.5
+    """
+    if array.size == 0:
+        return 0.0
+    top = float(np.max(abs(array)))
+    if not np.isfinite(top) or top == 0.0:
+        return top
+    return top * float(np.sqrt(np.mean((array / top) ** 2)))

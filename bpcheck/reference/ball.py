@@ -12,7 +12,6 @@ The radius's own rounding, a relative n·u, is far inside EXTRA_ROUNDINGS.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,6 @@ def gamma(n: int, u: float) -> float:
     return n * u / (1 - n * u) if n * u < 1 else float("inf")
 
 
-@dataclass(frozen=True, eq=False)
 class Ball:
     """An array of numbers with error bounds.
 
@@ -69,10 +67,11 @@ class Ball:
     (array([[11.]]), True)
     """
 
-    mid: FloatArray
-    rad: FloatArray
-    kink: FloatArray
-    u: float
+    # A plain class: as a dataclass it would be a container of arrays to bpcheck.tree, not a leaf.
+    __slots__ = ("kink", "mid", "rad", "u")
+
+    def __init__(self, mid: FloatArray, rad: FloatArray, kink: FloatArray, u: float) -> None:
+        self.mid, self.rad, self.kink, self.u = mid, rad, kink, u
 
     # NumPy must hand `array @ ball` to Ball.__rmatmul__ instead of looping over it.
     __array_ufunc__ = None

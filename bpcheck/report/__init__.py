@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Reports for people and machines: they read results and compute nothing."""

@@ -1,0 +1,183 @@
+"""Agreement: does a difference lie within the error bounds, and are they narrow enough to mean it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from bpcheck.result import Comparison, DetectionLimit, Testimony
+from bpcheck.tree import FloatArray, Path, freeze, rms
+from bpcheck.verdict import Verdict
+
+__all__ = ["RESOLUTION", "agree", "detection_limit", "judge"]
+
+# The relative error (of a tensor's root mean square) that a check must be able to see before it may
+# say AGREES. The smallest deliberate factors among the bugs of real code are one weight decay of
+# 1e-2 and one lost example in a batch of some hundreds; 1e-3 lies below both. It is a demand on the
+# check, not a tolerance: differences are judged by the bounds alone, which are far narrower.
+RESOLUTION = 1e-3
+
+
+def judge(
+    path: Path | str,
+    actual: Any,
+    expected: Any,
+    bound: Any,
+    *,
+    kink: Any = 0.0,
+    resolution: float = RESOLUTION,
+    fallback: float = 1.0,
+    name: str = "",
+) -> Comparison:
+    """Hold one tensor against what it should be.
+
+    Parameters
+    ----------
+    path : Path or str
+    actual, expected : array
+        Claim and right value, of one shape.
+    bound : array
+        Largest difference that rounding (of both sides) explains.
+    kink : array
+        How much further a valid choice at a kink may move the value; ``expected`` is then the
+        middle of the interval.
+    resolution : float
+        The relative error that must be visible for AGREES.
+    fallback : float
+        Size to which a structural zero (a gradient that is zero to rounding) is held.
+    name : str
+        Book name of the tensor.
+
+    Returns
+    -------
+    Comparison
+
+    Examples
+    --------
+    >>> judge("w", np.array([1.0]), np.array([1.0]), np.array([1e-15])).verdict
+    <Verdict.AGREES>
+    >>> judge("w", np.array([1.1]), np.array([1.0]), np.array([1e-15])).verdict
+    <Verdict.DISAGREES>
+    >>> judge("w", np.array([1.1]), np.array([1.0]), np.array([0.5])).verdict
+    <Verdict.INCONCLUSIVE>
+    >>> judge("w", np.array([np.nan]), np.array([1.0]), np.array([0.5])).verdict
+    <Verdict.NONFINITE>
+    """
+    actual, expected = np.asarray(actual, dtype=float), np.asarray(expected, dtype=float)
+    bound = np.broadcast_to(np.asarray(bound, dtype=float), expected.shape)
+    kink = np.broadcast_to(np.asarray(kink, dtype=float), expected.shape)
+    with np.errstate(all="ignore"):
+        return _judge(str(path), actual, expected, bound, kink, resolution, fallback, name)
+
+
+def _judge(
+    path: str,
+    actual: FloatArray,
+    expected: FloatArray,
+    bound: FloatArray,
+    kink: FloatArray,
+    resolution: float,
+    fallback: float,
+    name: str,
+) -> Comparison:
+    size = rms(expected)
+    is_zero = bool(np.all(abs(expected) <= bound + kink))
+    widest = float(bound.max(initial=0.0))
+    # An honest difference may use up the whole bound in the other direction: only an error of more
+    # than twice the bound is certain to be seen.
+    reference_size = fallback if is_zero or size == 0.0 else size
+    limit = 2.0 * widest / reference_size if reference_size > 0 else (0.0 if widest == 0.0 else np.inf)
+    difference = abs(actual - expected)
+    ratio = difference / np.maximum(bound + kink, np.finfo(float).tiny)
+    worst_flat = int(np.argmax(np.nan_to_num(ratio, nan=np.inf, posinf=np.inf))) if ratio.size else 0
+    worst = tuple(int(i) for i in np.unravel_index(worst_flat, expected.shape)) if ratio.size else ()
+    scale, residual = _scale(actual, expected)
+
+    def verdict(which: Verdict, reason: str) -> Comparison:
+        return Comparison(
+            path,
+            which,
+            reason,
+            freeze(actual),
+            freeze(expected),
+            freeze(bound),
+            worst,
+            scale,
+            residual,
+            float(limit),
+            name,
+        )
+
+    if not np.isfinite(expected).all() or not np.isfinite(bound).all():
+        return verdict(Verdict.INCONCLUSIVE, "the right value or its bound is not finite at this point")
+    if not np.isfinite(actual).all():
+        count = int((~np.isfinite(actual)).sum())
+        return verdict(Verdict.NONFINITE, f"{count} of {actual.size} entries are NaN or infinite")
+    within = difference <= bound
+    at_kink = difference <= bound + kink
+    if not at_kink.all():
+        count = int((~at_kink).sum())
+        return verdict(Verdict.DISAGREES, f"{count} of {actual.size} entries differ by more than their bound")
+    if not limit <= resolution:
+        reason = f"only relative errors above {limit:.1e} are visible, {resolution:.1e} is asked for"
+        return verdict(Verdict.INCONCLUSIVE, reason)
+    if kink.any():
+        count = int((kink > 0).sum())
+        place = "between one-sided derivatives" if not within.all() else "at the middle of the interval"
+        return verdict(Verdict.AGREES_AT_KINK, f"{count} of {actual.size} entries depend on a kink; all lie {place}")
+    return verdict(Verdict.AGREES, "zero, as it should be" if is_zero else "")
+
+
+def _scale(actual: FloatArray, expected: FloatArray) -> tuple[float, float]:
+    """c of the least-squares fit actual ≈ c·expected, and what it leaves, relative to expected."""
+    top = max(float(np.max(abs(expected), initial=0.0)), float(np.max(abs(actual), initial=0.0)))
+    if not (np.isfinite(top) and top > 0):
+        return float("nan"), float("nan")
+    a, e = actual / top, expected / top
+    norm = float(np.sum(e * e))
+    if norm == 0.0:
+        return float("nan"), float("nan")
+    c = float(np.sum(a * e)) / norm
+    return c, float(np.sqrt(np.sum((a - c * e) ** 2) / norm))
+
+
+def detection_limit(comparisons: Iterable[Comparison]) -> DetectionLimit:
+    """The widest limit of each path over all comparisons that could be judged."""
+    limits: dict[str, float] = {}
+    for comparison in comparisons:
+        if np.isfinite(comparison.detection_limit):
+            limits[comparison.path] = max(limits.get(comparison.path, 0.0), comparison.detection_limit)
+    return DetectionLimit(limits)
+
+
+def agree(
+    first: Testimony, second: Testimony, *, kink: Mapping[Path, FloatArray] | None = None
+) -> tuple[Comparison, ...]:
+    """Hold two witnesses against each other: loss, then every tensor, within the sum of their bounds.
+
+    Parameters
+    ----------
+    first, second : Testimony
+    kink : mapping of Path to array, optional
+        Half-widths of intervals at kinks.
+
+    Returns
+    -------
+    tuple of Comparison
+    """
+    comparisons = [judge("loss", first.loss, second.loss, first.loss_error + second.loss_error)]
+    fallback = max((rms(array) for array in second.gradient.values()), default=0.0) or 1.0
+    for path, expected in second.gradient.items():
+        comparisons.append(
+            judge(
+                path,
+                first.gradient[path],
+                expected,
+                first.error[path] + second.error[path],
+                kink=0.0 if kink is None else kink[path],
+                fallback=fallback,
+            )
+        )
+    return tuple(comparisons)

@@ -1,0 +1,167 @@
+"""From which tensors are wrong to which equation and layer are.
+
+The order of the rules is the order in which errors spread: δ goes down, so the topmost wrong δ is
+the culprit, and everything below it is only a consequence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bpcheck.architecture import FIRST_LAYER
+from bpcheck.case import Case
+from bpcheck.result import Comparison, Diagnosis
+from bpcheck.verdict import Verdict
+
+__all__ = ["locate"]
+
+# Two numbers count as the same factor if they agree to this: far above rounding in the sums that
+# form the factor (some 1e-14), far below any two factors that a person would write (1/m, ½, λ).
+SAME_FACTOR = 1e-8
+
+
+def _tensors(comparisons: Sequence[Comparison]) -> dict[int, dict[str, Comparison]]:
+    """Comparisons of a dense chain by layer index and kind."""
+    found: dict[int, dict[str, Comparison]] = {}
+    for comparison in comparisons:
+        match = re.fullmatch(r"params\[(\d+)\]\['(weight|bias)'\]", comparison.path)
+        if match:
+            found.setdefault(int(match[1]), {})[match[2]] = comparison
+    return found
+
+
+def _is_wrong(comparison: Comparison | None) -> bool:
+    return comparison is not None and comparison.verdict is Verdict.DISAGREES
+
+
+def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
+    """Equation, layer and tensor where a gradient first goes wrong.
+
+    Parameters
+    ----------
+    case : Case or None
+        None if there is no network behind the comparisons.
+    comparisons : sequence of Comparison
+        Loss and all tensors of one case.
+
+    Returns
+    -------
+    Diagnosis
+        Without a bug's name; ``equation`` is empty where nothing can be said.
+    """
+    bad = [c for c in comparisons if not c.verdict.ok]
+    first = max(bad, key=lambda c: c.verdict.severity)
+    if first.verdict is not Verdict.DISAGREES:
+        return Diagnosis("", first.path, evidence=(_sentence(first),), hint=first.verdict.remedy)
+    changed = [c for c in bad if c.path.endswith(" after the call")]
+    if changed:
+        evidence = tuple(f"{c.path}: {c.reason}" for c in changed)
+        return Diagnosis("contract", changed[0].path, "input-mutated", evidence, "Work on copies of the arguments.")
+    wrong = [c for c in bad if c.path != "loss" and c.verdict is Verdict.DISAGREES]
+    if not wrong:
+        return _loss(comparisons)
+    layers = _tensors(comparisons)
+    if case is None or not case.architecture.is_chain or len(layers) != len(case.architecture.layers):
+        return Diagnosis("", wrong[0].path, evidence=tuple(_sentence(c) for c in wrong))
+    loss_note = _shared_factor(comparisons)
+    located = _penalty(case, layers) or _by_layer(layers)
+    if loss_note:
+        located = Diagnosis(
+            located.equation, located.path, evidence=(*located.evidence, loss_note), layer=located.layer
+        )
+    return located
+
+
+def _sentence(comparison: Comparison) -> str:
+    text = f"{comparison.label}: {comparison.reason}"
+    if comparison.verdict is Verdict.DISAGREES and np.isfinite(comparison.scale):
+        if comparison.residual <= SAME_FACTOR:
+            text += f"; it is {comparison.scale:.6g} times the right value"
+    return text
+
+
+def _loss(comparisons: Sequence[Comparison]) -> Diagnosis:
+    loss = next(c for c in comparisons if c.path == "loss")
+    assert loss.actual is not None and loss.expected is not None
+    evidence = (
+        f"every gradient tensor is right, but the loss is {float(loss.actual):.10g}, not {float(loss.expected):.10g}",
+    )
+    hint = (
+        "The gradient belongs to the loss that was asked for; the number returned as loss is another one "
+        "(an ε inside a logarithm, a missing ½ or 1/m, a penalty left out)."
+    )
+    return Diagnosis("loss", "loss", evidence=evidence, hint=hint)
+
+
+def _shared_factor(comparisons: Sequence[Comparison]) -> str:
+    """A sentence if loss and gradient are off by one common factor."""
+    loss = next((c for c in comparisons if c.path == "loss"), None)
+    others = [c for c in comparisons if c.path != "loss" and np.isfinite(c.scale)]
+    if loss is None or loss.verdict is not Verdict.DISAGREES or not others:
+        return ""
+    assert loss.actual is not None and loss.expected is not None
+    if float(loss.expected) == 0.0:
+        return ""
+    factor = float(loss.actual) / float(loss.expected)
+    same = all(abs(c.scale - factor) <= SAME_FACTOR * abs(factor) and c.residual <= SAME_FACTOR for c in others)
+    if same:
+        return f"loss and gradient share the factor {factor:.6g}: this is the same cost in other units, not a bug"
+    return f"the loss itself is {float(loss.actual):.10g}, not {float(loss.expected):.10g}"
+
+
+def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis | None:
+    """If every difference is one multiple of the parameters themselves, the penalty is at fault."""
+    if not (case.architecture.l2 or case.architecture.l1):
+        return None
+    evidence = []
+    for kind in ("weight", "bias"):
+        factors = []
+        for k, tensors in layers.items():
+            comparison = tensors[kind]
+            if comparison.actual is None or comparison.expected is None or comparison.bound is None:
+                return None
+            difference = comparison.actual - comparison.expected
+            if not _is_wrong(comparison):
+                difference = np.zeros_like(difference)
+            values = np.asarray(case.params[k][kind], dtype=float)
+            # λ₂W for L2, λ₁ sign(W) for L1: one of the two spans the difference
+            shape = values if case.architecture.l2 else np.sign(values)
+            norm = float(np.sum(shape * shape))
+            factor = float(np.sum(difference * shape)) / norm if norm else 0.0
+            allowed = comparison.bound + SAME_FACTOR * float(np.max(abs(difference), initial=0.0))
+            if not np.all(abs(difference - factor * shape) <= allowed):
+                return None
+            if norm:
+                factors.append(factor)
+        if factors and max(factors) - min(factors) > 1e-6 * max(map(abs, factors)):
+            return None
+        if factors and any(factors):
+            evidence.append(f"every {kind} gradient is off by exactly {factors[0]:.6g} times the {kind} itself")
+    if not evidence:
+        return None
+    path = next(c.path for tensors in layers.values() for c in tensors.values() if _is_wrong(c))
+    return Diagnosis("penalty", path, evidence=tuple(evidence))
+
+
+def _by_layer(layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis:
+    top = max(layers)
+    for k in sorted(layers, reverse=True):
+        weight, bias = layers[k]["weight"], layers[k]["bias"]
+        wrong_weight, wrong_bias = _is_wrong(weight), _is_wrong(bias)
+        if not (wrong_weight or wrong_bias):
+            continue
+        layer = k + FIRST_LAYER
+        above = "" if k == top else "everything above this layer is right; "
+        if wrong_weight and wrong_bias:
+            equation = "BP1" if k == top else "BP2"
+            reason = f"{above}weights and biases of layer {layer} are both wrong, so their common factor δ is"
+            return Diagnosis(equation, weight.path, evidence=(reason, _sentence(bias)), layer=layer)
+        if wrong_bias:
+            reason = f"{above}the weights of layer {layer} are right, so δ is, but its biases are wrong"
+            return Diagnosis("BP3", bias.path, evidence=(reason, _sentence(bias)), layer=layer)
+        reason = f"{above}the biases of layer {layer} are right, so δ is, but its weights are wrong"
+        return Diagnosis("BP4", weight.path, evidence=(reason, _sentence(weight)), layer=layer)
+    raise AssertionError("locate() is only asked about gradients with a wrong tensor")

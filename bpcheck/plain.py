@@ -1,0 +1,170 @@
+"""A report as plain text: the verdict first, then where, why, what to do, and how to see it again."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from bpcheck.verdict import Verdict
+
+if TYPE_CHECKING:
+    from bpcheck.result import Comparison, Diagnosis, Report
+
+__all__ = ["render"]
+
+WIDTH = 96
+INDENT = "  "
+
+# More rows than this bury the one that matters; the JSON report has them all.
+MOST_ROWS = 12
+
+TITLES = {
+    Verdict.WRONG_STRUCTURE: "WRONG STRUCTURE",
+    Verdict.NONFINITE: "NOT FINITE",
+    Verdict.DISAGREES: "DISAGREES",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE",
+    Verdict.AGREES_AT_KINK: "AGREES (at a kink)",
+    Verdict.AGREES: "AGREES",
+}
+
+EQUATIONS = {
+    "BP1": "BP1, the error of the output:  δ^L = ∇_a C ⊙ σ'(z^L)",
+    "BP2": "BP2, the error of a hidden layer:  δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l)",
+    "BP3": "BP3, the bias gradient:  ∂C/∂b^l = Σ δ^l over the batch",
+    "BP4": "BP4, the weight gradient:  ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
+    "loss": "the loss, not the gradient",
+    "penalty": "the weight penalty:  λ₁ sign(W) + λ₂ W",
+    "contract": "what the function does besides computing",
+}
+
+
+def render(report: Report) -> str:
+    """The whole report as text.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from bpcheck.result import Report
+    >>> print(render(Report("backprop", Verdict.AGREES, summary="All is well.", seed=0)))
+    bpcheck: backprop  AGREES
+    <BLANKLINE>
+      All is well.
+    <BLANKLINE>
+      seed 0
+    """
+    blocks = [f"bpcheck: {report.subject}  {TITLES[report.verdict]}"]
+    if report.summary:
+        blocks.append(_fill(report.summary))
+    if report.inferred:
+        blocks.append(_row("network", report.inferred))
+    for number, diagnosis in enumerate(report.diagnoses):
+        blocks.append(_diagnosis(diagnosis, number, len(report.diagnoses)))
+    if not report.ok:
+        table = _table(report)
+        if table:
+            blocks.append(table)
+    if report.reproducer:
+        title = "the smallest case, to paste:" if not report.ok else "a case, to paste:"
+        blocks.append(INDENT + title + "\n\n" + textwrap.indent(report.reproducer, INDENT * 2))
+    blocks += _limits(report)
+    for warning in report.warnings:
+        blocks.append(_row("note", warning))
+    blocks.append(INDENT + _footer(report))
+    return "\n\n".join(blocks)
+
+
+def _fill(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+
+
+def _row(label: str, text: str) -> str:
+    head = f"{INDENT}{label:<9}"
+    return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+
+
+def _diagnosis(diagnosis: Diagnosis, number: int, total: int) -> str:
+    rows = []
+    if number == 0 or total == 1:
+        where = EQUATIONS.get(diagnosis.equation, "")
+        layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
+        if where:
+            rows.append(_row("equation", where))
+        if diagnosis.path:
+            rows.append(_row("where", f"{diagnosis.path}{layer}"))
+    label = "bug" if total == 1 else f"bug {number + 1}/{total}"
+    if diagnosis.bug:
+        rows.append(_row(label, diagnosis.bug))
+    if diagnosis.hint:
+        rows.append(_row("hint", diagnosis.hint))
+    if number == 0:
+        rows += [_row("because" if i == 0 else "", text) for i, text in enumerate(diagnosis.evidence)]
+    return "\n".join(rows)
+
+
+def _table(report: Report) -> str:
+    """Yours against right, for the worst entry of every tensor."""
+    shown = [c for c in report.comparisons if c.actual is not None or c.reason]
+    if not shown:
+        return ""
+    rows = [("", "yours", "right", "allowed difference", "")]
+    numbers = False
+    for comparison in shown[:MOST_ROWS]:
+        numbers = numbers or comparison.actual is not None
+        rows.append(_cells(comparison))
+    if not numbers:
+        lines = [_row("found", f"{c.label}: {c.reason}") for c in shown[:MOST_ROWS]]
+        return "\n".join(lines)
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:4], widths[1:4], strict=True))]
+        lines.append((INDENT + "  ".join(cells) + "  " + row[4]).rstrip())
+    if len(shown) > MOST_ROWS:
+        lines.append(f"{INDENT}… and {len(shown) - MOST_ROWS} more")
+    return "\n".join(lines)
+
+
+def _cells(comparison: Comparison) -> tuple[str, str, str, str, str]:
+    word = "ok" if comparison.verdict.ok else TITLES[comparison.verdict].lower()
+    if comparison.actual is None or comparison.expected is None or comparison.bound is None:
+        return comparison.label, "", "", "", f"{word}: {comparison.reason}"
+    index = comparison.worst_index
+    place = f"[{', '.join(map(str, index))}]" if index else ""
+    name = f" ({comparison.name})" if comparison.name else ""
+    return (
+        f"{comparison.path}{place}{name}",
+        f"{float(comparison.actual[index]):.6g}",
+        f"{float(comparison.expected[index]):.6g}",
+        f"{float(comparison.bound[index]):.1e}",
+        word,
+    )
+
+
+def _limits(report: Report) -> list[str]:
+    limit = report.detection_limit.maximum
+    if not report.ok or not limit == limit:
+        return []
+    worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
+    text = (
+        f"An entry that is wrong by more than {limit:.1e} of its tensor's root mean square would have been seen in "
+        f"every case (the coarsest is {worst}). Networks of other kinds than those drawn were not looked at."
+    )
+    return [_row("limit", text)]
+
+
+def _footer(report: Report) -> str:
+    parts = []
+    if report.examples:
+        parts.append(f"{report.examples} case{'s' * (report.examples != 1)}")
+    if report.evaluations:
+        parts.append(f"{report.evaluations} calls")
+    if report.seed is not None:
+        parts.append(f"seed {report.seed}")
+    return ", ".join(parts)

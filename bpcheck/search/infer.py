@@ -1,0 +1,216 @@
+"""What does the subject compute? Activation, output, loss, reduction, from its forward values alone.
+
+The gradient is never used: a convention is only accepted where the *loss* shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES, REDUCTIONS, Architecture, mlp
+from bpcheck.case import Case
+from bpcheck.errors import SubjectError
+from bpcheck.search.judging import UNSCALED, Judge, Scaling
+from bpcheck.search.sample import GENERIC, random_case
+
+__all__ = ["Inference", "Observed", "infer", "observe"]
+
+# Depths to try, the commonest student's network first.
+DEPTHS = (2, 3, 1, 4)
+CASES_PER_DEPTH = 3
+
+# Without an exact fit, the nearest one is taken for what was meant if it is this close on every case
+# (an ε inside a logarithm changes a loss by a relative 1e-8 … 1e-4) ...
+NEAR = 1e-3
+# ... and this many times closer than the next: rounding or an ε separates them, chance does not.
+CLEARLY_NEARER = 10.0
+
+SCALINGS = (
+    UNSCALED,
+    Scaling("2 × ", lambda a: 2.0),
+    Scaling("½ × ", lambda a: 0.5),
+    Scaling("1/outputs × ", lambda a: 1.0 / a.widths[-1]),
+)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A fit.
+
+    Attributes
+    ----------
+    template : Architecture
+        Activation, output, loss and reduction count; its widths do not.
+    scaling : Scaling
+    depths : tuple of int
+        Numbers of weight layers that the subject accepts.
+    text : str
+        What was inferred, for the report.
+    warnings : tuple of str
+    """
+
+    template: Architecture
+    scaling: Scaling
+    depths: tuple[int, ...]
+    text: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Losses of the subject on probes of one depth, or the error that it raised."""
+
+    depth: int
+    cases: tuple[Case, ...]
+    losses: tuple[float, ...] = ()
+    error: SubjectError | None = None
+
+
+def observe(judge: Judge, rng: np.random.Generator) -> tuple[list[Observed], str]:
+    """Call the subject on probes of several depths; also a fault of its return value, if there is one.
+
+    The targets are one-hot rows, which every loss accepts; three outputs and at least three examples
+    keep means, sums and halves apart; residuals above 1 keep Huber and half MSE apart.
+    """
+    found = []
+    for depth in DEPTHS:
+        widths = [int(w) for w in rng.permutation([4, 5, 6, 2, 7])[:depth]] + [3]
+        probe = mlp(widths, activation="tanh", loss="half_mse")
+        cases = []
+        for index in range(CASES_PER_DEPTH):
+            case = random_case(rng, probe, GENERIC)
+            stretch = 1.0 + 2.0 * (index == 0)  # one with large outputs
+            last = {**case.params[-1], "weight": case.params[-1]["weight"] * stretch}
+            one_hot = np.eye(3)[rng.integers(3, size=case.batch)]
+            cases.append(replace(case, params=[*case.params[:-1], last], y=one_hot))
+        losses = []
+        try:
+            for case in cases:
+                asked = judge.ask(case)
+                faults = [finding for finding in asked.findings if finding.path in ("loss", "return value")]
+                if faults:
+                    return found, f"{faults[0].path}: {faults[0].reason}"
+                losses.append(float("nan") if asked.loss is None else asked.loss)
+        except SubjectError as error:
+            found.append(Observed(depth, tuple(cases), error=error))
+            continue
+        found.append(Observed(depth, tuple(cases), tuple(losses)))
+    return found, ""
+
+
+def _templates(widths: Sequence[int]) -> Iterator[Architecture]:
+    hidden = ACTIVATIONS if len(widths) > 2 else ("tanh",)
+    for activation in hidden:
+        for loss in LOSSES:
+            outputs = (DEFAULT_OUTPUT[loss],) if loss in PROBABILITY_LOSSES else ACTIVATIONS
+            for output in outputs:
+                yield mlp(widths, activation=activation, output=output, loss=loss)
+
+
+def _misfit(judge: Judge, observed: Observed, template: Architecture, scaling: Scaling) -> tuple[bool, float]:
+    """Whether a template explains every loss within its bound, and its largest relative misfit."""
+    exact, worst = True, 0.0
+    for case, loss in zip(observed.cases, observed.losses, strict=True):
+        described = _retarget(template, case)
+        ball = replace(judge, scaling=scaling).enclose(described).loss
+        mid = float(ball.mid)
+        difference = abs(loss - mid)
+        worst = max(worst, difference / max(abs(mid), np.finfo(float).tiny))
+        exact = exact and bool(difference <= 2 * float(ball.rad) + float(ball.kink))
+        if not worst <= NEAR:
+            return False, worst
+    return exact, worst
+
+
+def _retarget(template: Architecture, case: Case) -> Case:
+    """The case with the template's activations and loss on its own widths."""
+    hidden = template.layers[0].activation if len(template.layers) > 1 else "tanh"  # type: ignore[union-attr]
+    architecture = mlp(
+        case.architecture.widths,
+        activation=hidden,
+        output=template.output,
+        loss=template.loss,
+        reduction=template.reduction,
+    )
+    return replace(case, architecture=architecture)
+
+
+def infer(judge: Judge, observations: Sequence[Observed]) -> Inference | None:
+    """The simplest template that explains the losses; None if there is none.
+
+    Parameters
+    ----------
+    judge : Judge
+    observations : sequence of Observed
+        From :func:`observe`.
+
+    Returns
+    -------
+    Inference or None
+    """
+    answered = [observed for observed in observations if observed.error is None]
+    for observed in answered:
+        fits: list[tuple[bool, float, Architecture, Scaling]] = []
+        for mean in _templates(observed.cases[0].architecture.widths):
+            for reduction in REDUCTIONS:
+                template = replace(mean, reduction=reduction)
+                for scaling in SCALINGS:
+                    exact, misfit = _misfit(judge, observed, template, scaling)
+                    if misfit <= NEAR:
+                        fits.append((exact, misfit, template, scaling))
+                    if exact:
+                        return _describe(judge, answered, observations, template, scaling, 0.0)
+        fits.sort(key=lambda fit: fit[1])
+        if fits and (len(fits) == 1 or fits[0][1] * CLEARLY_NEARER <= fits[1][1]):
+            return _describe(judge, answered, observations, fits[0][2], fits[0][3], fits[0][1])
+    return None
+
+
+def _describe(
+    judge: Judge,
+    answered: Sequence[Observed],
+    observations: Sequence[Observed],
+    template: Architecture,
+    scaling: Scaling,
+    misfit: float,
+) -> Inference:
+    depths = [o.depth for o in answered if _misfit(judge, o, template, scaling)[1] <= NEAR]
+    warnings = []
+    if misfit:
+        warnings.append(
+            f"the loss is only nearly {scaling.label}{template.loss}: it differs by up to a relative {misfit:.1e} "
+            "(an ε inside a logarithm?)"
+        )
+    if scaling is not UNSCALED:
+        warnings.append(
+            f"the loss is {scaling.label}{template.loss}, and the gradient was held to the same factor: "
+            "a convention, not a bug"
+        )
+    for observed in observations:
+        if observed.error is not None:
+            cause = observed.error.__cause__
+            warnings.append(
+                f"networks with {_layers(observed.depth)} were not checked: there the function raised "
+                f"{type(cause).__name__}: {cause}"
+            )
+        elif observed.depth not in depths:
+            warnings.append(
+                f"networks with {_layers(observed.depth)} were not checked: there the loss is not that of such a network"
+            )
+    hidden = template.layers[0].activation if len(template.layers) > 1 else None  # type: ignore[union-attr]
+    words = [f"{hidden} hidden layers"] if hidden else ["no hidden layer"]
+    words += [
+        f"{template.output} output",
+        f"{scaling.label}{template.loss} loss",
+        f"{template.reduction} over the batch",
+    ]
+    probes = sum(len(o.cases) for o in answered)
+    text = ", ".join(words) + f" (inferred from the loss on {probes} networks)"
+    return Inference(template, scaling, tuple(sorted(depths)), text, tuple(warnings))
+
+
+def _layers(depth: int) -> str:
+    return "1 weight layer" if depth == 1 else f"{depth} weight layers"

@@ -1,0 +1,217 @@
+"""One case judged: ask the subject, run the reference, compare every tensor within the bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.architecture import Architecture, book_name
+from bpcheck.case import Case
+from bpcheck.check.agreement import judge
+from bpcheck.check.contract import Asked, Clock, ask
+from bpcheck.reference import Enclosure, build
+from bpcheck.result import Comparison
+from bpcheck.subject import Subject
+from bpcheck.tree import FloatArray, Path, rms
+from bpcheck.verdict import Verdict
+
+__all__ = ["UNSCALED", "Judge", "Judged", "Scaling", "reproducer"]
+
+# Longer than this, a case is no longer something to paste.
+PASTEABLE = 1500
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A factor that loss and gradient share: a convention, not a bug.
+
+    Attributes
+    ----------
+    label : str
+        ``""``, ``"2 × "``, …
+    factor : callable
+        From an architecture to the number.
+    """
+
+    label: str
+    factor: Callable[[Architecture], float]
+
+
+def _one(architecture: Architecture) -> float:
+    return 1.0
+
+
+UNSCALED = Scaling("", _one)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What came out for one case.
+
+    Attributes
+    ----------
+    case : Case
+    comparisons : tuple of Comparison
+    warnings : tuple of str
+    claimed, right : mapping of Path to array
+        The subject's gradient (first call) and the reference's.
+    first_call_ok : bool
+        Whether the first of several calls agreed.
+    """
+
+    case: Case
+    comparisons: tuple[Comparison, ...]
+    warnings: tuple[str, ...] = ()
+    claimed: Mapping[Path, FloatArray] = field(default_factory=dict)
+    right: Mapping[Path, FloatArray] = field(default_factory=dict)
+    first_call_ok: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """The most severe."""
+        return Verdict.worst(c.verdict for c in self.comparisons)
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is wrong (INCONCLUSIVE is not)."""
+        return self.verdict.severity > Verdict.INCONCLUSIVE.severity
+
+
+@lru_cache(maxsize=256)
+def _network(architecture: Architecture) -> Any:
+    return build(architecture)
+
+
+def reproducer(case: Case, name: str) -> str:
+    """A snippet that compares the subject on one case again."""
+    text = repr(case)
+    if len(text) > PASTEABLE:
+        return f"print(bpcheck.compare({name}, cases=[report.counterexample]))"
+    for word in (", params=", ", x=", ", y="):
+        text = text.replace(word, f",\n    {word[2:]}", 1)
+    text = text.replace("Case(", "Case(\n    ", 1)[:-1] + ",\n)"
+    return f"import bpcheck\nfrom bpcheck import Case, mlp\n\ncase = {text}\nprint(bpcheck.compare({name}, cases=[case]))"
+
+
+@dataclass(eq=False)
+class Judge:
+    """Judges cases for one subject; counts evaluations.
+
+    Attributes
+    ----------
+    subject : Subject
+    resolution : float
+    clock : Clock
+    scaling : Scaling
+    reference : Subject or None
+        Somebody else's gradient to use as the right one; its error is bounded as the subject's is.
+    """
+
+    subject: Subject
+    resolution: float
+    clock: Clock
+    scaling: Scaling = UNSCALED
+    reference: Subject | None = None
+    evaluations: int = 0
+
+    def enclose(self, case: Case, dtype: Any = np.float64) -> Enclosure:
+        """The right answer with what correct code in ``dtype`` may answer."""
+        enclosure = _network(case.architecture).enclose(case.params, case.x, case.y, dtype=dtype)
+        factor = self.scaling.factor(case.architecture)
+        if factor == 1.0:
+            return enclosure  # type: ignore[no-any-return]
+        return Enclosure(
+            enclosure.loss * factor, {path: ball * factor for path, ball in enclosure.gradient.items()}
+        )
+
+    def resolvable(self, case: Case) -> bool:
+        """Whether the reference's own bound is narrow enough here; nothing of the subject enters."""
+        enclosure = self.enclose(case)
+        sizes = {path: rms(ball.mid) for path, ball in enclosure.gradient.items()}
+        largest = max(sizes.values(), default=0.0)
+        if not np.isfinite(largest) or largest == 0.0 or not np.isfinite(enclosure.loss.mid):
+            return False
+        for path, ball in enclosure.gradient.items():
+            widest = 4 * float(ball.rad.max(initial=0.0))
+            zero = bool(np.all(abs(ball.mid) <= 2 * ball.rad + ball.kink))
+            if not widest <= self.resolution * (largest if zero else sizes[path]):
+                return False
+        return True
+
+    def ask(self, case: Case) -> Asked:
+        """One call of the subject."""
+        self.evaluations += 1
+        return ask(
+            self.subject,
+            case.params,
+            (case.x, case.y),
+            clock=self.clock,
+            architecture=case.architecture,
+            reproducer=reproducer(case, self.subject.name),
+        )
+
+    def __call__(self, case: Case, *, calls: int = 1) -> Judged:
+        """Ask ``calls`` times and judge every answer; the first wrong one decides."""
+        result = self._judge(case, self.ask(case))
+        for _ in range(calls - 1):
+            if result.failed:
+                break
+            again = self._judge(case, self.ask(case))
+            if again.failed:
+                note = (
+                    "the first call agreed, a second one with the same arguments did not: something is kept "
+                    "between calls (a sum that is never reset, a cache, a random number)"
+                )
+                return Judged(
+                    case, again.comparisons, (*again.warnings, note), again.claimed, again.right, True
+                )
+        return result
+
+    def _judge(self, case: Case, asked: Asked) -> Judged:
+        enclosure = self.enclose(case)
+        claim = enclosure if asked.dtype == np.float64 else self.enclose(case, asked.dtype)
+        warnings = list(asked.warnings)
+        if asked.dtype != np.float64 and all(leaf.dtype == np.float64 for _, leaf in tree.leaves(case.params)):
+            warnings.append(f"the answer is {asked.dtype} though the parameters are float64")
+        right = {path: ball.mid for path, ball in enclosure.gradient.items()}
+        right_loss = float(enclosure.loss.mid)
+        if self.reference is not None:
+            other = ask(
+                self.reference, case.params, (case.x, case.y), clock=self.clock, architecture=case.architecture
+            )
+            right.update(other.gradient)
+            right_loss = right_loss if other.loss is None else other.loss
+        comparisons = list(asked.findings)
+        structural = {finding.path for finding in asked.findings}
+        if asked.loss is not None and "loss" not in structural:
+            comparisons.append(
+                judge(
+                    "loss",
+                    asked.loss,
+                    right_loss,
+                    enclosure.loss.rad + claim.loss.rad,
+                    kink=enclosure.loss.kink,
+                    resolution=self.resolution,
+                )
+            )
+        largest = max((rms(array) for array in right.values()), default=0.0) or 1.0
+        for path, actual in asked.gradient.items():
+            ball = enclosure.gradient[path]
+            comparisons.append(
+                judge(
+                    path,
+                    actual,
+                    right[path],
+                    ball.rad + claim.gradient[path].rad + asked.error[path],
+                    kink=np.maximum(ball.kink, claim.gradient[path].kink),
+                    resolution=self.resolution,
+                    fallback=largest,
+                    name=book_name(str(path)),
+                )
+            )
+        return Judged(case, tuple(comparisons), tuple(warnings), asked.gradient, right)

@@ -1,0 +1,217 @@
+"""Where to look: random cases in strata. Four in five are generic, one in five hides no bug on purpose.
+
+Each special stratum is there because it, or its absence, hid a real bug: equal widths hide a lost
+transpose, a batch of one hides a lost 1/m, small inputs hide what saturates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, REDUCTIONS, Architecture, mlp
+from bpcheck.case import Case
+from bpcheck.tree import FloatArray
+
+__all__ = ["STRATA", "Stratum", "random_architecture", "random_case", "random_targets", "stratum"]
+
+Stratum = str
+
+GENERIC: Stratum = "generic"
+SPECIAL: tuple[Stratum, ...] = (
+    "equal widths",
+    "batch of one",
+    "no hidden layer",
+    "one output",
+    "pre-activations of one sign",
+    "saturated",
+)
+STRATA = (GENERIC, *SPECIAL)
+
+# One probe in five is special: enough to visit all six in 30 examples, few enough that most probes
+# can see every bug at once.
+SPECIAL_EVERY = 5
+
+# Readable numbers: two decimals. (With one decimal, z = 0 exactly in about one ReLU network in ten.)
+DECIMALS = 2
+
+# |z| of the saturated stratum reaches 10 to 20: tanh' is below 1e-8 there, yet textbook code with
+# log(1 − a) or 1/(1 + exp(−z)) still has digits left, which it has not beyond |z| = 36.
+SATURATED_INPUT = 4.0
+LARGEST_LOGIT = 20.0
+
+
+def stratum(index: int) -> Stratum:
+    """The stratum of the ``index``-th example.
+
+    Examples
+    --------
+    >>> [stratum(i) for i in range(5)]
+    ['generic', 'generic', 'generic', 'generic', 'equal widths']
+    """
+    if index % SPECIAL_EVERY != SPECIAL_EVERY - 1:
+        return GENERIC
+    return SPECIAL[index // SPECIAL_EVERY % len(SPECIAL)]
+
+
+def _widths(rng: np.random.Generator, kind: Stratum, depths: Sequence[int], least_output: int) -> list[int]:
+    deep = [d for d in depths if d >= 3] or [max(depths)]
+    depth = int(rng.choice(deep if kind == GENERIC else list(depths)))
+    if kind == "no hidden layer" and 1 in depths:
+        depth = 1
+    if kind == "equal widths":
+        return [int(rng.integers(2, 5))] * (depth + 1)
+    # pairwise distinct, as far as there are enough small numbers
+    pool = rng.permutation(np.arange(2, max(6, depth + 2) + 1))[: depth + 1]
+    widths = [int(width) for width in pool]
+    if kind == "one output":
+        widths[-1] = least_output
+    return widths
+
+
+def random_architecture(
+    rng: np.random.Generator,
+    kind: Stratum,
+    *,
+    template: Architecture | None = None,
+    depths: Sequence[int] = (1, 2, 3, 4),
+) -> Architecture:
+    """A dense network of a stratum.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    kind : Stratum
+    template : Architecture, optional
+        Takes activation, output, loss, reduction and penalties from it; None draws them too.
+    depths : sequence of int
+        Numbers of weight layers to choose from.
+
+    Returns
+    -------
+    Architecture
+    """
+    if template is None:
+        loss = str(rng.choice(LOSSES))
+        output = None
+        if loss not in ("binary_cross_entropy", "cross_entropy") and rng.random() < 0.5:
+            output = str(rng.choice(ACTIVATIONS))
+        elif rng.random() < 0.25:
+            output = "identity"
+        penalties = {"l1": 0.0, "l2": 0.0, "penalize_bias": False}
+        if rng.random() < 0.5:
+            penalties = {
+                "l1": float(rng.choice([0.0, 0.05])),
+                "l2": float(rng.choice([0.1, 0.3])),
+                "penalize_bias": bool(rng.random() < 0.3),
+            }
+        draw: dict[str, Any] = {
+            "activation": str(rng.choice(ACTIVATIONS)),
+            "output": DEFAULT_OUTPUT[loss] if output is None else output,
+            "loss": loss,
+            "reduction": str(rng.choice(REDUCTIONS)),
+            **penalties,
+        }
+    else:
+        hidden = template.layers[0].activation if len(template.layers) > 1 else "identity"  # type: ignore[union-attr]
+        draw = {
+            "activation": hidden,
+            "output": template.output,
+            "loss": template.loss,
+            "reduction": template.reduction,
+            "l1": template.l1,
+            "l2": template.l2,
+            "penalize_bias": template.penalize_bias,
+        }
+    least = 2 if "softmax" in (draw["output"], draw["activation"]) or draw["loss"] == "cross_entropy" else 1
+    return mlp(_widths(rng, kind, depths, least), **draw)
+
+
+def _readable(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> FloatArray:
+    """Numbers of both signs with two decimals and magnitudes in [low, high]."""
+    size = np.round(rng.uniform(low, high, shape), DECIMALS)
+    return size * np.where(rng.random(shape) < 0.5, -1.0, 1.0)
+
+
+def random_targets(rng: np.random.Generator, loss: str, shape: tuple[int, int]) -> FloatArray:
+    """Targets that suit a loss: one-hot rows, zeros and ones, or readable numbers."""
+    if loss == "cross_entropy":
+        return np.eye(shape[1])[rng.integers(shape[1], size=shape[0])]
+    if loss == "binary_cross_entropy":
+        return rng.integers(0, 2, shape).astype(float)
+    return _readable(rng, shape, 0.1, 2.0)
+
+
+def _map_params(shapes: Any, make: Any) -> Any:
+    """Parameters from shapes; ``make(name, shape)`` for each tensor."""
+    if isinstance(shapes, list):
+        return [_map_params(inner, make) for inner in shapes]
+    return {name: make(name, shape) for name, shape in shapes.items()}
+
+
+def random_case(rng: np.random.Generator, architecture: Architecture, kind: Stratum) -> Case:
+    """A batch and parameters for an architecture: nothing is zero, signs are mixed, numbers are short.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    architecture : Architecture
+    kind : Stratum
+
+    Returns
+    -------
+    Case
+    """
+    seed = int(rng.integers(2**32))
+    rng = np.random.default_rng(seed)
+    batch = 1 if kind == "batch of one" else int(rng.integers(3, 6))
+    one_sign = kind == "pre-activations of one sign"
+
+    def make(name: str, shape: tuple[int, ...]) -> FloatArray:
+        # weights shrink with the width, so that z stays of order one from layer to layer
+        high = 1.6 / np.sqrt(shape[1]) if name == "weight" else 1.0
+        values = _readable(rng, shape, 0.1, max(high, 0.2))
+        return abs(values) if one_sign else values
+
+    params = _map_params(architecture.parameter_shapes, make)
+    x = _readable(rng, (batch, *architecture.input_shape), 0.1, 2.0)
+    if one_sign:
+        x = abs(x)
+    if kind == "saturated":
+        # some examples, not all: a batch that is saturated throughout has no gradient to look at
+        rows = rng.random(batch) < 0.5
+        x[rows] *= SATURATED_INPUT
+        params = _scaled(params, 2.0)
+        if architecture.output in ("softmax", "sigmoid") or architecture.loss.endswith("cross_entropy"):
+            last = params[-1]
+            reach = abs(last["weight"]).sum(axis=1).max() * 4.0
+            last["weight"] = np.round(last["weight"] * min(1.0, LARGEST_LOGIT / reach), DECIMALS)
+    y = random_targets(rng, architecture.loss, (batch, architecture.widths[-1]))
+    return Case(architecture, params, x, y, seed=seed)
+
+
+def _scaled(params: Any, factor: float) -> Any:
+    if isinstance(params, list):
+        return [_scaled(inner, factor) for inner in params]
+    return {
+        name: np.round(values * (factor if name == "weight" else 1.0), DECIMALS) for name, values in params.items()
+    }
+
+
+def jittered(case: Case, rng: np.random.Generator) -> Case:
+    """The same case moved off its kinks: every parameter and input by about a relative 1e-3.
+
+    (Numerics of kinks: a claim inside the one-sided interval is checked once more nearby, because
+    the interval is wider than the set of valid choices when several units tie.)
+    """
+    from bpcheck import tree
+
+    def move(values: FloatArray) -> FloatArray:
+        size = np.maximum(abs(values), float(np.sqrt(np.mean(values**2))) or 1.0)
+        return np.asarray(values + 1e-3 * size * rng.standard_normal(values.shape), dtype=values.dtype)
+
+    params = tree.restore(case.params, [move(leaf) for _, leaf in tree.leaves(case.params)])
+    return replace(case, params=params, x=move(case.x))
