@@ -36,7 +36,7 @@ _HOMES = {
 _WINGS = ("reference", "symbolic", "numeric", "diagnosis", "strategies", "adapters", "report")
 
 __version__ = "0.1.0"
-__all__ = sorted([*_HOMES, *_WINGS, "__version__"])  # noqa: PLE0604
+__all__ = sorted([*_HOMES, *_WINGS, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

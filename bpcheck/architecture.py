@@ -221,7 +221,9 @@ class Architecture:
         for name in ("l1", "l2"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-                raise ArchitectureError(f"{name} is {value!r}; a penalty factor is a finite number, 0 or more.")
+                raise ArchitectureError(
+                    f"{name} is {value!r}; a penalty factor is a finite number, 0 or more."
+                )
             object.__setattr__(self, name, float(value))
         if not isinstance(self.penalize_bias, bool):
             raise ArchitectureError(f"penalize_bias is {self.penalize_bias!r}; give True or False.")
@@ -385,16 +387,16 @@ def mlp(
         raise ArchitectureError(f"widths is {widths!r}; give a list such as [2, 3, 1].")
     sizes = [_width("a width", width) for width in widths]
     if len(sizes) < 2:
-        raise ArchitectureError(f"widths is {list(widths)!r}; give at least input and output, such as [2, 1].")
+        raise ArchitectureError(
+            f"widths is {list(widths)!r}; give at least input and output, such as [2, 1]."
+        )
     _choice("loss", loss, LOSSES)
     names = [activation] * (len(sizes) - 2) + [DEFAULT_OUTPUT[loss] if output is None else output]
     _choice("activation", activation, ACTIVATIONS)
     _choice("output", names[-1], ACTIVATIONS)
     return Architecture(
         input_shape=(sizes[0],),
-        layers=tuple(
-            Dense(after, name) for (_, after), name in zip(pairwise(sizes), names, strict=True)
-        ),
+        layers=tuple(Dense(after, name) for (_, after), name in zip(pairwise(sizes), names, strict=True)),
         loss=loss,
         reduction=reduction,
         l1=l1,

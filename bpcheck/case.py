@@ -65,7 +65,9 @@ params=[{'weight': [[2.0]], 'bias': [0.5]}], x=[[1.0]], y=[[0.0]])
                 "output unit (one-hot rows for classes)."
             )
         if self.architecture.loss in PROBABILITY_LOSSES and not ((y >= 0) & (y <= 1)).all():
-            raise InputError(f"y has values outside [0, 1], which {self.architecture.loss} has no meaning for.")
+            raise InputError(
+                f"y has values outside [0, 1], which {self.architecture.loss} has no meaning for."
+            )
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", y)
         object.__setattr__(self, "params", _parameters(self.params, self.architecture))
@@ -136,7 +138,9 @@ def _parameters(given: Any, architecture: Architecture) -> Any:
             return [build(node[i], shape, path.item(i)) for i, shape in enumerate(shapes)]
         if not isinstance(node, dict) or set(node) != set(shapes):
             keys = sorted(map(str, node)) if isinstance(node, dict) else type(node).__name__
-            raise InputError(f"{path} is {keys}, but a dict with exactly the keys {sorted(shapes)} is needed.")
+            raise InputError(
+                f"{path} is {keys}, but a dict with exactly the keys {sorted(shapes)} is needed."
+            )
         return {key: build(node[key], shape, path.item(key)) for key, shape in shapes.items()}
 
     return build(given, architecture.parameter_shapes, tree.Path("params"))

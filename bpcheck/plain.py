@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-WIDTH = 96
+WIDTH = 80
 INDENT = "  "
 
 # More rows than this bury the one that matters; the JSON report has them all.
@@ -89,6 +89,11 @@ def _row(label: str, text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
+def _bullet(label: str, text: str) -> str:
+    head = f"{INDENT}{label:<9}- "
+    return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+
+
 def _diagnosis(diagnosis: Diagnosis, number: int, total: int) -> str:
     rows = []
     if number == 0 or total == 1:
@@ -104,7 +109,7 @@ def _diagnosis(diagnosis: Diagnosis, number: int, total: int) -> str:
     if diagnosis.hint:
         rows.append(_row("hint", diagnosis.hint))
     if number == 0:
-        rows += [_row("because" if i == 0 else "", text) for i, text in enumerate(diagnosis.evidence)]
+        rows += [_bullet("because" if i == 0 else "", text) for i, text in enumerate(diagnosis.evidence)]
     return "\n".join(rows)
 
 
@@ -124,7 +129,10 @@ def _table(report: Report) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = []
     for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:4], widths[1:4], strict=True))]
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(w) for cell, w in zip(row[1:4], widths[1:4], strict=True)),
+        ]
         lines.append((INDENT + "  ".join(cells) + "  " + row[4]).rstrip())
     if len(shown) > MOST_ROWS:
         lines.append(f"{INDENT}… and {len(shown) - MOST_ROWS} more")
@@ -152,10 +160,13 @@ def _limits(report: Report) -> list[str]:
     if not report.ok or not limit == limit:
         return []
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
+    many = report.examples > 1
     text = (
-        f"An entry that is wrong by more than {limit:.1e} of its tensor's root mean square would have been seen in "
-        f"every case (the coarsest is {worst}). Networks of other kinds than those drawn were not looked at."
+        f"An entry that is wrong by more than {limit:.1e} of its tensor's root mean square would have been seen"
+        f"{' in every case' if many else ''} (the coarsest is {worst})."
     )
+    if many:
+        text += " Networks of other kinds than those compared were not looked at."
     return [_row("limit", text)]
 
 

@@ -243,8 +243,7 @@ def _rate_dependence(probes: list[tuple[Any, Any]], rates: tuple[float, ...]) ->
         return ()
     at_large, at_small = ([leaf for _, leaf in tree.leaves(gradient)] for gradient, _ in probes)
     allowed = [
-        a + b
-        for (_, a), (_, b) in zip(tree.leaves(probes[0][1]), tree.leaves(probes[1][1]), strict=True)
+        a + b for (_, a), (_, b) in zip(tree.leaves(probes[0][1]), tree.leaves(probes[1][1]), strict=True)
     ]
     same = all(
         bool(np.all(abs(a - b) <= bound)) for a, b, bound in zip(at_large, at_small, allowed, strict=True)

@@ -213,7 +213,8 @@ def restore(like: Tree, values: Sequence[Any], root: str = "params") -> Tree:
         if isinstance(node, tuple):
             return tuple(rebuilt)
         return dataclasses.replace(
-            node, **{field.name: value for field, value in zip(dataclasses.fields(node), rebuilt, strict=True)}
+            node,
+            **{field.name: value for field, value in zip(dataclasses.fields(node), rebuilt, strict=True)},
         )
 
     return build(like, Path(root))
@@ -230,7 +231,9 @@ def copy(tree: Tree) -> Tree:
     >>> original[0][0]
     np.float64(0.0)
     """
-    return restore(tree, [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for _, leaf in leaves(tree)])
+    return restore(
+        tree, [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for _, leaf in leaves(tree)]
+    )
 
 
 def freeze(array: Any) -> FloatArray:

@@ -126,12 +126,14 @@ def _judge(
     if kink.any():
         count = int((kink > 0).sum())
         place = "between one-sided derivatives" if not within.all() else "at the middle of the interval"
-        return verdict(Verdict.AGREES_AT_KINK, f"{count} of {actual.size} entries depend on a kink; all lie {place}")
+        return verdict(
+            Verdict.AGREES_AT_KINK, f"{count} of {actual.size} entries depend on a kink; all lie {place}"
+        )
     return verdict(Verdict.AGREES, "zero, as it should be" if is_zero else "")
 
 
 def _scale(actual: FloatArray, expected: FloatArray) -> tuple[float, float]:
-    """c of the least-squares fit actual ≈ c·expected, and what it leaves, relative to expected."""
+    """C of the least-squares fit actual ≈ c·expected, and what it leaves, relative to expected."""
     top = max(float(np.max(abs(expected), initial=0.0)), float(np.max(abs(actual), initial=0.0)))
     if not (np.isfinite(top) and top > 0):
         return float("nan"), float("nan")

@@ -135,7 +135,7 @@ def ask(
     params: Tree,
     args: tuple[Any, ...],
     *,
-    clock: Clock = Clock(),  # noqa: B008 (frozen)
+    clock: Clock = Clock(),
     architecture: Any = None,
     reproducer: str = "",
 ) -> Asked:
@@ -229,7 +229,9 @@ def _changed(old: Tree, new: Tree, root: str) -> list[Comparison]:
         pairs = list(zip(tree.leaves(old, root), tree.leaves(new, root), strict=True))
     except ValueError:
         return [
-            Comparison(f"{root} after the call", Verdict.DISAGREES, "entries were added or removed by the call")
+            Comparison(
+                f"{root} after the call", Verdict.DISAGREES, "entries were added or removed by the call"
+            )
         ]
     changed = []
     for (path, before), (_, after) in pairs:

@@ -70,7 +70,11 @@ def _pairs(answer: Any, like: Any, path: Path) -> Iterator[tuple[Path, Any, tupl
     """Each parameter leaf with its answer and shape, or with a fault and None."""
     if isinstance(like, Mapping):
         if not isinstance(answer, Mapping):
-            yield path, f"its gradient is {describe(answer)}, but a dict with keys {list(like)} is needed", None
+            yield (
+                path,
+                f"its gradient is {describe(answer)}, but a dict with keys {list(like)} is needed",
+                None,
+            )
             return
         for key, value in like.items():
             if key in answer:
@@ -90,7 +94,11 @@ def _pairs(answer: Any, like: Any, path: Path) -> Iterator[tuple[Path, Any, tupl
             if index < len(answer):
                 yield from _pairs(answer[index], value, path.item(index))
             else:
-                yield path.item(index), f"there is no gradient for it (the list has length {len(answer)})", None
+                yield (
+                    path.item(index),
+                    f"there is no gradient for it (the list has length {len(answer)})",
+                    None,
+                )
         for index in range(len(like), len(answer)):
             yield path.item(index), "there is a gradient, but no such parameter", None
     elif dataclasses.is_dataclass(like) and not isinstance(like, type):
@@ -141,5 +149,7 @@ def scalar_loss(value: Any) -> tuple[float, str]:
         if array.size == 1 and array.dtype.kind in "fiu":
             return float(array.reshape(())), ""
         if array.dtype.kind in "fiu":
-            return float("nan"), f"it is {describe(value)}, but one number is needed: reduce it over the batch"
+            return float(
+                "nan"
+            ), f"it is {describe(value)}, but one number is needed: reduce it over the batch"
     return float("nan"), f"it is {describe(value)}, but one real number is needed"

@@ -54,8 +54,12 @@ def _bug(slug: str, explanation: str, hint: str, rule: Any, silent: str) -> Bug:
 SUM = "Sum δ over the batch axis: delta.sum(axis=0)."
 
 BUGS = (
-    _bug("bias-not-summed", "only the first example's δ was used for the biases.", SUM, _first, "batch of one"),
-    _bug("bias-last-example", "only the last example's δ was used for the biases.", SUM, _last, "batch of one"),
+    _bug(
+        "bias-not-summed", "only the first example's δ was used for the biases.", SUM, _first, "batch of one"
+    ),
+    _bug(
+        "bias-last-example", "only the last example's δ was used for the biases.", SUM, _last, "batch of one"
+    ),
     _bug(
         "bias-mean-weight-sum",
         "the bias gradient is divided by the batch size, the weight gradient is not.",

@@ -78,8 +78,12 @@ def diagnose(
         return (located,)
     survivors = _survivors(observations)
     if not survivors:
-        return (replace(located, evidence=(*located.evidence, "no bug of the catalogue gives these numbers")),)
-    tie = f"{len(survivors)} bugs of the catalogue give these numbers on every network tried" * (len(survivors) > 1)
+        return (
+            replace(located, evidence=(*located.evidence, "no bug of the catalogue gives these numbers")),
+        )
+    tie = f"{len(survivors)} bugs of the catalogue give these numbers on every network tried" * (
+        len(survivors) > 1
+    )
     return tuple(
         replace(
             located,

@@ -59,7 +59,9 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     changed = [c for c in bad if c.path.endswith(" after the call")]
     if changed:
         evidence = tuple(f"{c.path}: {c.reason}" for c in changed)
-        return Diagnosis("contract", changed[0].path, "input-mutated", evidence, "Work on copies of the arguments.")
+        return Diagnosis(
+            "contract", changed[0].path, "input-mutated", evidence, "Work on copies of the arguments."
+        )
     wrong = [c for c in bad if c.path != "loss" and c.verdict is Verdict.DISAGREES]
     if not wrong:
         return _loss(comparisons)
@@ -106,7 +108,9 @@ def _shared_factor(comparisons: Sequence[Comparison]) -> str:
     if float(loss.expected) == 0.0:
         return ""
     factor = float(loss.actual) / float(loss.expected)
-    same = all(abs(c.scale - factor) <= SAME_FACTOR * abs(factor) and c.residual <= SAME_FACTOR for c in others)
+    same = all(
+        abs(c.scale - factor) <= SAME_FACTOR * abs(factor) and c.residual <= SAME_FACTOR for c in others
+    )
     if same:
         return f"loss and gradient share the factor {factor:.6g}: this is the same cost in other units, not a bug"
     return f"the loss itself is {float(loss.actual):.10g}, not {float(loss.expected):.10g}"
@@ -139,7 +143,9 @@ def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diag
         if factors and max(factors) - min(factors) > 1e-6 * max(map(abs, factors)):
             return None
         if factors and any(factors):
-            evidence.append(f"every {kind} gradient is off by exactly {factors[0]:.6g} times the {kind} itself")
+            evidence.append(
+                f"every {kind} gradient is off by exactly {factors[0]:.6g} times the {kind} itself"
+            )
     if not evidence:
         return None
     path = next(c.path for tensors in layers.values() for c in tensors.values() if _is_wrong(c))
@@ -157,11 +163,11 @@ def _by_layer(layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis:
         above = "" if k == top else "everything above this layer is right; "
         if wrong_weight and wrong_bias:
             equation = "BP1" if k == top else "BP2"
-            reason = f"{above}weights and biases of layer {layer} are both wrong, so their common factor δ is"
+            reason = f"{above}weights and biases of layer {layer} are both wrong, so the δ that they share is wrong"
             return Diagnosis(equation, weight.path, evidence=(reason, _sentence(bias)), layer=layer)
         if wrong_bias:
-            reason = f"{above}the weights of layer {layer} are right, so δ is, but its biases are wrong"
+            reason = f"{above}the weights of layer {layer} are right, so δ is right, but its biases are wrong"
             return Diagnosis("BP3", bias.path, evidence=(reason, _sentence(bias)), layer=layer)
-        reason = f"{above}the biases of layer {layer} are right, so δ is, but its weights are wrong"
+        reason = f"{above}the biases of layer {layer} are right, so δ is right, but its weights are wrong"
         return Diagnosis("BP4", weight.path, evidence=(reason, _sentence(weight)), layer=layer)
     raise AssertionError("locate() is only asked about gradients with a wrong tensor")

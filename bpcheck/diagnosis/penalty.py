@@ -45,8 +45,14 @@ def _bug(slug: str, explanation: str, rule: Any, silent: str = "λ = 0") -> Bug:
 
 BUGS = (
     _bug("penalty-missing", "the loss has a weight penalty, the gradient has not.", _none),
-    _bug("penalty-doubled", "the gradient of the penalty is twice too large (2λW for λW).", _times(lambda f: 2.0)),
-    _bug("penalty-halved", "the gradient of the penalty is half of what it should be.", _times(lambda f: 0.5)),
+    _bug(
+        "penalty-doubled",
+        "the gradient of the penalty is twice too large (2λW for λW).",
+        _times(lambda f: 2.0),
+    ),
+    _bug(
+        "penalty-halved", "the gradient of the penalty is half of what it should be.", _times(lambda f: 0.5)
+    ),
     _bug(
         "penalty-averaged",
         "the gradient of the penalty is divided by the batch size.",

@@ -99,7 +99,7 @@ def _normal_density(z: Any) -> Any:
 
 
 def log_softmax(z: Any) -> Any:
-    """z − ln Σ e^z along the last axis, shifted by the maximum so that nothing overflows."""
+    """Z − ln Σ e^z along the last axis, shifted by the maximum so that nothing overflows."""
     shifted = z - z.real.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 

@@ -58,7 +58,7 @@ class DenseLayer:
         return params, None, self.spec.output_shape(shape)
 
     def forward(self, params: Tree, x: Any, context: Context) -> tuple[Any, DenseResiduals, Tree]:
-        """z = x Wᵀ + b, a = σ(z)."""
+        """Z = x Wᵀ + b, a = σ(z)."""
         sigma = ACTIVATION[self.spec.activation]
         z = x @ params["weight"].T + params["bias"]
         if isinstance(z, Ball):

@@ -20,7 +20,7 @@ from bpcheck.reference.layer import Context, Layer, LayerTrace
 from bpcheck.reference.loss import LOSS, reduce
 from bpcheck.reference.penalty import penalty, penalty_gradient
 from bpcheck.reference.skip import SkipLayer
-from bpcheck.tree import FloatArray, Tree
+from bpcheck.tree import Tree
 
 __all__ = ["Enclosure", "Network", "Trace", "build"]
 

@@ -31,7 +31,7 @@ class SkipLayer:
         return self.inner.init(rng, shape)
 
     def forward(self, params: Tree, x: Any, context: Context) -> tuple[Any, Any, Tree]:
-        """x + f(x)."""
+        """X + f(x)."""
         y, residuals, state = self.inner.forward(params, x, context)
         return x + y, residuals, state
 

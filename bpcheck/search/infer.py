@@ -10,7 +10,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES, REDUCTIONS, Architecture, mlp
+from bpcheck.architecture import (
+    ACTIVATIONS,
+    DEFAULT_OUTPUT,
+    LOSSES,
+    PROBABILITY_LOSSES,
+    REDUCTIONS,
+    Architecture,
+    mlp,
+)
 from bpcheck.case import Case
 from bpcheck.errors import SubjectError
 from bpcheck.search.judging import UNSCALED, Judge, Scaling
@@ -69,22 +77,29 @@ class Observed:
     error: SubjectError | None = None
 
 
-def observe(judge: Judge, rng: np.random.Generator) -> tuple[list[Observed], str]:
+def observe(
+    judge: Judge,
+    rng: np.random.Generator,
+    *,
+    widths: Sequence[int] | None = None,
+    batch: int | None = None,
+) -> tuple[list[Observed], str]:
     """Call the subject on probes of several depths; also a fault of its return value, if there is one.
 
     The targets are one-hot rows, which every loss accepts; three outputs and at least three examples
     keep means, sums and halves apart; residuals above 1 keep Huber and half MSE apart.
     """
     found = []
-    for depth in DEPTHS:
-        widths = [int(w) for w in rng.permutation([4, 5, 6, 2, 7])[:depth]] + [3]
-        probe = mlp(widths, activation="tanh", loss="half_mse")
+    for depth in DEPTHS if widths is None else (len(widths) - 1,):
+        drawn = [int(w) for w in rng.permutation([4, 5, 6, 2, 7])[:depth]] + [3]
+        probe = mlp(drawn if widths is None else widths, activation="tanh", loss="half_mse")
         cases = []
         for index in range(CASES_PER_DEPTH):
-            case = random_case(rng, probe, GENERIC)
+            case = random_case(rng, probe, GENERIC, batch=batch)
             stretch = 1.0 + 2.0 * (index == 0)  # one with large outputs
             last = {**case.params[-1], "weight": case.params[-1]["weight"] * stretch}
-            one_hot = np.eye(3)[rng.integers(3, size=case.batch)]
+            classes = probe.widths[-1]
+            one_hot = np.eye(classes)[rng.integers(classes, size=case.batch)]
             cases.append(replace(case, params=[*case.params[:-1], last], y=one_hot))
         losses = []
         try:

@@ -110,6 +110,8 @@ class Judge:
     scaling : Scaling
     reference : Subject or None
         Somebody else's gradient to use as the right one; its error is bounded as the subject's is.
+    announce : callable or None
+        Told each case before the subject is called on it, so that a hang can be reported.
     """
 
     subject: Subject
@@ -117,6 +119,7 @@ class Judge:
     clock: Clock
     scaling: Scaling = UNSCALED
     reference: Subject | None = None
+    announce: Callable[[Case], None] | None = None
     evaluations: int = 0
 
     def enclose(self, case: Case, dtype: Any = np.float64) -> Enclosure:
@@ -145,6 +148,8 @@ class Judge:
 
     def ask(self, case: Case) -> Asked:
         """One call of the subject."""
+        if self.announce is not None:
+            self.announce(case)
         self.evaluations += 1
         return ask(
             self.subject,
@@ -176,13 +181,19 @@ class Judge:
         enclosure = self.enclose(case)
         claim = enclosure if asked.dtype == np.float64 else self.enclose(case, asked.dtype)
         warnings = list(asked.warnings)
-        if asked.dtype != np.float64 and all(leaf.dtype == np.float64 for _, leaf in tree.leaves(case.params)):
+        if asked.dtype != np.float64 and all(
+            leaf.dtype == np.float64 for _, leaf in tree.leaves(case.params)
+        ):
             warnings.append(f"the answer is {asked.dtype} though the parameters are float64")
         right = {path: ball.mid for path, ball in enclosure.gradient.items()}
         right_loss = float(enclosure.loss.mid)
         if self.reference is not None:
             other = ask(
-                self.reference, case.params, (case.x, case.y), clock=self.clock, architecture=case.architecture
+                self.reference,
+                case.params,
+                (case.x, case.y),
+                clock=self.clock,
+                architecture=case.architecture,
             )
             right.update(other.gradient)
             right_loss = right_loss if other.loss is None else other.loss

@@ -25,7 +25,7 @@ from bpcheck.search.shrink import shrink
 from bpcheck.subject import Subject, as_subject
 from bpcheck.verdict import Verdict
 
-__all__ = ["compare"]
+__all__ = ["Pins", "compare", "search"]
 
 # A probe whose right answer is itself lost in rounding is drawn again, this often at most.
 REDRAWS = 20
@@ -106,6 +106,53 @@ def compare(
     >>> report.verdict
     <Verdict.AGREES>
     """
+    return search(
+        subject,
+        reference=reference,
+        architectures=architectures,
+        cases=cases,
+        conventions=conventions,
+        resolution=resolution,
+        examples=examples,
+        seed=seed,
+        time_limit=time_limit,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What the command line can fix besides what compare() takes.
+
+    Attributes
+    ----------
+    template : Architecture or None
+        Activation, output, loss, reduction; its widths do not count.
+    widths : tuple of int or None
+    batch : int or None
+    """
+
+    template: Architecture | None = None
+    widths: tuple[int, ...] | None = None
+    batch: int | None = None
+
+
+def search(
+    subject: Any,
+    *,
+    reference: Any = None,
+    architectures: Any = None,
+    cases: Any = None,
+    conventions: Conventions | None = None,
+    resolution: float | None = None,
+    examples: int = 100,
+    seed: int | None = None,
+    time_limit: float | None = None,
+    progress: Any = None,
+    pins: Pins = Pins(),
+    announce: Callable[[Case], None] | None = None,
+) -> Report:
+    """:func:`compare`, with what the command line needs: pinned widths and batch, and word of each case."""
     wanted = _resolution(resolution)
     if isinstance(examples, bool) or not isinstance(examples, int | np.integer) or examples < 1:
         raise InputError(f"examples is {examples!r}; give the number of random cases, 1 or more.")
@@ -121,10 +168,13 @@ def compare(
         wanted,
         Clock.start(time_limit),
         reference=None if reference is None else as_subject(reference),
+        announce=announce,
     )
     given = None if cases is None else _cases(cases)
-    with guarded(), progress_bar(progress, "comparing") as bar, np.errstate(all="warn"):
-        return _Comparison(judge, np.random.default_rng(used), used, int(examples), bar).run(given, architectures)
+    with guarded(), progress_bar(progress, "comparing") as bar:
+        return _Comparison(judge, np.random.default_rng(used), used, int(examples), bar, pins).run(
+            given, architectures
+        )
 
 
 def _resolution(resolution: float | None) -> float:
@@ -141,7 +191,9 @@ def _resolution(resolution: float | None) -> float:
 def _cases(cases: Any) -> list[Case]:
     found = [cases] if isinstance(cases, Case) else list(cases) if isinstance(cases, Iterable) else None
     if not found or not all(isinstance(case, Case) for case in found):
-        raise InputError(f"cases is {cases!r:.80}; give a bpcheck.Case(architecture, params, x, y) or a list of them.")
+        raise InputError(
+            f"cases is {cases!r:.80}; give a bpcheck.Case(architecture, params, x, y) or a list of them."
+        )
     return found
 
 
@@ -154,6 +206,7 @@ class _Comparison:
     seed: int
     examples: int
     bar: Progress
+    pins: Pins
     warnings: list[str] = field(default_factory=list)
     inferred: str = ""
     comparisons: list[Comparison] = field(default_factory=list)
@@ -175,8 +228,10 @@ class _Comparison:
                 return self._look(iter(given), len(given), jitter=True)
             if architectures is not None:
                 self.draw = self._pinned(architectures)
+            elif self.pins.template is not None:
+                self.draw = self._templated(self.pins.template)
             elif self.subject.takes_architecture:
-                self.draw = self._anything
+                self.draw = self._templated(None)
             else:
                 failure = self._infer()
                 if failure is not None:
@@ -203,9 +258,19 @@ class _Comparison:
             yield case
             index += 1
 
-    def _anything(self, index: int) -> Case:
-        kind = stratum(index)
-        return random_case(self.rng, random_architecture(self.rng, kind), kind)
+    def _templated(
+        self, template: Architecture | None, depths: tuple[int, ...] = (1, 2, 3, 4)
+    ) -> Callable[[int], Case]:
+        """Random widths (unless pinned) for one kind of network, or for any kind."""
+
+        def make(index: int) -> Case:
+            kind = stratum(index)
+            architecture = random_architecture(
+                self.rng, kind, template=template, depths=depths, widths=self.pins.widths
+            )
+            return random_case(self.rng, architecture, kind, batch=self.pins.batch)
+
+        return make
 
     def _pinned(self, architectures: Any) -> Callable[[int], Case]:
         from bpcheck.strategies.draw import drawer, is_strategy
@@ -245,7 +310,7 @@ class _Comparison:
                     "with its activation and loss, or a loss= to the subject."
                 ),
             )
-        observations, fault = observe(self.judge, self.rng)
+        observations, fault = observe(self.judge, self.rng, widths=self.pins.widths, batch=self.pins.batch)
         if fault:
             path, _, reason = fault.partition(": ")
             finding = Comparison(path, Verdict.WRONG_STRUCTURE, reason)
@@ -274,15 +339,7 @@ class _Comparison:
         self.judge.scaling = inference.scaling
         self.inferred = inference.text
         self.warnings += inference.warnings
-
-        def make(index: int) -> Case:
-            kind = stratum(index)
-            architecture = random_architecture(
-                self.rng, kind, template=inference.template, depths=inference.depths
-            )
-            return random_case(self.rng, architecture, kind)
-
-        self.draw = make
+        self.draw = self._templated(inference.template, inference.depths)
 
     def _nothing_fits(self, answered: list[Any]) -> Report:
         loss, case = answered[0].losses[0], answered[0].cases[0]
@@ -312,7 +369,9 @@ class _Comparison:
         attempts = 0
         for case in cases:
             if self.judge.clock.struck:
-                return self._out_of_time(f"the time limit ended the search after {self.judged} of {total} cases")
+                return self._out_of_time(
+                    f"the time limit ended the search after {self.judged} of {total} cases"
+                )
             calls = 2 if attempts < CASES_ASKED_TWICE else 1
             attempts += 1
             try:
@@ -356,7 +415,9 @@ class _Comparison:
                 summary=f"{self.undecided} of {attempts} cases could not be decided. {worst.label}: {worst.reason}.",
             )
         if self.undecided:
-            self.warnings.append(f"{self.undecided} of {attempts} cases could not be decided at this precision")
+            self.warnings.append(
+                f"{self.undecided} of {attempts} cases could not be decided at this precision"
+            )
         networks = "case" if self.judged == 1 else "cases"
         summary = f"Loss and every gradient entry lie within their error bounds in {self.judged} {networks}."
         if self.at_kink:
@@ -389,7 +450,7 @@ class _Comparison:
         def fails_alike(candidate: Case) -> bool:
             try:
                 return self._identity(self.judge(candidate, calls=calls)) == identity
-            except SubjectError:
+            except (SubjectError, InputError):  # it does not take networks of that shape
                 return False
 
         smallest = shrink(judged.case, fails_alike, free=self.subject.takes_architecture)
@@ -410,7 +471,11 @@ class _Comparison:
                 self.warnings.append(warning)
         diagnoses = self._diagnose(judged, smallest)
         tried = self.judged + self.undecided
-        after = f"Right in {tried} case{'s' * (tried != 1)}, wrong in the next" if tried else "Wrong in the first case"
+        after = (
+            f"Right in {tried} case{'s' * (tried != 1)}, wrong in the next"
+            if tried
+            else "Wrong in the first case"
+        )
         shrunk = smallest.case is not judged.case
         summary = f"{after}; {'the smallest that fails alike' if shrunk else 'that case'} is shown below."
         return self._report(
@@ -432,7 +497,7 @@ class _Comparison:
                 for index in range(FRESH_NETWORKS if self.draw is not None else 0):
                     assert self.draw is not None
                     seen.append(self.judge(self.draw(index + 1)))
-            except (SubjectError, HungError):
+            except (SubjectError, InputError, HungError):
                 pass  # what was seen so far is evidence enough; the failure itself is already known
             observations = [
                 (
@@ -461,6 +526,8 @@ class _Comparison:
                 self.judge(candidate)
             except SubjectError as again:
                 return type(again.__cause__) is kind
+            except InputError:
+                return False
             return False
 
         try:

@@ -78,6 +78,7 @@ def random_architecture(
     *,
     template: Architecture | None = None,
     depths: Sequence[int] = (1, 2, 3, 4),
+    widths: Sequence[int] | None = None,
 ) -> Architecture:
     """A dense network of a stratum.
 
@@ -89,6 +90,8 @@ def random_architecture(
         Takes activation, output, loss, reduction and penalties from it; None draws them too.
     depths : sequence of int
         Numbers of weight layers to choose from.
+    widths : sequence of int, optional
+        Fixes the widths.
 
     Returns
     -------
@@ -127,7 +130,7 @@ def random_architecture(
             "penalize_bias": template.penalize_bias,
         }
     least = 2 if "softmax" in (draw["output"], draw["activation"]) or draw["loss"] == "cross_entropy" else 1
-    return mlp(_widths(rng, kind, depths, least), **draw)
+    return mlp(_widths(rng, kind, depths, least) if widths is None else widths, **draw)
 
 
 def _readable(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> FloatArray:
@@ -152,7 +155,9 @@ def _map_params(shapes: Any, make: Any) -> Any:
     return {name: make(name, shape) for name, shape in shapes.items()}
 
 
-def random_case(rng: np.random.Generator, architecture: Architecture, kind: Stratum) -> Case:
+def random_case(
+    rng: np.random.Generator, architecture: Architecture, kind: Stratum, *, batch: int | None = None
+) -> Case:
     """A batch and parameters for an architecture: nothing is zero, signs are mixed, numbers are short.
 
     Parameters
@@ -160,6 +165,8 @@ def random_case(rng: np.random.Generator, architecture: Architecture, kind: Stra
     rng : numpy.random.Generator
     architecture : Architecture
     kind : Stratum
+    batch : int, optional
+        Fixes the number of examples.
 
     Returns
     -------
@@ -167,7 +174,8 @@ def random_case(rng: np.random.Generator, architecture: Architecture, kind: Stra
     """
     seed = int(rng.integers(2**32))
     rng = np.random.default_rng(seed)
-    batch = 1 if kind == "batch of one" else int(rng.integers(3, 6))
+    if batch is None:
+        batch = 1 if kind == "batch of one" else int(rng.integers(3, 6))
     one_sign = kind == "pre-activations of one sign"
 
     def make(name: str, shape: tuple[int, ...]) -> FloatArray:
@@ -197,7 +205,8 @@ def _scaled(params: Any, factor: float) -> Any:
     if isinstance(params, list):
         return [_scaled(inner, factor) for inner in params]
     return {
-        name: np.round(values * (factor if name == "weight" else 1.0), DECIMALS) for name, values in params.items()
+        name: np.round(values * (factor if name == "weight" else 1.0), DECIMALS)
+        for name, values in params.items()
     }
 
 

@@ -172,7 +172,9 @@ def _mlp_like(a: Architecture, widths: Any, *, activation: str | None = None) ->
     )
 
 
-def _resized(case: Case, widths: list[int], *, drop: int | None = None, seed: int | None = None) -> Case | None:
+def _resized(
+    case: Case, widths: list[int], *, drop: int | None = None, seed: int | None = None
+) -> Case | None:
     """The case on other widths: leading slices, or fresh readable numbers (``seed``) where slicing loses the failure.
 
     ``drop`` is the index of the hidden width that was removed; its weights go with it.

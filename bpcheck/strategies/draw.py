@@ -70,6 +70,8 @@ def drawer(strategy: Any) -> Callable[[np.random.Generator], Any]:
                 decorated[0].hypothesis.fuzz_one_input(rng.bytes(BYTES))
                 if drawn:
                     return drawn[-1]
-        raise InputError(f"the strategy {strategy!r:.80} drew nothing in {ATTEMPTS} attempts; is it filtered too hard?")
+        raise InputError(
+            f"the strategy {strategy!r:.80} drew nothing in {ATTEMPTS} attempts; is it filtered too hard?"
+        )
 
     return draw

@@ -1,0 +1,185 @@
+"""The command line: ``bpcheck demo`` and ``bpcheck compare file.py:function``. No logic of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bpcheck import __version__
+from bpcheck.architecture import ACTIVATIONS, LOSSES, REDUCTIONS, mlp
+from bpcheck.errors import InputError
+from bpcheck.process import Outcome, Task, run
+from bpcheck.search.run import Pins
+from bpcheck.verdict import Verdict
+
+__all__ = ["main"]
+
+AGREES, WRONG, USAGE, UNDECIDED = 0, 1, 2, 3
+
+# A comparison takes a second or two; a minute allows for slow subjects and slow machines.
+DEFAULT_TIMEOUT = 60.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        0 agrees; 1 wrong (disagrees, not finite, wrong structure, the subject raised); 2 usage;
+        3 inconclusive.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except InputError as error:
+        print(f"bpcheck: {error}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:  # the reader of our output has gone: `bpcheck demo | head`
+        return UNDECIDED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bpcheck", description="Is this hand-written gradient right? Three independent witnesses answer."
+    )
+    parser.add_argument("--version", action="version", version=f"bpcheck {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo", help="train on digits, check every gradient entry, compare two students"
+    )
+    demo.add_argument(
+        "--seed", type=_whole, default=0, help="for weights, shuffling and networks (default 0)"
+    )
+    demo.set_defaults(run=_demo)
+    compare = commands.add_parser(
+        "compare",
+        help="compare your backprop with the reference",
+        description=(
+            "Compare function(params, x, y) -> (loss, gradients) with the reference on random networks. "
+            "Without --activation, --output, --loss or --reduction they are inferred from the loss; naming one of "
+            "them pins all (what is left out is tanh, the loss's own output, half_mse, mean)."
+        ),
+        epilog="Exit code: 0 agrees, 1 wrong, 2 usage, 3 inconclusive.",
+    )
+    compare.add_argument("subject", metavar="FILE.py:FUNCTION", help="a Python file and a function in it")
+    compare.add_argument("--activation", choices=ACTIVATIONS, help="of the hidden layers")
+    compare.add_argument("--output", choices=ACTIVATIONS, help="activation of the output")
+    compare.add_argument("--loss", choices=LOSSES)
+    compare.add_argument("--reduction", choices=REDUCTIONS, help="over the batch")
+    compare.add_argument("--widths", type=_widths, metavar="2,3,1", help="fix the units of every layer")
+    compare.add_argument("--batch", type=_positive, help="fix the number of examples a batch")
+    compare.add_argument(
+        "--examples", type=_positive, default=100, help="number of random cases (default 100)"
+    )
+    compare.add_argument("--seed", type=_whole, help="the same seed gives the same report")
+    compare.add_argument(
+        "--resolution", type=float, help="relative error that must be visible (default 1e-3)"
+    )
+    compare.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help=f"end the function's process after this long (default {DEFAULT_TIMEOUT:g})",
+    )
+    compare.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too")
+    compare.set_defaults(run=_compare)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from bpcheck.demo import show
+
+    return AGREES if show(seed=options.seed) else WRONG
+
+
+def _compare(options: argparse.Namespace) -> int:
+    file, _, function = options.subject.rpartition(":")
+    if not file or not function.isidentifier():
+        raise InputError(f"{options.subject!r} does not name a function: write path/to/file.py:function.")
+    if not Path(file).is_file():
+        raise InputError(f"there is no file {file!r}.")
+    if options.json is not None and not options.json.resolve().parent.is_dir():
+        raise InputError(
+            f"--json {str(options.json)!r}: there is no folder {str(options.json.resolve().parent)!r}."
+        )
+    task = Task(
+        file=str(Path(file).resolve()),
+        function=function,
+        pins=_pins(options),
+        resolution=options.resolution,
+        examples=options.examples,
+        seed=options.seed,
+    )
+    outcome = run(task, timeout=options.timeout)
+    if options.json is not None:
+        options.json.write_text(_as_json(outcome), encoding="utf-8")
+    if outcome.report is None:
+        print(f"bpcheck: {outcome.error}", file=sys.stderr)
+        return USAGE if outcome.usage else WRONG
+    print(outcome.report)
+    if outcome.report.verdict is Verdict.INCONCLUSIVE:
+        return UNDECIDED
+    return AGREES if outcome.report.ok else WRONG
+
+
+def _pins(options: argparse.Namespace) -> Pins:
+    named = {
+        name: getattr(options, name)
+        for name in ("activation", "output", "loss", "reduction")
+        if getattr(options, name) is not None
+    }
+    template = mlp(options.widths or (3, 3, 2), **named) if named else None
+    return Pins(template, options.widths, options.batch)
+
+
+def _as_json(outcome: Outcome) -> str:
+    if outcome.report is not None:
+        return outcome.report.to_json() + "\n"
+    return json.dumps({"verdict": None, "ok": False, "error": outcome.error}, indent=2) + "\n"
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write whole numbers with commas, such as 2,3,1"
+        ) from None
+    if len(widths) < 2 or min(widths) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least input and output are needed, each 1 or more")
+    return widths
+
+
+if __name__ == "__main__":
+    sys.exit(main())
