@@ -299,7 +299,7 @@ class Architecture:
         )
 
     def to_json(self) -> str:
-        """This architecture as a JSON object, read back by :meth:`from_json`."""
+        """The architecture as a JSON object, read back by :meth:`from_json`."""
         return json.dumps(
             {
                 "input_shape": list(self.input_shape),

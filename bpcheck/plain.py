@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -157,7 +158,7 @@ def _cells(comparison: Comparison) -> tuple[str, str, str, str, str]:
 
 def _limits(report: Report) -> list[str]:
     limit = report.detection_limit.maximum
-    if not report.ok or not limit == limit:
+    if not report.ok or math.isnan(limit):
         return []
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
     many = report.examples > 1

@@ -321,7 +321,7 @@ class Report:
         )
 
     def __str__(self) -> str:
-        from bpcheck.plain import render  # plain text reads results: imported late to keep one direction
+        from bpcheck.plain import render
 
         return render(self)
 

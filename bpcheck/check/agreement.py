@@ -1,4 +1,4 @@
-"""Agreement: does a difference lie within the error bounds, and are they narrow enough to mean it?"""
+"""Agreement: does a difference lie within the error bounds, and are they narrow enough to mean it."""
 
 from __future__ import annotations
 

@@ -188,7 +188,8 @@ def ask(
 def _take_apart(
     subject: Subject, answer: Answer, before: tuple[Tree, Tree], after: tuple[Tree, Tree]
 ) -> Asked:
-    findings, warnings = [], list(answer.notes)
+    findings: list[Comparison] = []
+    warnings = list(answer.notes)
     aliased = [
         str(path)
         for path, leaf in tree.leaves(answer.gradient, "gradient")

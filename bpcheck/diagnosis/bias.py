@@ -16,11 +16,11 @@ RIGHT = Rules()
 
 
 def _first(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return delta[0]
+    return np.asarray(delta[0])
 
 
 def _last(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return delta[-1]
+    return np.asarray(delta[-1])
 
 
 def _mean(f: Forward, k: int, delta: FloatArray) -> FloatArray:

@@ -79,15 +79,16 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
 
 def _sentence(comparison: Comparison) -> str:
     text = f"{comparison.label}: {comparison.reason}"
-    if comparison.verdict is Verdict.DISAGREES and np.isfinite(comparison.scale):
-        if comparison.residual <= SAME_FACTOR:
-            text += f"; it is {comparison.scale:.6g} times the right value"
+    factor = comparison.verdict is Verdict.DISAGREES and np.isfinite(comparison.scale)
+    if factor and comparison.residual <= SAME_FACTOR:
+        text += f"; it is {comparison.scale:.6g} times the right value"
     return text
 
 
 def _loss(comparisons: Sequence[Comparison]) -> Diagnosis:
     loss = next(c for c in comparisons if c.path == "loss")
-    assert loss.actual is not None and loss.expected is not None
+    assert loss.actual is not None
+    assert loss.expected is not None
     evidence = (
         f"every gradient tensor is right, but the loss is {float(loss.actual):.10g}, not {float(loss.expected):.10g}",
     )
@@ -104,7 +105,8 @@ def _shared_factor(comparisons: Sequence[Comparison]) -> str:
     others = [c for c in comparisons if c.path != "loss" and np.isfinite(c.scale)]
     if loss is None or loss.verdict is not Verdict.DISAGREES or not others:
         return ""
-    assert loss.actual is not None and loss.expected is not None
+    assert loss.actual is not None
+    assert loss.expected is not None
     if float(loss.expected) == 0.0:
         return ""
     factor = float(loss.actual) / float(loss.expected)

@@ -29,9 +29,9 @@ def _softmax_diagonal(f: Forward) -> FloatArray:
         return RIGHT.bp1(f)
     p = f.a[-1]
     if not f.fused:
-        return f.cost_gradient * p * (1.0 - p)
+        return np.asarray(f.cost_gradient * p * (1.0 - p))
     weight = 1.0 / f.case.batch if f.case.architecture.reduction == "mean" else 1.0
-    return -weight * f.case.y * (1.0 - p)  # −y/p times the diagonal p(1 − p)
+    return np.asarray(-weight * f.case.y * (1.0 - p))  # −y/p times the diagonal p(1 − p)
 
 
 def _scaled(factor: Callable[[Forward], float]) -> Rules:
@@ -137,4 +137,4 @@ def _softmax_over_batch(f: Forward) -> FloatArray:
         return RIGHT.bp1(f)
     weights = np.exp(f.z[-1] - f.z[-1].max(axis=0, keepdims=True))
     scale = 1.0 / f.case.batch if f.case.architecture.reduction == "mean" else 1.0
-    return scale * (weights / weights.sum(axis=0, keepdims=True) - f.case.y)
+    return np.asarray(scale * (weights / weights.sum(axis=0, keepdims=True) - f.case.y))

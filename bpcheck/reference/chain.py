@@ -61,7 +61,8 @@ class Chain:
         for layer, layer_params, saved in zip(
             reversed(self.layers), reversed(params), reversed(residuals), strict=True
         ):
-            traceable = isinstance(layer, Traceable)
-            traces.append(layer.trace(layer_params, saved, output_cotangent) if traceable else None)
+            traces.append(
+                layer.trace(layer_params, saved, output_cotangent) if isinstance(layer, Traceable) else None
+            )
             _, output_cotangent = layer.pullback(layer_params, saved, output_cotangent)
         return traces[::-1]

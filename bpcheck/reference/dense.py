@@ -61,6 +61,7 @@ class DenseLayer:
         """Z = x Wᵀ + b, a = σ(z)."""
         sigma = ACTIVATION[self.spec.activation]
         z = x @ params["weight"].T + params["bias"]
+        derivative: Any
         if isinstance(z, Ball):
             a, derivative = sigma.enclose(z)
         else:

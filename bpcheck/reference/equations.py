@@ -105,7 +105,8 @@ def bp3_bias_gradient(delta: Numbers) -> Numbers:
     >>> bp3_bias_gradient(np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([4., 6.])
     """
-    return delta.sum(axis=0)
+    total: Numbers = delta.sum(axis=0)
+    return total
 
 
 def bp4_weight_gradient(delta: Numbers, previous_activation: Numbers) -> Numbers:

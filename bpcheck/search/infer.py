@@ -29,6 +29,7 @@ __all__ = ["Inference", "Observed", "infer", "observe"]
 # Depths to try, the commonest student's network first.
 DEPTHS = (2, 3, 1, 4)
 CASES_PER_DEPTH = 3
+OUTPUTS = 3
 
 # Without an exact fit, the nearest one is taken for what was meant if it is this close on every case
 # (an ε inside a logarithm changes a loss by a relative 1e-8 … 1e-4) ...
@@ -69,12 +70,25 @@ class Inference:
 
 @dataclass(frozen=True)
 class Observed:
-    """Losses of the subject on probes of one depth, or the error that it raised."""
+    """Losses of the subject on probes of one depth, or the error that it raised.
+
+    Attributes
+    ----------
+    depth : int
+        Number of weight layers.
+    cases : tuple of Case
+    losses : tuple of float
+    error : SubjectError or None
+    equal : bool
+        Whether all widths are equal: asked only where distinct widths raise, to tell code for another
+        depth from code with a bug in its shapes.
+    """
 
     depth: int
     cases: tuple[Case, ...]
     losses: tuple[float, ...] = ()
     error: SubjectError | None = None
+    equal: bool = False
 
 
 def observe(
@@ -89,31 +103,39 @@ def observe(
     The targets are one-hot rows, which every loss accepts; three outputs and at least three examples
     keep means, sums and halves apart; residuals above 1 keep Huber and half MSE apart.
     """
-    found = []
+    found: list[Observed] = []
     for depth in DEPTHS if widths is None else (len(widths) - 1,):
-        drawn = [int(w) for w in rng.permutation([4, 5, 6, 2, 7])[:depth]] + [3]
-        probe = mlp(drawn if widths is None else widths, activation="tanh", loss="half_mse")
-        cases = []
-        for index in range(CASES_PER_DEPTH):
-            case = random_case(rng, probe, GENERIC, batch=batch)
-            stretch = 1.0 + 2.0 * (index == 0)  # one with large outputs
-            last = {**case.params[-1], "weight": case.params[-1]["weight"] * stretch}
-            classes = probe.widths[-1]
-            one_hot = np.eye(classes)[rng.integers(classes, size=case.batch)]
-            cases.append(replace(case, params=[*case.params[:-1], last], y=one_hot))
-        losses = []
-        try:
-            for case in cases:
-                asked = judge.ask(case)
-                faults = [finding for finding in asked.findings if finding.path in ("loss", "return value")]
-                if faults:
-                    return found, f"{faults[0].path}: {faults[0].reason}"
-                losses.append(float("nan") if asked.loss is None else asked.loss)
-        except SubjectError as error:
-            found.append(Observed(depth, tuple(cases), error=error))
-            continue
-        found.append(Observed(depth, tuple(cases), tuple(losses)))
+        drawn = [int(w) for w in rng.permutation([4, 5, 6, 2, 7])[:depth]] + [OUTPUTS]
+        for equal in (False, True):
+            probe = mlp(widths or ([OUTPUTS] * (depth + 1) if equal else drawn))
+            cases = _probes(rng, probe, batch)
+            losses: list[float] = []
+            try:
+                for case in cases:
+                    asked = judge.ask(case)
+                    faults = [f for f in asked.findings if f.path in ("loss", "return value")]
+                    if faults:
+                        return found, f"{faults[0].path}: {faults[0].reason}"
+                    losses.append(float("nan") if asked.loss is None else asked.loss)
+            except SubjectError as error:
+                found.append(Observed(depth, cases, error=error, equal=equal))
+                continue
+            found.append(Observed(depth, cases, tuple(losses), equal=equal))
+            break
     return found, ""
+
+
+def _probes(rng: np.random.Generator, probe: Architecture, batch: int | None) -> tuple[Case, ...]:
+    """Cases of one network: one-hot targets, and one case with large outputs."""
+    cases = []
+    for index in range(CASES_PER_DEPTH):
+        case = random_case(rng, probe, GENERIC, batch=batch)
+        stretch = 3.0 if index == 0 else 1.0
+        last = {**case.params[-1], "weight": case.params[-1]["weight"] * stretch}
+        classes = probe.widths[-1]
+        one_hot = np.eye(classes)[rng.integers(classes, size=case.batch)]
+        cases.append(replace(case, params=[*case.params[:-1], last], y=one_hot))
+    return tuple(cases)
 
 
 def _templates(widths: Sequence[int]) -> Iterator[Architecture]:
@@ -192,7 +214,7 @@ def _describe(
     scaling: Scaling,
     misfit: float,
 ) -> Inference:
-    depths = [o.depth for o in answered if _misfit(judge, o, template, scaling)[1] <= NEAR]
+    depths = sorted({o.depth for o in answered if _misfit(judge, o, template, scaling)[1] <= NEAR})
     warnings = []
     if misfit:
         warnings.append(
@@ -205,13 +227,15 @@ def _describe(
             "a convention, not a bug"
         )
     for observed in observations:
-        if observed.error is not None:
+        if observed.depth in depths:
+            continue
+        if observed.error is not None and observed.equal:
             cause = observed.error.__cause__
             warnings.append(
                 f"networks with {_layers(observed.depth)} were not checked: there the function raised "
                 f"{type(cause).__name__}: {cause}"
             )
-        elif observed.depth not in depths:
+        elif observed.error is None:
             warnings.append(
                 f"networks with {_layers(observed.depth)} were not checked: there the loss is not that of such a network"
             )
@@ -224,7 +248,7 @@ def _describe(
     ]
     probes = sum(len(o.cases) for o in answered)
     text = ", ".join(words) + f" (inferred from the loss on {probes} networks)"
-    return Inference(template, scaling, tuple(sorted(depths)), text, tuple(warnings))
+    return Inference(template, scaling, tuple(depths), text, tuple(warnings))
 
 
 def _layers(depth: int) -> str:

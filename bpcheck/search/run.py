@@ -332,6 +332,10 @@ class _Comparison:
         inference = infer(self.judge, observations)
         if inference is None:
             return self._nothing_fits(answered)
+        deeper = [o for o in observations if o.depth > 1 and o.error is not None]
+        if inference.depths == (1,) and deeper:
+            # Code that only works without a hidden layer is far more often broken than meant so.
+            self._raised(deeper[0].cases[0], deeper[0].error or SubjectError(""))
         self._apply(inference)
         return None
 
@@ -488,9 +492,8 @@ class _Comparison:
 
     def _diagnose(self, judged: Judged, smallest: Judged) -> tuple[Diagnosis, ...]:
         """Locate on the smallest case, name by reproduction on that one, the one found and fresh ones."""
-        observations = []
+        observations: list[Any] = []
         chains = judged.case.architecture.is_chain
-        factor = self.judge.scaling.factor
         if judged.verdict is Verdict.DISAGREES and chains and not judged.first_call_ok:
             seen = [judged, smallest]
             try:
@@ -499,15 +502,7 @@ class _Comparison:
                     seen.append(self.judge(self.draw(index + 1)))
             except (SubjectError, InputError, HungError):
                 pass  # what was seen so far is evidence enough; the failure itself is already known
-            observations = [
-                (
-                    j.case,
-                    {path: array / factor(j.case.architecture) for path, array in j.claimed.items()},
-                    {path: array / factor(j.case.architecture) for path, array in j.right.items()},
-                )
-                for j in seen
-                if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())
-            ]
+            observations = self._observations(seen)
         diagnoses = diagnose(smallest.case, smallest.comparisons, observations)
         first = locate(judged.case, judged.comparisons)
         widths = judged.case.architecture.widths
@@ -516,6 +511,19 @@ class _Comparison:
         layer = f", layer {first.layer}" if first.layer is not None else ""
         seen_at = f"first seen in a network of widths {list(widths)}, at {first.path}{layer}"
         return tuple(replace(d, evidence=(*d.evidence, seen_at)) for d in diagnoses)
+
+    def _observations(self, seen: list[Judged]) -> list[Any]:
+        """What diagnosis needs of judged cases, with the subject's own factor taken out."""
+        factor = self.judge.scaling.factor
+        return [
+            (
+                j.case,
+                {path: array / factor(j.case.architecture) for path, array in j.claimed.items()},
+                {path: array / factor(j.case.architecture) for path, array in j.right.items()},
+            )
+            for j in seen
+            if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())
+        ]
 
     def _raised(self, case: Case, error: SubjectError) -> None:
         """Shrink a case at which the subject raises, and raise with the smallest one."""
@@ -530,13 +538,45 @@ class _Comparison:
                 return False
             return False
 
+        found = error
         try:
             smallest = shrink(case, raises_alike, free=self.subject.takes_architecture)
             self.judge(smallest)
         except SubjectError as again:
             if type(again.__cause__) is kind:
-                raise again from again.__cause__
-        raise error
+                found = again
+        message, _, _ = str(found).partition("\n\nTo see it again:")
+        raise SubjectError(
+            message + self._where_shapes_fit(case), reproducer=found.reproducer
+        ) from found.__cause__
+
+    def _where_shapes_fit(self, case: Case) -> str:
+        """What is wrong on networks of equal widths, if the subject answers there: often the reason it raises."""
+        architecture = case.architecture
+        if not architecture.is_chain or len(set(architecture.widths)) == 1:
+            return ""
+        observed = []
+        try:
+            for _ in range(FRESH_NETWORKS):
+                template = random_architecture(
+                    self.rng,
+                    "equal widths",
+                    template=architecture,
+                    depths=(max(2, len(architecture.layers)),),
+                )
+                observed.append(self.judge(random_case(self.rng, template, "equal widths")))
+        except (SubjectError, InputError, HungError):
+            return ""
+        wrong = [judged for judged in observed if judged.verdict is Verdict.DISAGREES]
+        if not wrong:
+            return ""
+        diagnoses = diagnose(wrong[0].case, wrong[0].comparisons, self._observations(observed))
+        first = diagnoses[0]
+        name = f", {first.bug}" if first.bug else ""
+        return (
+            f"\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong: "
+            f"{first.equation or 'equation unknown'}{name}. {first.hint}"
+        ).rstrip()
 
     def _report(
         self,

@@ -59,7 +59,7 @@ def stratum(index: int) -> Stratum:
 
 def _widths(rng: np.random.Generator, kind: Stratum, depths: Sequence[int], least_output: int) -> list[int]:
     deep = [d for d in depths if d >= 3] or [max(depths)]
-    depth = int(rng.choice(deep if kind == GENERIC else list(depths)))
+    depth = int(rng.choice(deep if kind in (GENERIC, "equal widths") else list(depths)))
     if kind == "no hidden layer" and 1 in depths:
         depth = 1
     if kind == "equal widths":
@@ -176,6 +176,8 @@ def random_case(
     rng = np.random.default_rng(seed)
     if batch is None:
         batch = 1 if kind == "batch of one" else int(rng.integers(3, 6))
+        if kind == "equal widths":  # and as many examples: a sum over the wrong axis then fits
+            batch = architecture.widths[-1]
     one_sign = kind == "pre-activations of one sign"
 
     def make(name: str, shape: tuple[int, ...]) -> FloatArray:

@@ -6,6 +6,7 @@ fails *in the same way*, otherwise shrinking slips from one bug to another.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -211,7 +212,7 @@ def _resized(
 def _numbers(search: _Search) -> Iterator[None]:
     """Moves that make the numbers shorter, coarse ones first."""
     for decimals in (0, 1, 2, 3):
-        if search.attempt(_mapped(search.case, lambda v, d=decimals: np.round(v, d))):
+        if search.attempt(_replaced(search.case, "", functools.partial(np.round, decimals=decimals))):
             break
         yield
     names = [str(path) for path, _ in _tensors(search.case)]
@@ -219,7 +220,9 @@ def _numbers(search: _Search) -> Iterator[None]:
         for value in (0.0, 1.0):
             if np.all(_tensor(search.case, name) == value):
                 break  # already as simple as this value: trying the next would go round in circles
-            if search.attempt(_replaced(search.case, name, lambda v, value=value: np.full_like(v, value))):
+            if search.attempt(
+                _replaced(search.case, name, functools.partial(np.full_like, fill_value=value))
+            ):
                 break
             yield
     for name in names:
@@ -247,10 +250,6 @@ def _tensors(case: Case) -> list[tuple[tree.Path, Any]]:
 
 def _tensor(case: Case, name: str) -> Any:
     return next(values for path, values in _tensors(case) if str(path) == name)
-
-
-def _mapped(case: Case, change: Callable[[Any], Any]) -> Case | None:
-    return _replaced(case, "", change)
 
 
 def _replaced(case: Case, name: str, change: Callable[[Any], Any]) -> Case | None:

@@ -73,10 +73,9 @@ def architectures(
     """
     widths = draw(st.lists(st.integers(1, max_width), min_size=2, max_size=max_depth + 1))
     loss = draw(st.sampled_from(list(losses)))
+    suitable: Sequence[str] = ACTIVATIONS
     if loss in PROBABILITY_LOSSES:
         suitable = (DEFAULT_OUTPUT[loss], "identity")
-    else:
-        suitable = tuple(ACTIVATIONS)
     allowed = [name for name in suitable if outputs is None or name in outputs]
     with_penalty = penalties and draw(st.booleans())
     options: dict[str, Any] = {}

@@ -1,0 +1,203 @@
+r"""Noise: by how much do a function's values jitter when nothing should change?
+
+ECnoise (Moré and Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33, 2011) looks at
+equispaced points. Differences of order k wipe out a smooth function and leave the noise,
+magnified by :math:`\sqrt{(2k)!}/k!`; where three consecutive orders tell the same tale, it is noise.
+
+One spacing is not enough. Too close together, neighbouring points share their rounding (or do
+not differ at all) and the noise looks smaller than it is; so the spacing is widened while the
+answer stays believable, and the largest believable answer counts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bpcheck.errors import InputError
+from bpcheck.numeric.scheme import Phi
+from bpcheck.tree import FloatArray
+
+__all__ = ["UNIT_ROUNDOFF", "measure_noise", "noise_levels"]
+
+UNIT_ROUNDOFF = 2.0**-53
+"""u of float64: the largest relative error of rounding to nearest."""
+
+SAMPLES = 9
+"""Points a spacing. Moré and Wild, section 5: 7 to 9 suffice for noise that is nearly random."""
+
+AGREEMENT = 4.0
+"""Three consecutive orders must agree within this factor (Moré and Wild, section 6)."""
+
+LARGEST_RANGE = 0.1
+"""Relative range of the values above which the spacing is too wide (Moré and Wild, section 6)."""
+
+FIRST_SPACING = {2.0**-53: 2.0**18, 2.0**-24: 2.0**5}
+"""First spacing in units of u. 2^18 u = 3e-11 moves every float64 operand by thousands of units in
+the last place and a smooth function by nothing that shows in third differences; float32 leaves no
+such room (design/numerics.md, section A, tuned there on MLP losses)."""
+
+CLIMB = 2.0**5
+"""Factor from one spacing to the next (design/numerics.md, A)."""
+
+LARGEST_GROWTH = 16.0
+"""An answer that grows faster than this from one spacing to the next is the function's shape, not
+noise: noise hardly depends on the spacing (design/numerics.md, A)."""
+
+WIDEST_SPACING = 2.0**-8
+"""Nine points then span 3 % of a relative step: beyond, shape is always taken for noise."""
+
+FAR_SPACING = 2.0**-7
+"""An eighth of the steps that a ladder settles at (0.02 … 0.15)."""
+
+UNKNOWN = 4.0
+"""Nothing believable: this many times the rounding of the value itself (design/numerics.md, A)."""
+
+# An irrational multiple keeps the points off the binary grid: θ + k·d·v is then rounded as any other
+# point is, and the noise that this brings in is seen (for a power of two it would be exact).
+OFF_GRID = math.sqrt(2.0) / 1.5
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One spacing: ``sigma`` is None unless believable; ``verdict`` says why."""
+
+    sigma: float | None
+    verdict: str
+    largest: float
+
+
+def noise_levels(values: FloatArray) -> FloatArray:
+    """Standard deviation of the noise, one estimate for each order 1 … n−1 of differences.
+
+    Parameters
+    ----------
+    values : (n,) array
+        Function values at equispaced points.
+
+    Returns
+    -------
+    (n−1,) array
+
+    Notes
+    -----
+    Source: Moré and Wild (2011), eq. (2.3): E[(Δ^k ε)²] = σ² (2k)!/(k!)².
+
+    Examples
+    --------
+    >>> noise_levels(np.array([0.0, 1.0, 0.0, 1.0])).round(2)
+    array([0.71, 0.82, 0.89])
+    """
+    levels = []
+    differences = np.asarray(values, dtype=float)
+    for order in range(1, len(values)):
+        differences = np.diff(differences)
+        levels.append(math.sqrt(np.mean(differences**2) / math.comb(2 * order, order)))
+    return np.array(levels)
+
+
+def _far_look(phi: Phi, center: float, roundoff: float) -> float:
+    """Noise where values near 0 change by more than a tenth at once: a perfect fit, for example.
+
+    The noise then grows with the distance, and counts where the steps of a ladder are.
+    """
+    look = _look(phi, FAR_SPACING * OFF_GRID, center, math.inf)
+    floor = roundoff * look.largest / math.sqrt(3.0)
+    return UNKNOWN * floor if look.sigma is None else max(look.sigma, floor)
+
+
+def _look(phi: Phi, spacing: float, center: float, largest_range: float = LARGEST_RANGE) -> _Look:
+    middle = SAMPLES // 2
+    values = np.array([center if k == 0 else phi(k * spacing) for k in range(-middle, SAMPLES - middle)])
+    if not np.isfinite(values).all():
+        return _Look(None, "too wide", abs(center))
+    largest = float(abs(values).max())
+    if largest == 0.0:
+        return _Look(None, "too close", 0.0)
+    scaled = values / largest
+    if np.count_nonzero(np.diff(scaled) == 0.0) >= (SAMPLES - 1) / 2:
+        return _Look(None, "too close", largest)
+    if scaled.max() - scaled.min() > largest_range:
+        return _Look(None, "too wide", largest)
+    levels = noise_levels(scaled)
+    differences = scaled
+    for order in range(1, SAMPLES - 2):
+        differences = np.diff(differences)
+        trio = levels[order - 1 : order + 2]
+        changes_sign = differences.min() * differences.max() < 0.0
+        if changes_sign and trio.max() <= AGREEMENT * trio.min():
+            return _Look(float(trio.max()) * largest, "noise", largest)
+    return _Look(None, "shape", largest)
+
+
+def measure_noise(
+    phi: Phi,
+    *,
+    roundoff: float = UNIT_ROUNDOFF,
+    spacing: float | None = None,
+    center: float | None = None,
+    looks: int | None = None,
+) -> float:
+    """Standard deviation of the noise in the values of ``phi`` near 0.
+
+    Parameters
+    ----------
+    phi : callable
+        φ(t) = f(θ + t·v), scaled so that t = 1 is a relative step of about 1.
+    roundoff : float
+        u of the arithmetic in which ``phi`` computes: 2^−53 for float64, 2^−24 for float32.
+    spacing : float, optional
+        Distance of the closest points; chosen from ``roundoff`` if not given.
+    center : float, optional
+        φ(0) where it is known already.
+
+    looks : int, optional
+        At most so many spacings.
+
+    Returns
+    -------
+    float
+        σ > 0 unless φ is zero everywhere near 0. Takes 9 evaluations a spacing, 18 to 36 in all as
+        a rule.
+
+    Raises
+    ------
+    InputError
+        If φ(0) is not finite.
+
+    Notes
+    -----
+    Source: Moré and Wild (2011); several spacings: design/numerics.md, A, after the authors' own
+    advice to repeat with another spacing where the answer is not believable.
+
+    Examples
+    --------
+    >>> sigma = measure_noise(lambda t: np.exp(t) + 1e8)  # values near 1e8 are 1.5e-8 apart
+    >>> 1e-9 < sigma < 2e-8
+    True
+    """
+    value = phi(0.0) if center is None else center
+    if not math.isfinite(value):
+        raise InputError(
+            f"the function is {value} at the parameters themselves: noise is measured around them."
+        )
+    first = (FIRST_SPACING.get(roundoff, 2.0**18) * roundoff if spacing is None else spacing) * OFF_GRID
+    h = first
+    best: float | None = None
+    largest = abs(value)
+    while h <= WIDEST_SPACING or looks is not None:
+        look = _look(phi, h, value)
+        largest = max(largest, look.largest if best is None else 0.0)
+        if look.sigma is not None and (best is None or look.sigma <= LARGEST_GROWTH * best):
+            best = max(look.sigma, best or 0.0)
+        elif look.verdict == "too wide" and h == first and looks is None:
+            return _far_look(phi, value, roundoff)
+        elif best is not None or look.verdict == "too wide":
+            break
+        h *= CLIMB
+        if looks is not None and h >= first * CLIMB**looks:
+            break
+    floor = roundoff * largest / math.sqrt(3.0)  # uniform in ±u|f| has this standard deviation
+    return UNKNOWN * floor if best is None else max(best, floor)

@@ -1,0 +1,196 @@
+"""What it takes to write a cost down: symbols, numbers, exp, log and functions of one variable.
+
+Three ways to do it. :class:`Explicit` writes every function out in SymPy, for people to read. The
+other two leave σ a name while the cost is differentiated, which keeps the expressions small: σ and σ'
+are put in only when numbers are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import cache
+from typing import Any, Protocol
+
+import sympy
+
+from bpcheck.errors import InputError
+
+__all__ = ["ENGINES", "Algebra", "Explicit", "NamedSymengine", "NamedSympy", "choose", "named"]
+
+ENGINES = ("symengine", "sympy")
+"""Fastest first; the first one that is installed is the default."""
+
+PRIME = "_prime"
+
+
+class Algebra(Protocol):
+    """The few operations that the builder of a cost needs beside + − × / and whole powers."""
+
+    def symbol(self, name: str) -> Any:
+        """A variable."""
+
+    def number(self, value: Fraction) -> Any:
+        """An exact rational number."""
+
+    def exp(self, z: Any) -> Any:
+        """e^z."""
+
+    def log(self, z: Any) -> Any:
+        """Natural logarithm."""
+
+    def apply(self, name: str, z: Any, place: str) -> Any:
+        """The function called ``name`` at ``z``; ``place`` says where in the network, for messages."""
+
+
+class Explicit:
+    """Plain SymPy with every formula written out.
+
+    Parameters
+    ----------
+    formulas : mapping of str to callable
+        SymPy formulas of one variable.
+    """
+
+    def __init__(self, formulas: Mapping[str, Callable[[Any], Any]]) -> None:
+        self._formulas = formulas
+
+    def symbol(self, name: str) -> Any:
+        # All real or none: mixing the two makes SymPy a hundred times slower.
+        return sympy.Symbol(name, real=True)
+
+    def number(self, value: Fraction) -> Any:
+        return sympy.Rational(value.numerator, value.denominator)
+
+    def exp(self, z: Any) -> Any:
+        return sympy.exp(z)
+
+    def log(self, z: Any) -> Any:
+        return sympy.log(z)
+
+    def apply(self, name: str, z: Any, place: str) -> Any:  # noqa: ARG002 - people read the formula itself
+        return self._formulas[name](z)
+
+
+@cache
+def _opaque(name: str) -> Any:
+    """A SymPy function of which nothing is known but the name of its derivative."""
+    prime = type(name + PRIME, (sympy.Function,), {})
+    return type(name, (sympy.Function,), {"fdiff": lambda self, argindex=1: prime(self.args[0])})
+
+
+class NamedSympy:
+    """SymPy with σ left a name.
+
+    Attributes
+    ----------
+    places : dict
+        Where in the network each σ(z) is, keyed by the expression.
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[Any, str] = {}
+
+    def symbol(self, name: str) -> Any:
+        return sympy.Symbol(name)
+
+    def number(self, value: Fraction) -> Any:
+        return sympy.Rational(value.numerator, value.denominator)
+
+    def exp(self, z: Any) -> Any:
+        return sympy.exp(z)
+
+    def log(self, z: Any) -> Any:
+        return sympy.log(z)
+
+    def apply(self, name: str, z: Any, place: str) -> Any:
+        expression = _opaque(name)(z)
+        self.places[(name, z)] = place
+        return expression
+
+    def diff(self, expression: Any, symbol: Any) -> Any:
+        """∂expression/∂symbol."""
+        return sympy.diff(expression, symbol)
+
+
+class NamedSymengine:
+    """symengine with σ left a name; one to two hundred times faster than SymPy.
+
+    Attributes
+    ----------
+    places : dict
+        Where in the network each σ(z) is, keyed by the expression.
+    """
+
+    def __init__(self) -> None:
+        import symengine
+
+        self._engine = symengine
+        self.places: dict[Any, str] = {}
+
+    def symbol(self, name: str) -> Any:
+        return self._engine.Symbol(name)
+
+    def number(self, value: Fraction) -> Any:
+        return self._engine.Integer(value.numerator) / self._engine.Integer(value.denominator)
+
+    def exp(self, z: Any) -> Any:
+        return self._engine.exp(z)
+
+    def log(self, z: Any) -> Any:
+        return self._engine.log(z)
+
+    def apply(self, name: str, z: Any, place: str) -> Any:
+        self.places[(name, z)] = place
+        return self._engine.Function(name)(z)
+
+    def diff(self, expression: Any, symbol: Any) -> Any:
+        """∂expression/∂symbol."""
+        return expression.diff(symbol)
+
+
+def _has_symengine() -> bool:
+    try:
+        import symengine  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def choose(engine: str | None) -> str:
+    """Name of the engine to differentiate with.
+
+    Parameters
+    ----------
+    engine : {"symengine", "sympy"} or None
+        None takes symengine where it is installed.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        For another name, or if symengine is asked for and not installed.
+
+    Examples
+    --------
+    >>> choose("sympy")
+    'sympy'
+    """
+    if engine is None:
+        return "symengine" if _has_symengine() else "sympy"
+    if engine not in ENGINES:
+        raise InputError(f"engine is {engine!r}; choose one of {', '.join(map(repr, ENGINES))}, or None.")
+    if engine == "symengine" and not _has_symengine():
+        raise InputError(
+            "engine is 'symengine', which is not installed: run  pip install symengine , "
+            "or use engine='sympy' (slower)."
+        )
+    return engine
+
+
+def named(engine: str) -> NamedSympy | NamedSymengine:
+    """A fresh algebra of the engine."""
+    return NamedSymengine() if engine == "symengine" else NamedSympy()

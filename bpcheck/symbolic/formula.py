@@ -1,0 +1,203 @@
+"""The cost of a whole network and batch as one formula: forward pass, loss, reduction, penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+
+from bpcheck import tree
+from bpcheck.architecture import PROBABILITY_LOSSES, Architecture, LayerSpec, Skip
+from bpcheck.errors import InputError
+from bpcheck.symbolic import activation, loss
+from bpcheck.symbolic.algebra import Algebra, Explicit
+from bpcheck.symbolic.size import refuse_large_formula
+from bpcheck.tree import Tree
+
+__all__ = ["Formula", "SymbolicCost", "build", "cost", "formulas"]
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """A cost with its variables, in any algebra.
+
+    Attributes
+    ----------
+    expression : expression
+    params : tree of object arrays
+        One variable for each parameter, shaped as the architecture's parameters.
+    x, y : object arrays
+        Variables of shape (m, n).
+    """
+
+    expression: Any
+    params: Tree
+    x: Any
+    y: Any
+
+
+@dataclass(frozen=True, eq=False)
+class SymbolicCost:
+    """The cost of a network as a SymPy expression; printing it prints the formula.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    expression : sympy expression
+        C(params, x, y) for the whole batch, penalty included.
+    params : list
+        Shaped as the network's parameters, with read-only object arrays of symbols. The weight in row
+        j and column k of the book's layer l (2 is the first that has weights) is ``Wl_j_k`` with
+        indices from 1, so ``params[0]["weight"][1, 0]`` is W2_2_1; inside a skip connection l reads
+        ``3.1``.
+    x, y : object arrays of shape (m, n)
+        Symbols x_i_k and y_i_k of example i.
+    """
+
+    architecture: Architecture
+    expression: Any
+    params: Tree
+    x: Any
+    y: Any
+
+    def __str__(self) -> str:
+        return str(self.expression)
+
+
+def formulas() -> dict[str, Any]:
+    """Every function of one variable by name, as SymPy formulas."""
+    return {**activation.ACTIVATION, **loss.SCALAR}
+
+
+def _symbols(algebra: Algebra, name: str, shape: tuple[int, ...]) -> Any:
+    array = np.empty(shape, dtype=object)
+    for index in np.ndindex(shape):
+        array[index] = algebra.symbol("_".join([name, *(str(i + 1) for i in index)]))
+    array.setflags(write=False)
+    return array
+
+
+def _parameters(algebra: Algebra, layers: Sequence[Any], first: int, prefix: str = "") -> list[Any]:
+    """Variables for ``architecture.parameter_shapes``; layers count from ``first``."""
+    found: list[Any] = []
+    for number, shapes in enumerate(layers, first):
+        if isinstance(shapes, dict):
+            letters = {"weight": "W", "bias": "b"}
+            entry: Any = {
+                key: _symbols(algebra, f"{letters[key]}{prefix}{number}", shape) for key, shape in shapes.items()
+            }
+        else:
+            entry = _parameters(algebra, shapes, 1, f"{prefix}{number}.")
+        found.append(entry)
+    return found
+
+
+def _layer(spec: LayerSpec, params: Any, a: list[Any], path: tree.Path, algebra: Algebra, example: int) -> list[Any]:
+    if isinstance(spec, Skip):
+        inner = _forward(spec.layers, params, a, path, algebra, example)
+        return [before + after for before, after in zip(a, inner, strict=True)]
+    z = [
+        sum((w * value for w, value in zip(row, a, strict=True)), b)
+        for row, b in zip(params["weight"], params["bias"], strict=True)
+    ]
+    if spec.activation == "identity":
+        return z
+    if spec.activation == "softmax":
+        return activation.softmax(z, algebra.exp)
+    return [
+        algebra.apply(spec.activation, value, f"unit {k} of {path} ({spec.activation}), example {example}")
+        for k, value in enumerate(z)
+    ]
+
+
+def _forward(
+    specs: Sequence[LayerSpec], params: Any, a: list[Any], path: tree.Path, algebra: Algebra, example: int
+) -> list[Any]:
+    for index, spec in enumerate(specs):
+        a = _layer(spec, params[index], a, path.item(index), algebra, example)
+    return a
+
+
+def _penalty(architecture: Architecture, params: Tree, algebra: Algebra) -> Any:
+    l1, l2 = algebra.number(Fraction(architecture.l1)), algebra.number(Fraction(architecture.l2))
+    total: Any = algebra.number(Fraction(0))
+    for path, weights in tree.leaves(params):
+        if path.keys[-1] == "['bias']" and not architecture.penalize_bias:
+            continue
+        for index, w in np.ndenumerate(weights):
+            if architecture.l1:
+                total = total + l1 * algebra.apply("abs", w, f"{path}{list(index)} under the l1 penalty")
+            if architecture.l2:
+                total = total + l2 * w**2 / 2
+    return total
+
+
+def build(architecture: Architecture, batch: int, algebra: Algebra) -> Formula:
+    """The cost of ``batch`` examples.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    batch : int
+        Number m of examples.
+    algebra : Algebra
+        What the expression is made of.
+
+    Returns
+    -------
+    Formula
+    """
+    params = _parameters(algebra, architecture.parameter_shapes, first=2)
+    x = _symbols(algebra, "x", (batch, *architecture.input_shape))
+    y = _symbols(algebra, "y", (batch, *architecture.output_shape))
+    total: Any = algebra.number(Fraction(0))
+    takes_logits = architecture.loss in PROBABILITY_LOSSES and architecture.output == "identity"
+    for example in range(batch):
+        a = _forward(architecture.layers, params, list(x[example]), tree.Path("params"), algebra, example)
+        if takes_logits:
+            a = loss.to_probabilities(architecture.loss, a, algebra)
+        total = total + loss.LOSS[architecture.loss](a, list(y[example]), algebra)
+    if architecture.reduction == "mean":
+        total = total / batch
+    return Formula(total + _penalty(architecture, params, algebra), params, x, y)
+
+
+def cost(architecture: Architecture, batch: int) -> SymbolicCost:
+    """The cost of a small network as a formula that can be printed, substituted and differentiated.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        From :func:`bpcheck.mlp`, or composed of layers.
+    batch : int
+        Number of examples, 1 or more; with 1, a forgotten 1/m cannot be seen.
+
+    Returns
+    -------
+    SymbolicCost
+
+    Raises
+    ------
+    InputError
+        If an argument is of the wrong kind, or the network is too large to be written out.
+
+    Examples
+    --------
+    >>> from bpcheck import mlp
+    >>> c = cost(mlp([1, 1], l2=2.0), batch=1)
+    >>> print(c)
+    W2_1_1**2 + (W2_1_1*x_1_1 + b2_1 - y_1_1)**2/2
+    >>> sympy.diff(c.expression, c.params[0]["bias"][0])
+    W2_1_1*x_1_1 + b2_1 - y_1_1
+    """
+    if not isinstance(architecture, Architecture):
+        raise InputError(f"architecture is {architecture!r}; make one with bpcheck.mlp([2, 3, 1]).")
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
+        raise InputError(f"batch is {batch!r}; give the number of examples, 1 or more.")
+    refuse_large_formula(architecture, int(batch))
+    formula = build(architecture, int(batch), Explicit(formulas()))
+    return SymbolicCost(architecture, sympy.sympify(formula.expression), formula.params, formula.x, formula.y)

@@ -1,0 +1,64 @@
+"""Losses of one example and the pieces of a penalty, as formulas. No derivative is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import sympy
+
+from bpcheck.symbolic.activation import by_cases, softmax
+from bpcheck.symbolic.algebra import Algebra
+
+__all__ = ["LOSS", "SCALAR", "to_probabilities"]
+
+
+def _huber(r: Any) -> Any:
+    half = sympy.Rational(1, 2)
+    return by_cases((r - half, r, 1), (-r - half, -1, r), otherwise=r**2 / 2)
+
+
+def _size(w: Any) -> Any:
+    # |w| as a case distinction, so that its kink is found in the same way as that of relu
+    return by_cases((w, w, 0), otherwise=-w)
+
+
+SCALAR: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"huber": _huber, "abs": _size})
+"""Formulas of one variable, in SymPy, beside the activations: Huber's loss (δ = 1) and |w|."""
+
+
+def _squares(a: Sequence[Any], y: Sequence[Any]) -> Any:
+    return sum((p - q) ** 2 for p, q in zip(a, y, strict=True))
+
+
+def _binary(a: Sequence[Any], y: Sequence[Any], algebra: Algebra) -> Any:
+    pairs = zip(a, y, strict=True)
+    return -sum(q * algebra.log(p) + (1 - q) * algebra.log(1 - p) for p, q in pairs)
+
+
+def _cross_entropy(a: Sequence[Any], y: Sequence[Any], algebra: Algebra) -> Any:
+    return -sum(q * algebra.log(p) for p, q in zip(a, y, strict=True))
+
+
+LOSS: Mapping[str, Callable[[Sequence[Any], Sequence[Any], Algebra], Any]] = MappingProxyType(
+    {
+        "half_mse": lambda a, y, algebra: _squares(a, y) / 2,
+        "mse": lambda a, y, algebra: _squares(a, y) / len(a),
+        "huber": lambda a, y, algebra: sum(
+            algebra.apply("huber", p - q, f"output {k}") for k, (p, q) in enumerate(zip(a, y, strict=True))
+        ),
+        "binary_cross_entropy": _binary,
+        "cross_entropy": _cross_entropy,
+    }
+)
+"""``LOSS[name](a, y, algebra)``: the loss of one example from its outputs and targets."""
+
+
+def to_probabilities(loss: str, logits: Sequence[Any], algebra: Algebra) -> list[Any]:
+    """What a cross-entropy makes of logits before it takes logarithms; other losses take them as they are."""
+    if loss == "binary_cross_entropy":
+        return [algebra.apply("sigmoid", z, f"output {k}") for k, z in enumerate(logits)]
+    if loss == "cross_entropy":
+        return softmax(logits, algebra.exp)
+    return list(logits)
