@@ -21,7 +21,7 @@ def _derivative_missing(f: Forward) -> FloatArray:
 
 
 def _derivative_twice(f: Forward) -> FloatArray:
-    return bp1_output_error(RIGHT.bp1(f), f.output_slope)
+    return bp1_output_error(RIGHT.bp1(f), f.output_slope) if f.fused else RIGHT.bp1(f)
 
 
 def _softmax_diagonal(f: Forward) -> FloatArray:
@@ -58,7 +58,7 @@ BUGS = (
         "δ^L is multiplied by σ'(z^L) once too often.",
         "For a cross-entropy with its own activation, a − y already contains σ'(z^L).",
         RIGHT.but(bp1=_derivative_twice),
-        silent="identity output",
+        silent="losses that are not fused with their output",
     ),
     Bug(
         "softmax-diagonal",
@@ -110,7 +110,7 @@ BUGS = (
         "BP1",
         "the gradient is summed over the batch, the loss is a mean: it is m times too large.",
         "Divide by the batch size m once.",
-        _scaled(_batch),
+        _scaled(lambda f: _batch(f) if f.case.architecture.reduction == "mean" else 1.0),
         silent="batch of one",
     ),
     Bug(

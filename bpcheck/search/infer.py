@@ -22,7 +22,7 @@ from bpcheck.architecture import (
 from bpcheck.case import Case
 from bpcheck.errors import SubjectError
 from bpcheck.search.judging import UNSCALED, Judge, Scaling
-from bpcheck.search.sample import GENERIC, random_case
+from bpcheck.search.sample import DECIMALS, GENERIC, random_case
 
 __all__ = ["Inference", "Observed", "infer", "observe"]
 
@@ -108,7 +108,8 @@ def observe(
         drawn = [int(w) for w in rng.permutation([4, 5, 6, 2, 7])[:depth]] + [OUTPUTS]
         for equal in (False, True):
             probe = mlp(widths or ([OUTPUTS] * (depth + 1) if equal else drawn))
-            cases = _probes(rng, probe, batch)
+            # equal widths go with as many examples: then a sum over the wrong axis fits too
+            cases = _probes(rng, probe, OUTPUTS if equal and batch is None else batch)
             losses: list[float] = []
             try:
                 for case in cases:
@@ -131,7 +132,7 @@ def _probes(rng: np.random.Generator, probe: Architecture, batch: int | None) ->
     for index in range(CASES_PER_DEPTH):
         case = random_case(rng, probe, GENERIC, batch=batch)
         stretch = 3.0 if index == 0 else 1.0
-        last = {**case.params[-1], "weight": case.params[-1]["weight"] * stretch}
+        last = {**case.params[-1], "weight": np.round(case.params[-1]["weight"] * stretch, DECIMALS)}
         classes = probe.widths[-1]
         one_hot = np.eye(classes)[rng.integers(classes, size=case.batch)]
         cases.append(replace(case, params=[*case.params[:-1], last], y=one_hot))

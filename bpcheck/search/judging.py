@@ -137,7 +137,10 @@ class Judge:
         enclosure = self.enclose(case)
         sizes = {path: rms(ball.mid) for path, ball in enclosure.gradient.items()}
         largest = max(sizes.values(), default=0.0)
-        if not np.isfinite(largest) or largest == 0.0 or not np.isfinite(enclosure.loss.mid):
+        loss = enclosure.loss
+        if not np.isfinite(largest) or largest == 0.0 or not np.isfinite(loss.mid):
+            return False
+        if not 4 * float(loss.rad) <= self.resolution * abs(float(loss.mid)):
             return False
         for path, ball in enclosure.gradient.items():
             widest = 4 * float(ball.rad.max(initial=0.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -324,11 +324,11 @@ class _Comparison:
         if not answered:
             error = observations[0].error
             assert error is not None
-            raise SubjectError(
-                f"{error.args[0].partition(chr(10))[0]} (on every network tried, 1 to 4 weight layers; if yours is "
-                "made for one shape only, give architectures=bpcheck.mlp([...]))",
-                reproducer=error.reproducer,
-            ) from error.__cause__
+            note = (
+                "\nIt raised on every network tried, with 1 to 4 weight layers. If it is made for one shape only, "
+                "give architectures=bpcheck.mlp([...])."
+            )
+            self._raised(observations[0].cases[0], error, note=note)
         inference = infer(self.judge, observations)
         if inference is None:
             return self._nothing_fits(answered)
@@ -525,7 +525,7 @@ class _Comparison:
             if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())
         ]
 
-    def _raised(self, case: Case, error: SubjectError) -> None:
+    def _raised(self, case: Case, error: SubjectError, *, note: str = "") -> NoReturn:
         """Shrink a case at which the subject raises, and raise with the smallest one."""
         kind = type(error.__cause__)
 
@@ -547,12 +547,14 @@ class _Comparison:
                 found = again
         message, _, _ = str(found).partition("\n\nTo see it again:")
         raise SubjectError(
-            message + self._where_shapes_fit(case), reproducer=found.reproducer
+            message + (self._where_shapes_fit(case) or note), reproducer=found.reproducer
         ) from found.__cause__
 
     def _where_shapes_fit(self, case: Case) -> str:
         """What is wrong on networks of equal widths, if the subject answers there: often the reason it raises."""
         architecture = case.architecture
+        if self.draw is None:  # raised before it was known what the subject computes
+            return ""
         if not architecture.is_chain or len(set(architecture.widths)) == 1:
             return ""
         observed = []

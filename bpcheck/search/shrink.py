@@ -212,7 +212,7 @@ def _resized(
 def _numbers(search: _Search) -> Iterator[None]:
     """Moves that make the numbers shorter, coarse ones first."""
     for decimals in (0, 1, 2, 3):
-        if search.attempt(_replaced(search.case, "", functools.partial(np.round, decimals=decimals))):
+        if search.attempt(_replaced(search.case, "", functools.partial(_rounded, decimals=decimals))):
             break
         yield
     names = [str(path) for path, _ in _tensors(search.case)]
@@ -240,6 +240,10 @@ def _numbers(search: _Search) -> Iterator[None]:
                     break
                 yield
     yield
+
+
+def _rounded(values: Any, decimals: int) -> Any:
+    return np.round(values, decimals) + 0.0  # no −0.0
 
 
 def _tensors(case: Case) -> list[tuple[tree.Path, Any]]:
