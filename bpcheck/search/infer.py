@@ -15,13 +15,12 @@ from bpcheck.architecture import (
     DEFAULT_OUTPUT,
     LOSSES,
     PROBABILITY_LOSSES,
-    REDUCTIONS,
     Architecture,
     mlp,
 )
 from bpcheck.case import Case
 from bpcheck.errors import SubjectError
-from bpcheck.search.judging import UNSCALED, Judge, Scaling
+from bpcheck.search.judging import UNSCALED, Judge, Scaling, network_of
 from bpcheck.search.sample import DECIMALS, GENERIC, random_case
 
 __all__ = ["Inference", "Observed", "infer", "observe"]
@@ -191,20 +190,31 @@ def infer(judge: Judge, observations: Sequence[Observed]) -> Inference | None:
     """
     answered = [observed for observed in observations if observed.error is None]
     for observed in answered:
-        fits: list[tuple[bool, float, Architecture, Scaling]] = []
-        for mean in _templates(observed.cases[0].architecture.widths):
-            for reduction in REDUCTIONS:
-                template = replace(mean, reduction=reduction)
-                for scaling in SCALINGS:
-                    exact, misfit = _misfit(judge, observed, template, scaling)
-                    if misfit <= NEAR:
-                        fits.append((exact, misfit, template, scaling))
-                    if exact:
-                        return _describe(judge, answered, observations, template, scaling, 0.0)
-        fits.sort(key=lambda fit: fit[1])
-        if fits and (len(fits) == 1 or fits[0][1] * CLEARLY_NEARER <= fits[1][1]):
-            return _describe(judge, answered, observations, fits[0][2], fits[0][3], fits[0][1])
+        fits: list[tuple[float, Architecture, Scaling]] = []
+        for template, scaling in _near(observed):
+            exact, misfit = _misfit(judge, observed, template, scaling)
+            if exact:
+                return _describe(judge, answered, observations, template, scaling, 0.0)
+            if misfit <= NEAR:
+                fits.append((misfit, template, scaling))
+        fits.sort(key=lambda fit: fit[0])
+        if fits and (len(fits) == 1 or fits[0][0] * CLEARLY_NEARER <= fits[1][0]):
+            misfit, template, scaling = fits[0]
+            return _describe(judge, answered, observations, template, scaling, misfit)
     return None
+
+
+def _near(observed: Observed) -> Iterator[tuple[Architecture, Scaling]]:
+    """Templates whose plain cost is near the subject's on the first probe: a cheap first sieve."""
+    case, loss = observed.cases[0], observed.losses[0]
+    for template in _templates(case.architecture.widths):
+        with np.errstate(all="ignore"):
+            mean = float(network_of(template).cost(case.params, case.x, case.y))
+        for reduction, value in (("mean", mean), ("sum", mean * case.batch)):
+            for scaling in SCALINGS:
+                expected = value * scaling.factor(template)
+                if abs(loss - expected) <= NEAR * abs(expected):
+                    yield replace(template, reduction=reduction), scaling
 
 
 def _describe(

@@ -36,6 +36,12 @@ CASES_ASKED_TWICE = 3
 # A bug is named only if it reproduces the numbers on the failing case and on this many fresh ones.
 FRESH_NETWORKS = 4
 
+CAST = "cast-to-float32"
+CAST_HINT = (
+    "The differences are as large as float32 rounding makes them: somewhere on the way numbers are stored in "
+    "single precision. Compute in float64 throughout, or return float32 to be judged as such."
+)
+
 # If fewer than this share of the examples could be decided, an AGREES would promise too much.
 LEAST_DECIDED = 0.5
 
@@ -332,10 +338,14 @@ class _Comparison:
         inference = infer(self.judge, observations)
         if inference is None:
             return self._nothing_fits(answered)
-        deeper = [o for o in observations if o.depth > 1 and o.error is not None]
+        deeper = [o for o in observations if o.depth > 1 and o.equal and o.error is not None]
         if inference.depths == (1,) and deeper:
             # Code that only works without a hidden layer is far more often broken than meant so.
-            self._raised(deeper[0].cases[0], deeper[0].error or SubjectError(""))
+            note = (
+                "\nWithout a hidden layer it answers. If it is meant for that alone, give "
+                "architectures=bpcheck.mlp([4, 3], loss=…)."
+            )
+            self._raised(deeper[0].cases[0], deeper[0].error or SubjectError(""), note=note)
         self._apply(inference)
         return None
 
@@ -504,6 +514,9 @@ class _Comparison:
                 pass  # what was seen so far is evidence enough; the failure itself is already known
             observations = self._observations(seen)
         diagnoses = diagnose(smallest.case, smallest.comparisons, observations)
+        rounded = bool(observations) and self.judge.fits_single_precision(judged)
+        if rounded and not diagnoses[0].bug:
+            diagnoses = (replace(diagnoses[0], equation="", bug=CAST, hint=CAST_HINT),)
         first = locate(judged.case, judged.comparisons)
         widths = judged.case.architecture.widths
         if smallest.case is judged.case or not first.path or widths == smallest.case.architecture.widths:

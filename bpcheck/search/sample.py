@@ -12,8 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, REDUCTIONS, Architecture, mlp
+from bpcheck.architecture import (
+    ACTIVATIONS,
+    DEFAULT_OUTPUT,
+    LOSSES,
+    PROBABILITY_LOSSES,
+    REDUCTIONS,
+    Architecture,
+    mlp,
+)
 from bpcheck.case import Case
+from bpcheck.reference import build
 from bpcheck.tree import FloatArray
 
 __all__ = ["STRATA", "Stratum", "random_architecture", "random_case", "random_targets", "stratum"]
@@ -195,12 +204,26 @@ def random_case(
         rows = rng.random(batch) < 0.5
         x[rows] *= SATURATED_INPUT
         params = _scaled(params, 2.0)
-        if architecture.output in ("softmax", "sigmoid") or architecture.loss.endswith("cross_entropy"):
-            last = params[-1]
-            reach = abs(last["weight"]).sum(axis=1).max() * 4.0
-            last["weight"] = np.round(last["weight"] * min(1.0, LARGEST_LOGIT / reach), DECIMALS)
     y = random_targets(rng, architecture.loss, (batch, architecture.widths[-1]))
-    return Case(architecture, params, x, y, seed=seed)
+    case = Case(architecture, params, x, y, seed=seed)
+    if architecture.loss in PROBABILITY_LOSSES and architecture.is_chain:
+        case = _within_reach(case)
+    return case
+
+
+def _within_reach(case: Case) -> Case:
+    """The case with its last layer scaled down until no logit is beyond the reach of textbook code."""
+    with np.errstate(all="ignore"):
+        logits = build(case.architecture).trace(case.params, case.x, case.y).pre_activations[-1]
+    largest = float(abs(logits).max())
+    if largest <= LARGEST_LOGIT:
+        return case
+    # rounding towards zero keeps every |weight| below its scaled value
+    last = {
+        name: np.trunc(values * (LARGEST_LOGIT / largest) * 10**DECIMALS) / 10**DECIMALS
+        for name, values in case.params[-1].items()
+    }
+    return replace(case, params=[*case.params[:-1], last])
 
 
 def _scaled(params: Any, factor: float) -> Any:

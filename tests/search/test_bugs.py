@@ -1,0 +1,170 @@
+"""Wrong gradients are found, located, and named where they reproduce; nothing is missed."""
+
+import numpy as np
+import pytest
+from students import BUGS, make
+
+import bpcheck
+from bpcheck import Verdict, mlp
+from bpcheck.diagnosis import CATALOGUE
+from bpcheck.reference import build
+
+# One of these needs a width or a shape at which a student's code would otherwise raise: the switch
+# then falls back to the right answer, which is another bug ("wrong only for square matrices").
+FALLS_BACK = {"weight-not-transposed", "outer-transposed", "output-derivative-twice"}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_planted_bug_is_caught_in_its_equation(bug, seed):
+    report = bpcheck.compare(make(bug), seed=seed)
+    assert report.verdict is Verdict.DISAGREES, str(report)
+    assert {diagnosis.equation for diagnosis in report.diagnoses} == {BUGS[bug]}, str(report)
+    if bug in CATALOGUE and bug not in FALLS_BACK:
+        assert bug in [diagnosis.bug for diagnosis in report.diagnoses], str(report)
+
+
+def test_there_are_two_bugs_of_each_equation_at_least():
+    assert all(sum(e == equation for e in BUGS.values()) >= 2 for equation in ("BP1", "BP2", "BP3", "BP4"))
+
+
+def predicted_by(bug):
+    """A subject that answers what the catalogue predicts (the right gradient where the bug would raise)."""
+
+    def backprop(params, x, y, architecture):
+        case = bpcheck.Case(architecture, params, x, y)
+        network = build(architecture)
+        right = network.gradient(params, x, y)
+        wrong = bug.predict(case)
+        if wrong is not None:
+            right = bpcheck.tree.restore(right, list(wrong.values()))
+        return network.loss(params, x, y), right
+
+    return backprop
+
+
+@pytest.mark.parametrize("slug", sorted(CATALOGUE))
+def test_every_bug_of_the_catalogue_is_caught_and_never_misnamed(slug):
+    bug = CATALOGUE[slug]
+    report = bpcheck.compare(predicted_by(bug), seed=3)
+    assert report.verdict is Verdict.DISAGREES, str(report)
+    names = {diagnosis.bug for diagnosis in report.diagnoses}
+    assert names <= {slug, ""}, str(report)
+
+
+@pytest.mark.parametrize("slug", sorted(CATALOGUE))
+def test_a_prediction_differs_from_the_right_gradient_somewhere(slug):
+    """Negative control of the catalogue: a bug that never changes anything is no bug."""
+    rng = np.random.default_rng(1)
+    seen = False
+    for kind in ("generic", "equal widths") * 30:
+        case = bpcheck.search.sample.random_case(
+            rng, bpcheck.search.sample.random_architecture(rng, kind), kind
+        )
+        predicted = CATALOGUE[slug].predict(case)
+        right = dict(bpcheck.tree.leaves(build(case.architecture).gradient(case.params, case.x, case.y)))
+        seen = seen or (predicted is not None and any(not np.allclose(predicted[p], right[p]) for p in right))
+    assert seen
+
+
+def test_unmutated_rules_give_the_reference_gradient():
+    from bpcheck.diagnosis.backward import Rules, backward, forward
+
+    rng = np.random.default_rng(2)
+    for _ in range(40):
+        case = bpcheck.search.sample.random_case(
+            rng, bpcheck.search.sample.random_architecture(rng, "generic"), "generic"
+        )
+        again = backward(forward(case), Rules())
+        right = dict(bpcheck.tree.leaves(build(case.architecture).gradient(case.params, case.x, case.y)))
+        for path, array in right.items():
+            np.testing.assert_allclose(again[path], array, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("relative", [1e-2, 1e-4, 1e-6, 1e-8])
+@pytest.mark.parametrize("tensor", ["weight", "bias"])
+def test_one_wrong_entry_is_seen_down_to_the_stated_limit(relative, tensor):
+    right = make()
+
+    def backprop(params, x, y, architecture):
+        loss, grads = right(params, x, y, architecture)
+        grads[-1][tensor].flat[0] *= 1 + relative
+        return loss, grads
+
+    report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2]), seed=0)
+    assert report.verdict is Verdict.DISAGREES
+    assert report.diagnoses[0].equation == ("BP4" if tensor == "weight" else "BP3")
+
+
+@pytest.mark.parametrize(
+    ("factor", "slug"), [(2.0, "factor-two"), (0.5, "factor-half"), (-1.0, "sign-flipped")]
+)
+def test_a_uniform_factor_is_named(factor, slug):
+    right = make()
+
+    def backprop(params, x, y, architecture):
+        loss, grads = right(params, x, y, architecture)
+        return loss, [{name: factor * value for name, value in layer.items()} for layer in grads]
+
+    report = bpcheck.compare(backprop, architectures=mlp([3, 5, 4, 2], activation="sigmoid"), seed=0)
+    assert slug in [diagnosis.bug for diagnosis in report.diagnoses], str(report)
+
+
+def test_rounding_to_float32_on_the_way_is_caught_and_named():
+    right = make()
+
+    def backprop(params, x, y, architecture):
+        loss, grads = right(params, x.astype(np.float32).astype(float), y, architecture)
+        return loss, grads
+
+    report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2]), seed=0)
+    assert report.verdict is Verdict.DISAGREES
+    assert [d.bug for d in report.diagnoses] == ["cast-to-float32"]
+
+
+def test_a_wrong_loss_with_a_right_gradient_is_told_apart():
+    right = make()
+
+    def backprop(params, x, y, architecture):
+        loss, grads = right(params, x, y, architecture)
+        return loss * 1.001, grads
+
+    report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2]), seed=0)
+    assert report.verdict is Verdict.DISAGREES
+    assert report.diagnoses[0].equation == "loss"
+    assert "every gradient tensor is right" in report.diagnoses[0].evidence[0]
+
+
+def test_a_gradient_that_adds_up_over_calls_is_caught_at_the_second():
+    right, kept = make(), []
+
+    def backprop(params, x, y, architecture):
+        loss, grads = right(params, x, y, architecture)
+        kept.append(grads)
+        same = [g for g in kept if [v["weight"].shape for v in g] == [v["weight"].shape for v in grads]]
+        total = [{name: sum(g[k][name] for g in same) for name in grads[k]} for k in range(len(grads))]
+        return loss, total
+
+    report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2]), seed=0)
+    assert report.verdict is Verdict.DISAGREES
+    assert any("the first call agreed" in warning for warning in report.warnings)
+
+
+def test_a_code_that_raises_on_odd_shapes_is_told_its_bug_where_they_fit():
+    def backprop(params, x, y):
+        a = [x]
+        for layer in params[:-1]:
+            a.append(np.tanh(a[-1] @ layer["weight"].T + layer["bias"]))
+        delta = (a[-1] @ params[-1]["weight"].T + params[-1]["bias"] - y) / len(x)
+        loss = 0.5 * np.sum(delta**2) * len(x)
+        grads = []
+        for k in range(len(params) - 1, -1, -1):
+            grads.insert(0, {"weight": delta.T @ a[k], "bias": delta.sum(0)})
+            if k:
+                delta = (delta @ params[k]["weight"].T) * (1 - a[k] ** 2)  # should not be transposed
+        return loss, grads
+
+    with pytest.raises(bpcheck.SubjectError, match="weight-not-transposed") as caught:
+        bpcheck.compare(backprop, seed=0)
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert "mlp([1, 1, 2]" in caught.value.reproducer or "mlp([1, 2, 1]" in caught.value.reproducer
