@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 agrees; 1 wrong (disagrees, not finite, wrong structure, the subject raised); 2 usage;
         3 inconclusive.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters is no reason to fail
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -118,11 +122,15 @@ def _compare(options: argparse.Namespace) -> int:
         pins=_pins(options),
         resolution=options.resolution,
         examples=options.examples,
-        seed=options.seed,
+        # drawn here, so that it is known even if the child never answers
+        seed=secrets.randbits(32) if options.seed is None else options.seed,
     )
     outcome = run(task, timeout=options.timeout)
     if options.json is not None:
-        options.json.write_text(_as_json(outcome), encoding="utf-8")
+        try:
+            options.json.write_text(_as_json(outcome), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"--json {str(options.json)!r} cannot be written: {error.strerror}.") from error
     if outcome.report is None:
         print(f"bpcheck: {outcome.error}", file=sys.stderr)
         return USAGE if outcome.usage else WRONG

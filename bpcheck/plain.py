@@ -29,12 +29,12 @@ TITLES = {
 }
 
 EQUATIONS = {
-    "BP1": "BP1, the error of the output:  δ^L = ∇_a C ⊙ σ'(z^L)",
-    "BP2": "BP2, the error of a hidden layer:  δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l)",
-    "BP3": "BP3, the bias gradient:  ∂C/∂b^l = Σ δ^l over the batch",
-    "BP4": "BP4, the weight gradient:  ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
+    "BP1": "BP1, error of the output: δ^L = ∇_a C ⊙ σ'(z^L)",
+    "BP2": "BP2, error of a hidden layer: δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l)",
+    "BP3": "BP3, bias gradient: ∂C/∂b^l = Σ δ^l over the batch",
+    "BP4": "BP4, weight gradient: ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
     "loss": "the loss, not the gradient",
-    "penalty": "the weight penalty:  λ₁ sign(W) + λ₂ W",
+    "penalty": "the weight penalty: λ₁ sign(W) + λ₂ W",
     "contract": "what the function does besides computing",
 }
 
@@ -72,12 +72,15 @@ def render(report: Report) -> str:
         if table:
             blocks.append(table)
     if report.reproducer:
-        title = "the smallest case, to paste:" if not report.ok else "a case, to paste:"
+        wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
+        title = "the smallest case, to paste:" if wrong else "the case, to paste:"
         blocks.append(INDENT + title + "\n\n" + textwrap.indent(report.reproducer, INDENT * 2))
     blocks += _limits(report)
     for warning in report.warnings:
         blocks.append(_row("note", warning))
-    blocks.append(INDENT + _footer(report))
+    footer = _footer(report)
+    if footer:
+        blocks.append(INDENT + footer)
     return "\n\n".join(blocks)
 
 
@@ -143,7 +146,7 @@ def _table(report: Report) -> str:
 def _cells(comparison: Comparison) -> tuple[str, str, str, str, str]:
     word = "ok" if comparison.verdict.ok else TITLES[comparison.verdict].lower()
     if comparison.actual is None or comparison.expected is None or comparison.bound is None:
-        return comparison.label, "", "", "", f"{word}: {comparison.reason}"
+        return comparison.label, "", "", "", word
     index = comparison.worst_index
     place = f"[{', '.join(map(str, index))}]" if index else ""
     name = f" ({comparison.name})" if comparison.name else ""

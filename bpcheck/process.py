@@ -37,7 +37,7 @@ class Task:
     pins : Pins
     resolution : float or None
     examples : int
-    seed : int or None
+    seed : int
     """
 
     file: str
@@ -45,7 +45,7 @@ class Task:
     pins: Pins
     resolution: float | None
     examples: int
-    seed: int | None
+    seed: int
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,10 @@ NOISE_RULES = 4.0
 REACH = 2
 """Rungs on either side that a rough function is held against."""
 
-SENTINEL = 2.0**-9
+SENTINEL = 2.0**-9 / math.sqrt(2.0)
 """A last pair, this much finer than the step chosen, looks for whatever hides between the rungs and
-θ: a kink or an oscillation too fast for the ladder."""
+θ: a kink or an oscillation too fast for the ladder. Off the binary grid of the rungs, and so of their
+aliases."""
 
 STORED = 2.0
 """Noise of φ(±h) is at least u·|φ(±h)|, for the result is rounded, and this many u·|φ'(±h) − φ'(0)|, for
@@ -337,7 +338,7 @@ class Central:
                 raise InputError(f"{name} is {value!r}; a finite number above zero is needed.")
 
     def __call__(self, phi: Phi, /) -> Estimate:
-        """Derivative of ``phi`` at 0 with its error."""
+        """Differentiate ``phi`` at 0."""
         with np.errstate(all="ignore"):
             return self._estimate(phi)
 
@@ -399,8 +400,10 @@ class Central:
         # S of a smooth function shrinks with h: the finest rung's bounds the sentinel's
         coarse = abs(judgement.jumps.value[-1, 0]) + CHANGE * judgement.jumps.noise[-1, 0]
         value = judgement.table[judgement.rung, judgement.column]
+        # an h² error shrinks by SENTINEL²; twice that, for higher powers
+        own = 2.0 * SENTINEL**2 * abs(judgement.differences[judgement.rung] - value)
         return bool(
-            abs(slope - value) <= doubt + judgement.bar
+            abs(slope - value) <= doubt + judgement.bar + own
             and abs(jump) <= coarse * h / judgement.steps[-1] * 2.0 + math.sqrt(12.0) * doubt
         )
 
@@ -449,7 +452,7 @@ class Central:
         return Estimate(0.0, truncation, rounding, h, 2, ladder.evaluations, regime)
 
     def _first_move(self, ladder: _Ladder, h: float, rung: int) -> float | None:
-        """The nearest point known at which φ is not φ(0)."""
+        """Find the nearest point at which φ is not φ(0)."""
         if rung > 0:
             side = 1.0 if ladder.up[rung - 1] != ladder.center else -1.0
             return side * ladder.steps[rung - 1]
@@ -462,7 +465,7 @@ class Central:
 
 
 def _estimate(ladder: _Ladder, judgement: _Judgement) -> Estimate:
-    """The chosen entry as an estimate, its regime told honestly."""
+    """Tell the chosen entry as an estimate, with its regime."""
     entry = judgement.rung, judgement.column
     value = float(judgement.table[entry])
     truncation = float(judgement.truncation[entry])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,22 +9,18 @@ import numpy as np
 
 from bpcheck.numeric.central import FIRST_STEP, Central
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
-from bpcheck.numeric.perturbation import Line, line, real_phi
+from bpcheck.numeric.perturbation import Line, line, real_phi, relative_step
 from bpcheck.numeric.scheme import Scheme
 from bpcheck.result import Estimate
 from bpcheck.tree import Tree
 
 __all__ = ["derivative"]
 
-MOST_CLIMB = 2.0**40
-"""How much further than one relative step a ladder may climb for parameters near 0, where |θ| says
-little about the scale of f: from 1e-12 up to 1."""
-
 
 def derivative(
     f: Callable[[Tree], Any], at: Tree, direction: Tree, *, scheme: Scheme | None = None
 ) -> Estimate:
-    """Derivative of ``f`` at ``at`` along ``direction``, with a bound on its error.
+    """Differentiate ``f`` at ``at`` along ``direction``, with a bound on the error.
 
     Parameters
     ----------
@@ -64,7 +59,7 @@ def derivative(
     True
     """
     path = line(at, direction)
-    scale = _relative_step(path)
+    scale = relative_step(path)
     unit = Line(path.like, path.point, [scale * step for step in path.direction])
     estimate = (_default(path, scale) if scheme is None else scheme)(real_phi(f, unit))
     interval = None
@@ -82,25 +77,9 @@ def derivative(
     )
 
 
-def _relative_step(path: Line) -> float:
-    """s such that a step of 1 along s·v moves no tensor by more than its own size; a power of two.
-
-    The size of a tensor is its root mean square, or 1 where it is zero.
-    """
-    scales = []
-    for leaf, step in zip(path.point, path.direction, strict=True):
-        longest = float(abs(step).max(initial=0.0))
-        if longest > 0.0:
-            wide = leaf.astype(np.float64)
-            largest = float(abs(wide).max())
-            rms = largest * math.sqrt(float(np.mean((wide / largest) ** 2))) if largest > 0.0 else 1.0
-            scales.append(math.log2(rms) - math.log2(longest))
-    # a power of two: scaling back is exact
-    return 2.0 ** max(-1000, min(1000, math.floor(min(scales))))
-
-
 def _default(path: Line, scale: float) -> Central:
     roundoff = max(float(np.finfo(leaf.dtype).eps) / 2.0 for leaf in path.point)
     longest = scale * max(float(abs(step).max(initial=0.0)) for step in path.direction)
-    limit = FIRST_STEP * min(MOST_CLIMB, max(1.0, 1.0 / longest))
+    # near 0 the size of θ says little about the scale of f: the ladder may climb to a step of about 1
+    limit = FIRST_STEP * max(1.0, 1.0 / longest)
     return Central(largest_step=limit, roundoff=max(roundoff, UNIT_ROUNDOFF))

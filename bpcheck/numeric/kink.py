@@ -1,4 +1,4 @@
-r"""Kinks: does the slope jump at θ?
+r"""Kinks, where the slope jumps.
 
 .. math:: S(h) = \frac{φ(h) + φ(−h) − 2φ(0)}{h} = J + h φ'' + h³ φ''''/12 + …
 
@@ -40,7 +40,7 @@ class Jumps:
     ----------
     value, noise, truncation : (rungs, columns) arrays
         NaN where there is no such entry; ``noise`` is a standard deviation, ``truncation`` the
-        difference to the neighbouring columns.
+        largest difference to the neighbours.
     """
 
     value: FloatArray
@@ -48,7 +48,7 @@ class Jumps:
     truncation: FloatArray
 
     def column(self, rung: int) -> int:
-        """The column that knows J best at this rung."""
+        """Choose the column that knows J best at this rung."""
         doubt = SIGNIFICANT * self.noise[rung] + self.truncation[rung]
         return int(np.argmin(np.where(np.isnan(doubt), np.inf, doubt)))
 
@@ -103,7 +103,10 @@ def jumps(
         common = abs(windows(2.0 / steps, q) @ w) * sigma.min()
         noise[q:, q] = np.hypot(own, common)
     truncation = np.full(shape, np.inf)
-    truncation[:, 1:] = abs(np.diff(value, axis=1))
+    # one neighbour may agree by accident (a curvature that two powers of h happen to balance), two do not
+    truncation[1:, 1:] = np.maximum(abs(np.diff(value, axis=1))[1:], abs(np.diff(value, axis=0))[:, 1:])
+    for q in range(1, min(columns + 1, len(steps))):  # the top of a column has none above it
+        truncation[q, q] = max(abs(value[q, q] - value[q, q - 1]), abs(value[q, q] - value[q - 1, q - 1]))
     return Jumps(value, noise, np.where(np.isnan(value), np.nan, truncation))
 
 

@@ -1,4 +1,4 @@
-r"""Noise: by how much do a function's values jitter when nothing should change?
+r"""Noise, by which a function's values jitter when nothing should change.
 
 ECnoise (Moré and Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33, 2011) looks at
 equispaced points. Differences of order k wipe out a smooth function and leave the noise,
@@ -49,8 +49,21 @@ noise: noise hardly depends on the spacing (design/numerics.md, A)."""
 WIDEST_SPACING = 2.0**-8
 """Nine points then span 3 % of a relative step: beyond, shape is always taken for noise."""
 
+STEADY_GROWTH = 2.0
+"""The same where φ(0) is so close to 0 that the range tells nothing: only noise that stays as it is
+counts then, for rounding grows with the values themselves (and is bounded where they are used)."""
+
+EVEN_MOVES = 1.0 / 50.0
+"""Median over largest move between neighbours, in the same place: 0.3 for noise, 0.5 for a parabola, 0
+for a step, which would otherwise pass for noise."""
+
 FAR_SPACING = 2.0**-7
-"""An eighth of the steps that a ladder settles at (0.02 … 0.15)."""
+"""At a perfect fit (a sum of squares that is 0 at θ) noise grows with the distance and counts where the
+steps of a ladder are: an eighth of 0.02 … 0.15."""
+
+FAR_SHARE = 2.0**12
+"""So far out only noise within this many u of the values is believed, anything larger is shape. The
+residual r' d of a fit is rounded at u·|z|: in units of the value, u |z| / (8 r' d) = 16 u |z / r'|."""
 
 UNKNOWN = 4.0
 """Nothing believable: this many times the rounding of the value itself (design/numerics.md, A)."""
@@ -62,15 +75,20 @@ OFF_GRID = math.sqrt(2.0) / 1.5
 
 @dataclass(frozen=True)
 class _Look:
-    """One spacing: ``sigma`` is None unless believable; ``verdict`` says why."""
+    """One spacing: ``sigma`` is None unless believable; ``verdict`` says why.
+
+    ``quantum`` is the smallest step between values where most did not move, or none did a spacing
+    before: they are rounded to multiples of it.
+    """
 
     sigma: float | None
     verdict: str
     largest: float
+    quantum: float = 0.0
 
 
 def noise_levels(values: FloatArray) -> FloatArray:
-    """Standard deviation of the noise, one estimate for each order 1 … n−1 of differences.
+    """Estimate the standard deviation of the noise, one value for each order 1 … n−1 of differences.
 
     Parameters
     ----------
@@ -98,29 +116,27 @@ def noise_levels(values: FloatArray) -> FloatArray:
     return np.array(levels)
 
 
-def _far_look(phi: Phi, center: float, roundoff: float) -> float:
-    """Noise where values near 0 change by more than a tenth at once: a perfect fit, for example.
-
-    The noise then grows with the distance, and counts where the steps of a ladder are.
-    """
-    look = _look(phi, FAR_SPACING * OFF_GRID, center, math.inf)
-    floor = roundoff * look.largest / math.sqrt(3.0)
-    return UNKNOWN * floor if look.sigma is None else max(look.sigma, floor)
-
-
-def _look(phi: Phi, spacing: float, center: float, largest_range: float = LARGEST_RANGE) -> _Look:
+def _look(
+    phi: Phi, spacing: float, center: float, *, any_range: bool = False, after_stillness: bool = False
+) -> _Look:
     middle = SAMPLES // 2
     values = np.array([center if k == 0 else phi(k * spacing) for k in range(-middle, SAMPLES - middle)])
     if not np.isfinite(values).all():
         return _Look(None, "too wide", abs(center))
     largest = float(abs(values).max())
-    if largest == 0.0:
-        return _Look(None, "too close", 0.0)
+    moves = abs(np.diff(values))
+    if not moves.any():
+        return _Look(None, "still", largest)
+    least = float(moves[moves > 0.0].min())
+    few = np.count_nonzero(moves == 0.0) >= (SAMPLES - 1) / 2
+    quantum = least if (few or after_stillness) and least <= LARGEST_RANGE * largest else 0.0
+    if few:
+        return _Look(None, "too close", largest, quantum)
     scaled = values / largest
-    if np.count_nonzero(np.diff(scaled) == 0.0) >= (SAMPLES - 1) / 2:
-        return _Look(None, "too close", largest)
-    if scaled.max() - scaled.min() > largest_range:
+    if scaled.max() - scaled.min() > LARGEST_RANGE and not any_range:
         return _Look(None, "too wide", largest)
+    if any_range and not np.median(moves) >= EVEN_MOVES * moves.max():
+        return _Look(None, "shape", largest)
     levels = noise_levels(scaled)
     differences = scaled
     for order in range(1, SAMPLES - 2):
@@ -128,8 +144,8 @@ def _look(phi: Phi, spacing: float, center: float, largest_range: float = LARGES
         trio = levels[order - 1 : order + 2]
         changes_sign = differences.min() * differences.max() < 0.0
         if changes_sign and trio.max() <= AGREEMENT * trio.min():
-            return _Look(float(trio.max()) * largest, "noise", largest)
-    return _Look(None, "shape", largest)
+            return _Look(float(trio.max()) * largest, "noise", largest, quantum)
+    return _Look(None, "shape", largest, quantum)
 
 
 def measure_noise(
@@ -140,7 +156,7 @@ def measure_noise(
     center: float | None = None,
     looks: int | None = None,
 ) -> float:
-    """Standard deviation of the noise in the values of ``phi`` near 0.
+    """Measure the standard deviation of the noise in the values of ``phi`` near 0.
 
     Parameters
     ----------
@@ -183,21 +199,33 @@ def measure_noise(
         raise InputError(
             f"the function is {value} at the parameters themselves: noise is measured around them."
         )
-    first = (FIRST_SPACING.get(roundoff, 2.0**18) * roundoff if spacing is None else spacing) * OFF_GRID
-    h = first
+    h = (FIRST_SPACING.get(roundoff, 2.0**18) * roundoff if spacing is None else spacing) * OFF_GRID
+    count, most = 0, math.inf if looks is None else looks
     best: float | None = None
-    largest = abs(value)
-    while h <= WIDEST_SPACING or looks is not None:
-        look = _look(phi, h, value)
-        largest = max(largest, look.largest if best is None else 0.0)
-        if look.sigma is not None and (best is None or look.sigma <= LARGEST_GROWTH * best):
+    largest, quantum = abs(value), 0.0
+    look = _look(phi, h, value)
+    near_zero = look.verdict == "too wide"
+    growth = STEADY_GROWTH if near_zero else LARGEST_GROWTH
+    if near_zero:
+        look = _look(phi, h, value, any_range=True)
+    while True:
+        count += 1
+        if best is None:
+            largest = max(largest, look.largest)
+        quantum = max(quantum, look.quantum)
+        if look.sigma is not None and (best is None or look.sigma <= growth * best):
             best = max(look.sigma, best or 0.0)
-        elif look.verdict == "too wide" and h == first and looks is None:
-            return _far_look(phi, value, roundoff)
-        elif best is not None or look.verdict == "too wide":
+        elif best is not None or look.verdict == "too wide" or near_zero:
             break
         h *= CLIMB
-        if looks is not None and h >= first * CLIMB**looks:
+        if count >= most or not h <= WIDEST_SPACING:
             break
-    floor = roundoff * largest / math.sqrt(3.0)  # uniform in ±u|f| has this standard deviation
+        still = look.verdict == "still"
+        look = _look(phi, h, value, any_range=near_zero, after_stillness=still)
+    if near_zero and looks is None:
+        far = _look(phi, FAR_SPACING * OFF_GRID, value, any_range=True)
+        if far.sigma is not None and far.sigma <= FAR_SHARE * roundoff * far.largest:
+            best = max(far.sigma, best or 0.0)
+    # uniform in ±u|f|, or in ± half a quantum, has this standard deviation
+    floor = max(roundoff * largest / math.sqrt(3.0), quantum / math.sqrt(12.0))
     return UNKNOWN * floor if best is None else max(best, floor)

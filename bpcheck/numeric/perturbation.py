@@ -14,7 +14,10 @@ from bpcheck import tree
 from bpcheck.errors import BpcheckError, InputError, SubjectError
 from bpcheck.tree import FloatArray, Tree
 
-__all__ = ["Line", "call", "line", "number", "random_direction"]
+__all__ = ["Line", "call", "line", "number", "random_direction", "real_phi", "rebuild", "relative_step"]
+
+SMALLEST_SIZE = 2.0**-40
+"""A tensor smaller than 1e-12 counts as this large: below, steps drown in the noise of any f(θ) near 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Line:
     direction: list[FloatArray]
 
     def at(self, t: complex) -> Tree:
-        """The tree θ + t·v in fresh arrays; each leaf keeps its precision."""
+        """Build the tree θ + t·v of fresh arrays; each leaf keeps its precision."""
         moved = []
         for leaf, step in zip(self.point, self.direction, strict=True):
             # the sum is rounded once, in the precision of the parameter
@@ -44,7 +47,7 @@ class Line:
 
 
 def rebuild(like: Tree, arrays: list[Any]) -> Tree:
-    """A tree of ``arrays``; leaves that were numbers are numbers again."""
+    """Nest ``arrays`` as ``like``; leaves that were numbers are numbers again."""
     values = [
         array.item()
         if isinstance(leaf, float) and not isinstance(leaf, np.floating)
@@ -57,7 +60,7 @@ def rebuild(like: Tree, arrays: list[Any]) -> Tree:
 
 
 def line(at: Tree, direction: Tree) -> Line:
-    """The line through ``at`` along ``direction``, both checked.
+    """Lay a line through ``at`` along ``direction``, both checked.
 
     Parameters
     ----------
@@ -96,7 +99,7 @@ def line(at: Tree, direction: Tree) -> Line:
         other, step = given[keys]
         if step.shape != array.shape:
             raise InputError(f"{other} has shape {step.shape}, but {path} needs {array.shape}.")
-    steps = [given[keys][1].astype(np.float64) for keys in needed]
+    steps: list[FloatArray] = [given[keys][1].astype(np.float64) for keys in needed]
     if not any(step.any() for step in steps):
         raise InputError(
             "direction is zero everywhere: there is no way to go. Make at least one entry nonzero."
@@ -115,13 +118,30 @@ def random_direction(point: list[FloatArray], rng: np.random.Generator) -> list[
     Source: design/numerics.md, "Direction": s_i = max(|θ_i|, rms/10), so that a step of 1 is a
     relative one and no entry stands still.
     """
-    found = []
+    found: list[FloatArray] = []
     for leaf in point:
         size = abs(leaf.astype(np.float64))
         rms = math.sqrt(float(np.mean(size**2))) if size.size else 0.0
         scale = np.maximum(size, rms / 10.0 if rms > 0.0 else 1.0)
         found.append(np.asarray(scale * rng.standard_normal(leaf.shape)))
     return found
+
+
+def relative_step(path: Line) -> float:
+    """Scale the direction: a step of 1 along s·v moves no tensor by more than its own size.
+
+    The size of a tensor is its root mean square, or 1 where it is zero; s is a power of two.
+    """
+    scales = []
+    for leaf, step in zip(path.point, path.direction, strict=True):
+        longest = float(abs(step).max(initial=0.0))
+        if longest > 0.0:
+            wide = leaf.astype(np.float64)
+            largest = float(abs(wide).max())
+            rms = largest * math.sqrt(float(np.mean((wide / largest) ** 2))) if largest > 0.0 else 1.0
+            scales.append(math.log2(max(rms, SMALLEST_SIZE)) - math.log2(longest))
+    # a power of two: scaling back is exact
+    return 2.0 ** max(-1000, min(1000, math.floor(min(scales))))
 
 
 @contextmanager
@@ -136,7 +156,7 @@ def call() -> Iterator[None]:
 
 
 def number(returned: object, *, allow_complex: bool = False) -> Any:
-    """The one number in what a cost function returned.
+    """Take the one number out of what a cost function returned.
 
     Raises
     ------

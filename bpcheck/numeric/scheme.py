@@ -27,5 +27,5 @@ class Scheme(Protocol):
     """
 
     def __call__(self, phi: Phi, /) -> Estimate:
-        """Derivative of ``phi`` at 0 with its error."""
+        """Differentiate ``phi`` at 0."""
         ...

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import erfc
 
-from bpcheck.reference.ball import EVALUATION_ULPS, Ball
+from bpcheck.reference.ball import EVALUATION_ULPS, Ball, underflow
 
 __all__ = ["ACTIVATION", "Activation", "log_softmax", "softmax", "softplus"]
 
@@ -55,7 +55,8 @@ class Activation:
         if self.name == "softmax":
             return _enclose_softmax(z)
         rounding = EVALUATION_ULPS * z.u * np.maximum(1.0, abs(z.mid))
-        spread = z.rad + z.kink
+        # the exact z and another implementation's may lie on different sides of 0
+        spread = 2.0 * z.rad + z.kink
         mid = self.value(z.mid)
         slope = self.derivative(z.mid, mid)
         value_rad = self.lipschitz * z.rad + (rounding if self.curvature or self.kink else 0.0)
@@ -116,14 +117,19 @@ def _softmax_jacobian(z: Any, a: Any) -> Any:
 
 
 def _enclose_softmax(z: Ball) -> tuple[Ball, Ball]:
-    """Softmax on balls: every z_j off by ≤ r changes p_k by at most p_k (e^{2r} − 1)."""
+    """Softmax on balls: every z_j off by ≤ r changes p_k by at most p_k (e^{2r} − 1).
+
+    The exact p_k in it is at most e^{2r} times the one computed from the middle.
+    """
     p = softmax(z.mid)
     width = z.shape[-1]
-    spread_rad = np.expm1(np.minimum(2.0 * z.rad.max(axis=-1, keepdims=True), 50.0))
+    reach = np.minimum(2.0 * z.rad.max(axis=-1, keepdims=True), 50.0)
+    spread_rad = np.expm1(reach) * np.exp(reach)
     spread_kink = np.expm1(np.minimum(2.0 * z.kink.max(axis=-1, keepdims=True), 50.0))
     distance = z.mid.max(axis=-1, keepdims=True) - z.mid
     # e^{−d} computed from a rounded d is off by a relative d·u; the sum adds n roundings.
     rounding = z.u * p * (EVALUATION_ULPS + width + distance + (p * distance).sum(axis=-1, keepdims=True))
+    rounding = rounding + (2 + width) * underflow(z.u)  # numerator, division, and what the sum lost
     value = Ball(p, p * spread_rad + rounding, p * spread_kink, z.u)
     jacobian = value[..., :, None] * (np.eye(width) - value[..., None, :])
     return value, jacobian

@@ -2,7 +2,10 @@
 
 A :class:`Ball` stands for every value that a correct implementation may have computed: ``mid`` is
 ours, ``rad`` bounds the distance of any of them from the exact value, whatever the order of sums
-(Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1: |fl(xᵀy) − xᵀy| ≤ γ_n |x|ᵀ|y|).
+(Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1: |fl(xᵀy) − xᵀy| ≤ γ_n |x|ᵀ|y|;
+ibid. §2.3: a product that underflows is off by an absolute η besides). ``mid`` lies within ``rad`` of the
+exact value too, so two factors a', b' and their middles may err in opposite directions, and
+|a'b' − ab| ≤ |mid_a| rad_b + rad_a |mid_b| + 3 rad_a rad_b.
 ``kink`` is kept apart from ``rad``: it bounds what a different, equally valid choice at a kink
 (ReLU'(0) anywhere in [0, 1]) may change. Running the reference's own equations on balls gives the
 error bound of the analytic witness.
@@ -18,7 +21,7 @@ import numpy as np
 
 from bpcheck.tree import FloatArray
 
-__all__ = ["EVALUATION_ULPS", "EXTRA_ROUNDINGS", "Ball", "gamma", "unit_roundoff"]
+__all__ = ["EVALUATION_ULPS", "EXTRA_ROUNDINGS", "Ball", "gamma", "underflow", "unit_roundoff"]
 
 # Operations that an implementation may do besides the sum of products itself: dividing by the batch
 # size, scaling a penalty, storing to another buffer, a factor 2 and a factor ½. Each rounds once.
@@ -39,6 +42,24 @@ def unit_roundoff(dtype: Any) -> float:
     True
     """
     return float(np.finfo(dtype).eps) / 2
+
+
+# Smallest positive numbers (subnormal) by unit roundoff: bfloat16, float16, float32, float64.
+_SMALLEST = {2.0**-8: 2.0**-133, 2.0**-11: 2.0**-24, 2.0**-24: 2.0**-149, 2.0**-53: 2.0**-1074}
+
+# The radius is computed in float64, where up to eight of its own terms may underflow.
+_RADIUS_UNDERFLOW = 8 * 2.0**-1074
+
+
+def underflow(u: float) -> float:
+    """η, what one product that underflows may be off by, for the format with unit roundoff u.
+
+    Examples
+    --------
+    >>> underflow(2.0**-24) == np.finfo(np.float32).smallest_subnormal
+    np.True_
+    """
+    return _SMALLEST.get(u, 0.0) + _RADIUS_UNDERFLOW
 
 
 def gamma(n: int, u: float) -> float:
@@ -130,22 +151,24 @@ class Ball:
         b = self._lift(other)
         mid, a_mag, b_mag = self.mid * b.mid, abs(self.mid), abs(b.mid)
         kink = a_mag * b.kink + self.kink * (b_mag + b.kink)
-        rad = a_mag * b.rad + self.rad * (b_mag + b.rad + b.kink) + self.kink * b.rad + self.u * abs(mid)
-        return self._with(mid, rad, kink)
+        rad = a_mag * b.rad + self.rad * (b_mag + 3 * b.rad + b.kink) + self.kink * b.rad + self.u * abs(mid)
+        return self._with(mid, rad + underflow(self.u), kink)
 
     __rmul__ = __mul__
 
     def __truediv__(self, number: float) -> Ball:
         mid = self.mid / number
-        return self._with(mid, self.rad / abs(number) + self.u * abs(mid), self.kink / abs(number))
+        rad = self.rad / abs(number) + self.u * abs(mid) + underflow(self.u)
+        return self._with(mid, rad, self.kink / abs(number))
 
     def __matmul__(self, other: Any) -> Ball:
         b = self._lift(other)
         mid, a_mag, b_mag = self.mid @ b.mid, abs(self.mid), abs(b.mid)
         kink = a_mag @ b.kink + self.kink @ (b_mag + b.kink)
-        rad = a_mag @ b.rad + self.rad @ (b_mag + b.rad + b.kink) + self.kink @ b.rad
+        rad = a_mag @ b.rad + self.rad @ (b_mag + 3 * b.rad + b.kink) + self.kink @ b.rad
         terms = self.shape[-1] + EXTRA_ROUNDINGS
-        return self._with(mid, rad + gamma(terms, self.u) * (a_mag @ b_mag), kink)
+        rounding = gamma(terms, self.u) * (a_mag @ b_mag) + terms * underflow(self.u)
+        return self._with(mid, rad + rounding, kink)
 
     def __rmatmul__(self, other: Any) -> Ball:
         return self._lift(other) @ self

@@ -105,8 +105,7 @@ def bp3_bias_gradient(delta: Numbers) -> Numbers:
     >>> bp3_bias_gradient(np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([4., 6.])
     """
-    total: Numbers = delta.sum(axis=0)
-    return total
+    return delta.sum(axis=0)  # type: ignore[no-any-return]
 
 
 def bp4_weight_gradient(delta: Numbers, previous_activation: Numbers) -> Numbers:

@@ -94,12 +94,12 @@ def _huber_gradient(a: Any, y: Any) -> Any:
 
 def _binary_cross_entropy(z: Any, y: Any) -> Any:
     if isinstance(z, Ball):
-        value = softplus(z.mid) - y * z.mid
-        slope = abs(ACTIVATION["sigmoid"].value(z.mid) - y)
+        value = softplus(z.mid) - y.mid * z.mid
+        slope = abs(ACTIVATION["sigmoid"].value(z.mid) - y.mid) + y.rad
         # ∂/∂z = a − y; second derivative ≤ 1/4
-        rad = slope * z.rad + 0.125 * z.rad * z.rad
+        rad = slope * z.rad + 0.125 * z.rad * z.rad + y.rad * abs(z.mid)
         kink = slope * z.kink + 0.125 * z.kink * (z.kink + 2 * z.rad)
-        rounding = EVALUATION_ULPS * z.u * (1.0 + abs(z.mid) + _textbook_logarithms(z, y))
+        rounding = EVALUATION_ULPS * z.u * (1.0 + abs(z.mid) + _textbook_logarithms(z, y.mid))
         return Ball(value, rad + rounding, kink, z.u).sum(axis=1)
     return (softplus(z) - y * z).sum(axis=1)
 
@@ -119,7 +119,7 @@ def _binary_cross_entropy_gradient(z: Any, y: Any) -> Any:
     if isinstance(z, Ball):
         a, _ = ACTIVATION["sigmoid"].enclose(z)
         unfused = EVALUATION_ULPS * z.u * a.mid * ACTIVATION["sigmoid"].value(-z.mid)
-        return (a - y).widened(unfused * _textbook_logarithms(z, y))
+        return (a - y).widened(unfused * _textbook_logarithms(z, y.mid))
     return ACTIVATION["sigmoid"].value(z) - y
 
 
@@ -130,12 +130,13 @@ def _cross_entropy(z: Any, y: Any) -> Any:
         worst_kink = 2.0 * z.kink.max(axis=1, keepdims=True)
         magnitude = abs(z.mid).max(axis=1, keepdims=True) + abs(log_p)
         rounding = z.u * (EVALUATION_ULPS + z.shape[1]) * (1.0 + magnitude)
-        return Ball(-y * log_p, y * (worst + rounding), y * worst_kink, z.u).sum(axis=1)
+        rad = (y.mid + y.rad) * (worst + rounding) + y.rad * abs(log_p)
+        return Ball(-y.mid * log_p, rad, y.mid * worst_kink, z.u).sum(axis=1)
     return -(y * log_softmax(z)).sum(axis=1)
 
 
 def _cross_entropy_gradient(z: Any, y: Any) -> Any:
-    total = y.sum(axis=1, keepdims=True)  # 1 for a distribution; the formula holds without
+    total = y.sum(axis=1)[:, None]  # 1 for a distribution; the formula holds without
     if isinstance(z, Ball):
         p, _ = ACTIVATION["softmax"].enclose(z)
         return p * total - y

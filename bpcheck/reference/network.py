@@ -141,7 +141,7 @@ class Network:
         loss = LOSS[a.loss]
         cost = reduce(loss.value(output, y), a.reduction)
         cotangent = loss.gradient(output, y)
-        return residuals, cost, cotangent / len(y) if a.reduction == "mean" else cotangent
+        return residuals, cost, cotangent / y.shape[0] if a.reduction == "mean" else cotangent
 
     def gradient(self, params: Tree, x: Any, y: Any) -> Tree:
         """∂C/∂params by backpropagation, nested as ``params``.
@@ -218,15 +218,22 @@ class Network:
             raise InputError(f"{self.architecture!r} has a layer without a rounding bound.")
         case = Case(self.architecture, params, x, y)
         u = unit_roundoff(dtype)
-        balls = tree.restore(case.params, [Ball.exact(leaf, u) for _, leaf in tree.leaves(case.params)])
         with np.errstate(all="ignore"):
-            residuals, cost, cotangent = self._forward(balls, Ball.exact(case.x, u), case.y)
-            gradient, _ = self._chain.pullback(balls, residuals, cotangent)
-            regularised = penalty_gradient(balls, self.architecture)
-            total = dict(tree.leaves(_add(gradient, regularised)))
-            extra = penalty(case.params, self.architecture)
+            balls = [_given(leaf, dtype, u) for _, leaf in tree.leaves(case.params)]
+            params = tree.restore(case.params, balls)
+            x, y = _given(case.x, dtype, u), _given(case.y, dtype, u)
+            residuals, cost, cotangent = self._forward(params, x, y)
+            gradient, _ = self._chain.pullback(params, residuals, cotangent)
+            total = dict(tree.leaves(_add(gradient, penalty_gradient(params, self.architecture))))
+            extra = penalty(tree.restore(case.params, [ball.mid for ball in balls]), self.architecture)
         loss = (cost + extra).widened(EVALUATION_ULPS * u * abs(extra) * (1 + _count(case.params)))
         return Enclosure(loss, total)
+
+
+def _given(array: Any, dtype: Any, u: float) -> Ball:
+    """Numbers as they are, with what rounding them to ``dtype`` takes away."""
+    exact = Ball.exact(array, u)
+    return exact.widened(abs(exact.mid - exact.mid.astype(dtype)))
 
 
 def _count(params: Tree) -> int:

@@ -19,20 +19,21 @@ __all__ = [
     "EXACT",
     "UNKNOWN",
     "Ball",
+    "absolute",
     "add",
     "constant_pi",
     "contains_zero",
     "erf",
     "exp",
     "from_ratio",
-    "hull",
     "is_known",
     "log",
     "magnitude",
+    "maximum",
     "multiply",
-    "overlap",
     "power",
     "reciprocal",
+    "side",
     "sqrt",
     "tanh",
 ]
@@ -232,13 +233,29 @@ def _bounded(function: Any, a: Ball, slope: int, precision: int) -> Ball:
     return mid, _spread([error, _rounding(mid, precision, FUNCTION_SLACK)])
 
 
-def overlap(a: Ball, b: Ball, precision: int) -> bool:
-    """Whether the two may be the same number."""
-    gap = add([a, (libmp.mpf_neg(b[0]), b[1])], precision)
-    return contains_zero(gap)
+def _minus(a: Ball) -> Ball:
+    return libmp.mpf_neg(a[0]), a[1]
 
 
-def hull(a: Ball, b: Ball, precision: int) -> Ball:
-    """A ball that holds both: the first midpoint, a radius that reaches the second."""
-    gap = add([a, (libmp.mpf_neg(b[0]), b[1])], precision)
-    return a[0], _spread([a[1], magnitude(gap), gap[1]])
+def absolute(a: Ball, precision: int) -> Ball:
+    """|a|; takes a precision as the other functions do."""
+    return libmp.mpf_abs(a[0]), a[1]
+
+
+def maximum(balls: Sequence[Ball], precision: int) -> Ball:
+    """The largest of several numbers; where two cannot be told apart, a ball that holds both."""
+    largest = balls[0]
+    for other in balls[1:]:
+        gap = add([largest, _minus(other)], precision)
+        if contains_zero(gap):
+            largest = largest[0], _spread([largest[1], magnitude(gap), gap[1]])
+        elif gap[0][0]:
+            largest = other
+    return largest
+
+
+def side(a: Ball, negative: int) -> Ball:
+    """1 for a > 0 and ``negative`` (0 or −1) for a < 0; any number in between if 0 is possible."""
+    if contains_zero(a):
+        return libmp.from_man_exp(1 + negative, -1), -1 if negative == 0 else 0
+    return libmp.from_int(negative if a[0][0] else 1), EXACT

@@ -88,7 +88,8 @@ def _parameters(algebra: Algebra, layers: Sequence[Any], first: int, prefix: str
         if isinstance(shapes, dict):
             letters = {"weight": "W", "bias": "b"}
             entry: Any = {
-                key: _symbols(algebra, f"{letters[key]}{prefix}{number}", shape) for key, shape in shapes.items()
+                key: _symbols(algebra, f"{letters[key]}{prefix}{number}", shape)
+                for key, shape in shapes.items()
             }
         else:
             entry = _parameters(algebra, shapes, 1, f"{prefix}{number}.")
@@ -96,7 +97,9 @@ def _parameters(algebra: Algebra, layers: Sequence[Any], first: int, prefix: str
     return found
 
 
-def _layer(spec: LayerSpec, params: Any, a: list[Any], path: tree.Path, algebra: Algebra, example: int) -> list[Any]:
+def _layer(
+    spec: LayerSpec, params: Any, a: list[Any], path: tree.Path, algebra: Algebra, example: int
+) -> list[Any]:
     if isinstance(spec, Skip):
         inner = _forward(spec.layers, params, a, path, algebra, example)
         return [before + after for before, after in zip(a, inner, strict=True)]

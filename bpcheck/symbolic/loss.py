@@ -8,23 +8,20 @@ from typing import Any
 
 import sympy
 
-from bpcheck.symbolic.activation import by_cases, softmax
+from bpcheck.symbolic.activation import softmax
 from bpcheck.symbolic.algebra import Algebra
 
 __all__ = ["LOSS", "SCALAR", "to_probabilities"]
 
 
 def _huber(r: Any) -> Any:
-    half = sympy.Rational(1, 2)
-    return by_cases((r - half, r, 1), (-r - half, -1, r), otherwise=r**2 / 2)
+    # ½r² for |r| ≤ 1, and beyond, where r exceeds ±1 by e, less ½e²: |r| − ½
+    return r**2 / 2 - sympy.Max(0, r - 1) ** 2 / 2 - sympy.Max(0, -r - 1) ** 2 / 2
 
 
-def _size(w: Any) -> Any:
-    # |w| as a case distinction, so that its kink is found in the same way as that of relu
-    return by_cases((w, w, 0), otherwise=-w)
-
-
-SCALAR: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"huber": _huber, "abs": _size})
+SCALAR: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"huber": _huber, "abs": lambda w: sympy.Abs(w)}
+)
 """Formulas of one variable, in SymPy, beside the activations: Huber's loss (δ = 1) and |w|."""
 
 

@@ -60,7 +60,12 @@ def _compiled(architecture: Architecture, batch: int, engine: str) -> _Compiled:
     return _Compiled(program, {path: leaf.shape for path, leaf in leaves.items()})
 
 
-def testify(case: Case, *, engine: str | None = None, precision: int = 200) -> Testimony:
+def testify(  # a witness's word, not a test
+    case: Case,
+    *,
+    engine: str | None = None,  # noqa: PT028
+    precision: int = 200,  # noqa: PT028
+) -> Testimony:
     """Loss and gradient by differentiating the cost as a formula, rounded to float64 once at the end.
 
     No rule of backpropagation is used: the cost of the batch is written down, SymPy or symengine
@@ -99,9 +104,17 @@ def testify(case: Case, *, engine: str | None = None, precision: int = 200) -> T
     {"params[0]['weight']": [[6.0]], "params[0]['bias']": [2.0]}
     """
     if not isinstance(case, Case):
-        raise InputError(f"case is {tree.describe(case)}; make one with bpcheck.Case(architecture, params, x, y).")
-    if isinstance(precision, bool) or not isinstance(precision, int) or not MIN_PRECISION <= precision <= MAX_PRECISION:
-        raise InputError(f"precision is {precision!r}; give bits between {MIN_PRECISION} and {MAX_PRECISION}.")
+        raise InputError(
+            f"case is {tree.describe(case)}; make one with bpcheck.Case(architecture, params, x, y)."
+        )
+    if (
+        isinstance(precision, bool)
+        or not isinstance(precision, int)
+        or not MIN_PRECISION <= precision <= MAX_PRECISION
+    ):
+        raise InputError(
+            f"precision is {precision!r}; give bits between {MIN_PRECISION} and {MAX_PRECISION}."
+        )
     name = choose(engine)
     refuse_much_work(case.architecture, case.batch, name)
     compiled = _compiled(case.architecture, case.batch, name)
@@ -121,7 +134,8 @@ def testify(case: Case, *, engine: str | None = None, precision: int = 200) -> T
 
 def _exactly(value: Any) -> Ball:
     """A float of any width as it is, without rounding."""
-    return ball.from_ratio(*value.as_integer_ratio(), MIN_PRECISION)
+    numerator, denominator = value.as_integer_ratio()
+    return ball.from_ratio(int(numerator), int(denominator), MIN_PRECISION)
 
 
 def _is_sharp(value: Ball) -> bool:
@@ -169,10 +183,11 @@ def _to_float(value: Ball, what: str) -> tuple[float, float]:
         raise InputError(
             f"{what} is beyond the range of float64; use smaller parameters, inputs or targets."
         ) from None
+    # + 0.0 below turns −0.0 into 0.0
     error = libmp.mpf_abs(libmp.mpf_sub(mid, libmp.from_float(nearest)))
     if radius is not ball.EXACT:
         error = libmp.mpf_add(error, libmp.from_man_exp(1, radius), 53, libmp.round_up)
     if not error[1]:
-        return nearest, 0.0
+        return nearest + 0.0, 0.0
     # to_float may round down: one step up, and never to 0
-    return nearest, float(np.nextafter(libmp.to_float(error, rnd=libmp.round_up), np.inf))
+    return nearest + 0.0, float(np.nextafter(libmp.to_float(error, rnd=libmp.round_up), np.inf))

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import sympy
 
 from bpcheck.symbolic import ball
-from bpcheck.symbolic.algebra import PRIME
+from bpcheck.symbolic.algebra import PRIME, Named
 from bpcheck.symbolic.ball import Ball
 
 __all__ = ["AtKink", "Program", "Run", "compile_expressions"]
 
 
-class AtKink(Exception):  # noqa: N818 - an answer about the point, not a fault
-    """σ' does not exist here: two branches of a case distinction meet with different values."""
+class AtKink(Exception):
+    """σ' does not exist here: two branches of a formula meet with different slopes."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Step:
     arguments : tuple of int
         Which earlier results it takes.
     detail : object
-        What else it needs: a number, a power, a function's name and place, strictness of inequalities.
+        What else it needs: a number, a power, a function's name and place.
     """
 
     operation: str
@@ -77,90 +77,65 @@ def compile_expressions(
     --------
     >>> u, v = sympy.symbols("u v")
     >>> [step.operation for step in compile_expressions([(u + v) ** 2, u + v], [u, v]).steps]
-    ['input', 'input', 'add', 'number', 'power']
+    ['input', 'input', 'Add', 'power']
     """
-    compiler = _Compiler(places or {})
-    for symbol in inputs:
-        compiler.registers[symbol] = compiler.emit("input")
-    outputs = tuple(compiler.visit(expression) for expression in expressions)
-    return Program(tuple(compiler.steps), len(inputs), outputs)
+    steps = [Step("input") for _ in inputs]
+    registers: dict[Any, int] = {symbol: index for index, symbol in enumerate(inputs)}
+    # A stack of our own: a chain of 200 layers nests deeper than Python recurses.
+    waiting = list(reversed(expressions))
+    while waiting:
+        expression = waiting[-1]
+        if expression not in registers:
+            operation, operands, detail = _read(expression, places or {})
+            missing = [operand for operand in operands if operand not in registers]
+            if missing:
+                waiting.extend(missing)
+                continue
+            registers[expression] = len(steps)
+            steps.append(Step(operation, tuple(registers[operand] for operand in operands), detail))
+        waiting.pop()
+    return Program(tuple(steps), len(inputs), tuple(registers[expression] for expression in expressions))
 
 
-class _Compiler:
-    """Walks expressions once; equal subexpressions share a register."""
-
-    def __init__(self, places: Mapping[Any, str]) -> None:
-        self.places = places
-        self.steps: list[Step] = []
-        self.registers: dict[Any, int] = {}
-
-    def emit(self, operation: str, arguments: Sequence[int] = (), detail: Any = None) -> int:
-        self.steps.append(Step(operation, tuple(arguments), detail))
-        return len(self.steps) - 1
-
-    def visit(self, expression: Any) -> int:
-        found = self.registers.get(expression)
-        if found is None:
-            found = self.registers[expression] = self.translate(expression)
-        return found
-
-    def translate(self, expression: Any) -> int:
-        kind = type(expression).__name__
-        # both libraries have a dozen classes of numbers; what they share is is_Rational
-        if getattr(expression, "is_Rational", False):
-            return self.emit("number", detail=(int(expression.p), int(expression.q)))
-        if kind in ("Add", "Mul"):
-            operation = "add" if kind == "Add" else "multiply"
-            return self.emit(operation, [self.visit(argument) for argument in expression.args])
-        if kind == "Pow":
-            return self.power(*expression.args)
-        if kind in ("exp", "log", "tanh", "erf"):
-            return self.emit(kind, [self.visit(expression.args[0])])
-        if kind in ("Pi", "pi"):
-            return self.emit("pi")
-        if kind == "Piecewise":
-            return self.piecewise(expression)
-        return self.function(expression, kind)
-
-    def power(self, base: Any, exponent: Any) -> int:
+def _read(expression: Any, places: Mapping[Any, str]) -> tuple[str, Sequence[Any], Any]:
+    """Operation, operands and detail of the outermost level of an expression."""
+    kind = type(expression).__name__
+    if isinstance(expression, Named):
+        order = int(kind.endswith(PRIME))
+        return _applied(kind.removesuffix(PRIME), order, expression.args[0], places)
+    if kind == "FunctionSymbol":
+        return _applied(expression.get_name(), 0, expression.args[0], places)
+    if kind == "Subs":  # symengine's σ'(z): Subs(Derivative(σ(ξ), ξ), ξ, z)
+        derivative, _, z = expression.args
+        return _applied(derivative.args[0].get_name(), 1, z, places)
+    if kind == "Derivative":  # the same where z is a plain symbol
+        function = expression.args[0]
+        return _applied(function.get_name(), 1, function.args[0], places)
+    # both libraries have a dozen classes of numbers; what they share is is_Rational
+    if getattr(expression, "is_Rational", False):
+        return "number", (), (int(expression.p), int(expression.q))
+    if kind == "Pow":
+        base, exponent = expression.args
         if type(base).__name__ == "Exp1":  # symengine writes e^z as a power
-            return self.emit("exp", [self.visit(exponent)])
-        register = self.visit(base)
-        if exponent.is_Integer:
-            return self.emit("power", [register], int(exponent))
-        if exponent.is_Rational and int(exponent.q) == 2:
-            root = self.emit("sqrt", [register])
-            return self.emit("power", [root], int(exponent.p))
-        raise NotImplementedError(f"a power with the exponent {exponent} has no rule in bpcheck.symbolic.program.")
+            return "exp", (exponent,), None
+        if exponent.is_Rational and int(exponent.q) in (1, 2):
+            return ("power" if int(exponent.q) == 1 else "power of root"), (base,), int(exponent.p)
+    elif kind in ("Add", "Mul", "pi", "Pi", "Max", *_JUMPS, *_FUNCTIONS):
+        # the second argument of Heaviside is its value at 0, which is not asked for
+        return kind, expression.args[:1] if kind in _JUMPS else expression.args, None
+    raise NotImplementedError(f"{kind} has no rule in bpcheck.symbolic.program: {expression}.")
 
-    def piecewise(self, expression: Any) -> int:
-        """Branches with their conditions as "difference > 0" (or ≥ 0), in order; the last one is for the rest."""
-        arguments: list[int] = []
-        strict: list[bool] = []
-        for value, condition in expression.args:
-            arguments.append(self.visit(value))
-            if condition == sympy.true:
-                break
-            strict.append(isinstance(condition, sympy.StrictGreaterThan | sympy.StrictLessThan))
-            arguments.append(self.visit(condition.gts - condition.lts))
-        return self.emit("piecewise", arguments, tuple(strict))
 
-    def function(self, expression: Any, kind: str) -> int:
-        """σ(z) and σ'(z), where σ was left a name: four ways of writing it in two libraries."""
-        order = 0
-        if kind == "Subs":  # symengine's σ'(z): Subs(Derivative(σ(ξ), ξ), ξ, z)
-            derivative, _, z = expression.args
-            name, order = derivative.args[0].get_name(), 1
-        elif kind == "Derivative":  # the same where z is a plain symbol
-            name, z, order = expression.args[0].get_name(), expression.args[0].args[0], 1
-        elif kind == "FunctionSymbol":
-            name, z = expression.get_name(), expression.args[0]
-        elif isinstance(expression, sympy.Function):
-            order = int(kind.endswith(PRIME))
-            name, z = kind.removesuffix(PRIME), expression.args[0]
-        else:
-            raise NotImplementedError(f"{kind} has no rule in bpcheck.symbolic.program: {expression}.")
-        return self.emit("apply", [self.visit(z)], (name, order, self.places.get((name, z), name)))
+def _applied(name: str, order: int, z: Any, places: Mapping[Any, str]) -> tuple[str, Sequence[Any], Any]:
+    """σ(z) for order 0, σ'(z) for order 1, where σ was left a name."""
+    return "apply", (z,), (name, order, places.get((name, z), name))
+
+
+_JUMPS = ("Heaviside", "sign")
+
+
+def _has_jump(formula: Callable[[Any], Any]) -> bool:
+    return any(step.operation in _JUMPS for step in _value_and_slope(formula).steps)
 
 
 @lru_cache(maxsize=256)
@@ -171,7 +146,6 @@ def _value_and_slope(formula: Callable[[Any], Any]) -> Program:
     return compile_expressions([expression, sympy.diff(expression, z)], [z])
 
 
-@dataclass
 class Run:
     """One evaluation of a program.
 
@@ -185,14 +159,15 @@ class Run:
     Attributes
     ----------
     undecided : list of str
-        Places where this precision could not tell which branch of σ' is the right one.
+        Places where this precision could not tell on which side of a kink the point is.
     """
 
-    precision: int
-    functions: Mapping[str, Callable[[Any], Any]]
-    undecided: list[str] = field(default_factory=list)
+    def __init__(self, precision: int, functions: Mapping[str, Callable[[Any], Any]]) -> None:
+        self.precision = precision
+        self.functions = functions
+        self.undecided: list[str] = []
 
-    def __call__(self, program: Program, inputs: Sequence[Ball], place: str = "") -> list[Ball]:
+    def __call__(self, program: Program, inputs: Sequence[Ball]) -> list[Ball]:
         """The outputs; raises AtKink with the place as its message."""
         p = self.precision
         results: list[Ball] = list(inputs)
@@ -200,51 +175,56 @@ class Run:
         for step in program.steps[program.inputs :]:
             operation, detail = step.operation, step.detail
             values = [results[i] for i in step.arguments]
-            if operation == "multiply":
+            if operation == "Mul":
                 result = ball.multiply(values, p)
-            elif operation == "add":
+            elif operation == "Add":
                 result = ball.add(values, p)
             elif operation == "number":
-                result = ball.from_ratio(*detail, p)
+                numerator, denominator = detail
+                result = ball.from_ratio(numerator, denominator, p)
             elif operation == "power":
                 result = ball.power(values[0], detail, p)
             elif operation == "apply":
-                name, order, where = detail
+                name, order, place = detail
                 key = (name, step.arguments[0])
                 if key not in applied:
-                    applied[key] = self(_value_and_slope(self.functions[name]), values, where)
+                    applied[key] = self._apply(name, values[0], place)
                 result = applied[key][order]
-            elif operation == "piecewise":
-                result = self._piecewise(values, detail, place)
-            elif operation == "pi":
+            elif operation == "Max":
+                result = ball.maximum(values, p)
+            elif operation in _JUMPS:
+                result = ball.side(values[0], negative=0 if operation == "Heaviside" else -1)
+            elif operation == "power of root":
+                result = ball.power(ball.sqrt(values[0], p), detail, p)
+            elif operation in ("pi", "Pi"):
                 result = ball.constant_pi(p)
             else:
                 result = _FUNCTIONS[operation](values[0], p)
             results.append(result)
         return [results[i] for i in program.outputs]
 
-    def _piecewise(self, values: Sequence[Ball], strict: Sequence[bool], place: str) -> Ball:
-        if not strict:
-            return values[0]
-        value, difference = values[:2]
-        if not ball.contains_zero(difference):
-            positive = not difference[0][0]
-            return value if positive else self._piecewise(values[2:], strict[1:], place)
-        other = self._piecewise(values[2:], strict[1:], place)
-        agree = ball.overlap(value, other, self.precision)
-        if difference[1] is not ball.EXACT:
-            if not agree:
-                self.undecided.append(place)
-            return ball.hull(value, other, self.precision)
-        if not agree:
-            raise AtKink(place)
-        return other if strict[0] else value
+    def _apply(self, name: str, z: Ball, place: str) -> list[Ball]:
+        """σ(z) and σ'(z). A slope that stays wide though z is sharp has a jump there.
+
+        A jump that is multiplied by zero (Huber at |r| = 1) leaves no trace in the slope and is none.
+        """
+        value, slope = self(_value_and_slope(self.functions[name]), [z])
+        if (
+            slope[1] is not ball.EXACT
+            and slope[1] > -(self.precision // 2)
+            and _has_jump(self.functions[name])
+        ):
+            if z[1] is ball.EXACT:
+                raise AtKink(place)
+            self.undecided.append(place)
+        return [value, slope]
 
 
 _FUNCTIONS: Mapping[str, Callable[[Ball, int], Ball]] = {
+    "Abs": ball.absolute,
+    "erf": ball.erf,
     "exp": ball.exp,
     "log": ball.log,
-    "tanh": ball.tanh,
-    "erf": ball.erf,
     "sqrt": ball.sqrt,
+    "tanh": ball.tanh,
 }

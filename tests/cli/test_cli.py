@@ -1,0 +1,230 @@
+"""The command line as a user meets it: real processes, exit codes, files, what goes where."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+CODE = """
+import os
+import numpy as np
+
+print("printed while importing")
+
+
+def good(params, x, y):
+    a = [x]
+    for p in params[:-1]:
+        a.append(np.tanh(a[-1] @ p["weight"].T + p["bias"]))
+    r = (a[-1] @ params[-1]["weight"].T + params[-1]["bias"] - y) / len(x)
+    loss, gradients = 0.5 * np.sum(r**2) * len(x), []
+    for k in range(len(params) - 1, -1, -1):
+        gradients.insert(0, {"weight": r.T @ a[k], "bias": r.sum(0)})
+        r = (r @ params[k]["weight"]) * (1 - a[k] ** 2)
+    return loss, gradients
+
+
+def bad(params, x, y):
+    loss, gradients = good(params, x, y)
+    for g in gradients:
+        g["bias"] = g["bias"] * 0
+    return loss, gradients
+
+
+def one_entry(params, x, y):
+    loss, gradients = good(params, x, y)
+    gradients[0]["weight"][0, 0] *= 1.01
+    return loss, gradients
+
+
+def incomplete(params, x, y):
+    loss, gradients = good(params, x, y)
+    return loss, gradients[:-1] + [{"weight": gradients[-1]["weight"]}]
+
+
+def raises(params, x, y):
+    raise KeyError("W1")
+
+
+def hangs(params, x, y):
+    while True:
+        pass
+
+
+def crashes(params, x, y):
+    os.abort()
+
+
+def talks(params, x, y):
+    print("chatter")
+    return good(params, x, y)
+
+
+def odd(params, x, y):
+    loss, gradients = good(params, x, y)
+    return loss**1.5, gradients
+
+
+def not_finite(params, x, y):
+    loss, gradients = good(params, x, y)
+    gradients[0]["bias"][0] = np.nan
+    return loss, gradients
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "code.py").write_text(textwrap.dedent(CODE))
+    return tmp_path
+
+
+def bpcheck(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "bpcheck", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "words"),
+    [
+        ("good", 0, ["AGREES"]),
+        ("bad", 1, ["DISAGREES", "BP3", "bias-absent"]),
+        ("one_entry", 1, ["DISAGREES", "BP4"]),
+        ("incomplete", 1, ["WRONG STRUCTURE", "['bias']", "there is no gradient for it"]),
+        ("not_finite", 1, ["NOT FINITE"]),
+        ("odd", 3, ["INCONCLUSIVE", "fits no network"]),
+    ],
+)
+def test_reports_and_exit_codes(folder, function, code, words):
+    done = bpcheck(folder, "compare", f"code.py:{function}", "--seed", "1", "--examples", "30")
+    assert done.returncode == code, done.stdout + done.stderr
+    for word in words:
+        assert word in done.stdout
+    assert done.stdout.startswith(f"bpcheck: {function}")
+    assert sorted(os.listdir(folder)) == ["code.py"]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"), [("raises", ["KeyError", "W1", "Case("]), ("crashes", ["SIGABRT", "Case("])]
+)
+def test_a_subject_that_raises_or_crashes_is_wrong(folder, function, words):
+    done = bpcheck(folder, "compare", f"code.py:{function}", "--seed", "1")
+    assert done.returncode == 1
+    for word in words:
+        assert word in done.stderr
+    assert "bpcheck/search" not in done.stderr  # no traceback from our inside
+
+
+def test_a_subject_that_hangs_is_ended_and_reported(folder):
+    done = bpcheck(folder, "compare", "code.py:hangs", "--timeout", "3", "--json", "report.json")
+    assert done.returncode == 3
+    assert "ended after 3 s" in done.stdout
+    report = json.loads((folder / "report.json").read_text())
+    assert report["verdict"] == "INCONCLUSIVE"
+    assert report["counterexample"] is not None
+    assert isinstance(report["seed"], int)
+
+
+def test_what_the_subject_prints_stays_out_of_stdout(folder):
+    done = bpcheck(folder, "compare", "code.py:talks", "--seed", "1", "--examples", "5")
+    assert done.returncode == 0
+    assert "chatter" not in done.stdout
+    assert "printed while importing" not in done.stdout
+    assert "chatter" in done.stderr
+
+
+def test_json_holds_the_whole_report(folder):
+    done = bpcheck(folder, "compare", "code.py:bad", "--seed", "1", "--json", "report.json")
+    assert done.returncode == 1
+    report = json.loads((folder / "report.json").read_text())
+    assert report["verdict"] == "DISAGREES"
+    assert report["diagnoses"][0]["equation"] == "BP3"
+    assert report["seed"] == 1
+    assert report["counterexample"]["architecture"]["loss"] == "half_mse"
+
+
+def test_json_of_a_subject_that_raised(folder):
+    bpcheck(folder, "compare", "code.py:raises", "--seed", "1", "--json", "report.json")
+    report = json.loads((folder / "report.json").read_text())
+    assert report["ok"] is False
+    assert "KeyError" in report["error"]
+
+
+def test_options_pin_the_network(folder):
+    options = ["--activation", "tanh", "--loss", "half_mse", "--reduction", "mean", "--output", "identity"]
+    sizes = ["--widths", "3,4,2", "--batch", "5", "--examples", "10", "--seed", "2"]
+    assert bpcheck(folder, "compare", "code.py:good", *options, *sizes).returncode == 0
+    assert bpcheck(folder, "compare", "code.py:good", "--loss", "huber", *sizes).returncode == 1
+    done = bpcheck(folder, "compare", "code.py:good", *sizes)
+    assert "inferred" in done.stdout
+    done = bpcheck(folder, "compare", "code.py:good", *sizes, "--resolution", "1e-15")
+    assert done.returncode == 3
+
+
+def test_batch_and_widths_reach_the_subject(folder):
+    (folder / "code.py").write_text(
+        CODE
+        + """
+def fixed(params, x, y):
+    assert x.shape == (7, 3) and [len(p["bias"]) for p in params] == [4, 2]
+    return good(params, x, y)
+"""
+    )
+    done = bpcheck(folder, "compare", "code.py:fixed", "--widths", "3,4,2", "--batch", "7", "--examples", "5")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["compare", "nothing.py:f"], "no file"),
+        (["compare", "code.py"], "path/to/file.py:function"),
+        (["compare", "code.py:missing"], "it has good, bad"),
+        (["compare", "code.py:CODE"], "code.py has no"),
+        (["compare", "code.py:good", "--loss", "foo"], "choose from"),
+        (["compare", "code.py:good", "--widths", "3"], "at least input and output"),
+        (["compare", "code.py:good", "--widths", "a,b"], "2,3,1"),
+        (["compare", "code.py:good", "--examples", "0"], "less than 1"),
+        (["compare", "code.py:good", "--timeout", "-1"], "positive"),
+        (["compare", "code.py:good", "--resolution", "5"], "resolution"),
+        (["compare", "code.py:good", "--json", "no/such/folder/r.json"], "no folder"),
+        (["compare", "code.py:good", "--output", "relu", "--loss", "cross_entropy"], "logits"),
+        ([], "COMMAND"),
+    ],
+)
+def test_usage_errors_exit_with_2_and_say_how(folder, arguments, word):
+    done = bpcheck(folder, *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_does_not_import_is_the_subjects_fault(folder):
+    (folder / "broken.py").write_text("1 / 0\n")
+    done = bpcheck(folder, "compare", "broken.py:f")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_the_demo_names_equation_layer_and_bug(folder):
+    done = bpcheck(folder, "demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("AGREES", "1,210 weights", "BP2", "(layer 2)", "hidden-derivative-missing"):
+        assert word in done.stdout
+    assert sorted(os.listdir(folder)) == ["code.py"]
+
+
+def test_version(folder):
+    import bpcheck as package
+
+    assert package.__version__ in bpcheck(folder, "--version").stdout

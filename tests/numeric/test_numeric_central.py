@@ -1,0 +1,285 @@
+"""Central differences: does the bar hold, and is a kink, a hole or a step called what it is?"""
+
+import importlib
+import math
+
+import numpy as np
+import pytest
+
+from bpcheck.errors import InputError
+from bpcheck.numeric import Central, measure_noise
+
+central = importlib.import_module("bpcheck.numeric.central")
+
+
+def logarithm(offset):
+    return lambda t: math.log(offset + t) if offset + t > 0 else math.nan
+
+
+def rosenbrock(x, y, v):
+    return lambda t: (1 - x - t) ** 2 + 100 * (y + v * t - (x + t) ** 2) ** 2
+
+
+# name, φ, φ'(0), widest relative bar that is acceptable
+SMOOTH = [
+    ("constant", lambda t: 3.0, 0.0, None),
+    ("linear", lambda t: 3.0 * t + 0.1, 3.0, 1e-13),
+    ("square", lambda t: (1 + t) ** 2, 2.0, 1e-13),
+    ("cubic", lambda t: (1 + t) ** 3, 3.0, 1e-13),
+    ("degree 12", lambda t: (1 + t) ** 12, 12.0, 1e-11),
+    ("minimum", lambda t: t * t, 0.0, None),
+    ("exp", lambda t: math.exp(1 + t), math.e, 1e-12),
+    ("steep exp", lambda t: math.exp(20 * (1 + t)), 20 * math.exp(20), 1e-11),
+    ("offset 1e8", lambda t: math.exp(1 + t) + 1e8, math.e, 1e-5),
+    ("tiny values", lambda t: 1e-200 * math.exp(1 + t), 1e-200 * math.e, 1e-12),
+    ("huge values", lambda t: 1e200 * math.exp(1 + t), 1e200 * math.e, 1e-12),
+    ("logarithm near 0", logarithm(1e-3), 1e3, 1e-10),
+    ("logarithm very near 0", logarithm(1e-6), 1e6, 1e-7),
+    ("pole at 1e-3", lambda t: 1 / (1e-3 + t), -1e6, 1e-10),
+    ("Rosenbrock", rosenbrock(-1.2, 1.0, 0.7), -4.4 + 200 * (1 - 1.44) * (0.7 + 2.4), 1e-11),
+    ("logistic", lambda t: math.log1p(math.exp(-(2 + 5 * t))), -5 / (1 + math.exp(2)), 1e-10),
+    ("loss of a tanh unit", lambda t: (math.tanh(0.4 + t) - 0.3) ** 2 / 2, 0.0, None),
+    ("saturated tanh", lambda t: (math.tanh(20 * (1 + t)) - 0.3) ** 2, 1.4 * 20 / math.cosh(20) ** 2, None),
+    ("sum of two scales", lambda t: math.sin(t) + 1e-6 * math.sin(1e5 * t), 1.1, 1e-6),
+]
+_tanh = math.tanh(0.4)
+SMOOTH = [
+    (name, phi, (_tanh - 0.3) * (1 - _tanh**2) if "tanh unit" in name else slope, widest)
+    for name, phi, slope, widest in SMOOTH
+]
+for _w in (0.01, 1.0, 30.0, 1e3, 1e4):
+    SMOOTH.append((f"sin, scale {_w}", lambda t, w=_w: math.sin(w * (1 + t)), _w * math.cos(_w), 1e-7))
+
+
+def holds(estimate, slope):
+    return abs(estimate.value - slope) <= estimate.error
+
+
+@pytest.mark.parametrize(
+    ("phi", "slope", "widest"), [row[1:] for row in SMOOTH], ids=[row[0] for row in SMOOTH]
+)
+@pytest.mark.parametrize("measured_once", [False, True])
+def test_the_truth_is_inside_the_bar_and_the_bar_is_narrow(phi, slope, widest, measured_once):
+    estimate = Central(noise=measure_noise(phi) if measured_once else None)(phi)
+    assert holds(estimate, slope)
+    if widest is not None:
+        assert estimate.error <= widest * abs(slope)
+        assert estimate.interval is None
+
+
+@pytest.mark.parametrize("phi", [math.exp, math.sin, lambda t: (1 + t) ** 2, lambda t: math.tanh(0.5 + t)])
+def test_with_known_noise_a_smooth_function_takes_few_evaluations(phi):
+    assert Central(noise=1e-16)(phi).evaluations <= 15
+
+
+def test_every_evaluation_is_counted():
+    calls = []
+    estimate = Central()(lambda t: calls.append(t) or math.exp(t))
+    assert estimate.evaluations == len(calls)
+
+
+def random_smooth(seed):
+    """A random function with a known slope; scales, offsets and curvatures drawn too."""
+    rng = np.random.default_rng(seed)
+    a, b, c = rng.standard_normal(3)
+    w = 10.0 ** rng.uniform(-1, 2)
+    offset = rng.choice([0.0, 0.0, 1.0, 1e4])
+
+    def phi(t):
+        return offset + a * math.sin(w * t + b) + math.exp(c * t) + math.tanh(b + 3 * t)
+
+    return phi, a * w * math.cos(b) + c + 3 / math.cosh(b) ** 2
+
+
+def misses(scheme, seeds):
+    found = 0
+    for seed in seeds:
+        phi, slope = random_smooth(seed)
+        found += not holds(scheme(phi), slope)
+    return found
+
+
+def test_no_miss_on_random_smooth_functions():
+    assert misses(Central(), range(150)) == 0
+
+
+@pytest.mark.parametrize("sigma", [1e-9, 1e-6, 1e-3])
+def test_additive_noise(sigma):
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        phi, slope = random_smooth(seed)
+        estimate = Central()(lambda t: phi(t) + sigma * rng.standard_normal())  # noqa: B023
+        assert holds(estimate, slope), seed
+        assert estimate.error < 1e5 * sigma
+
+
+def test_float32_values():
+    for seed in range(25):
+        phi, slope = random_smooth(seed)
+        estimate = Central(roundoff=2.0**-24)(lambda t: float(np.float32(phi(t))))  # noqa: B023
+        assert holds(estimate, slope), seed
+
+
+def test_a_perfect_fit_has_noise_that_grows_with_the_step():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        a, *c = rng.standard_normal(6)
+        targets = [ci * a for ci in c]
+        estimate = Central()(lambda t: sum((ci * (a + t) - y) ** 2 for ci, y in zip(c, targets)))  # noqa: B023, B905
+        assert holds(estimate, 0.0)
+        assert estimate.error < 1e-13
+
+
+def test_aliasing_is_seen_through():
+    # 2kπ/FIRST_STEP: every rung down to the k-th halving samples the sine at a zero
+    for k in range(4, 12):
+        w = 2.0**k * math.pi / central.FIRST_STEP
+        estimate = Central()(lambda t, w=w: math.sin(w * t) + t)
+        assert holds(estimate, w + 1.0), k
+
+
+# ---- kinks ----------------------------------------------------------------------------------------
+
+
+def test_the_interval_of_abs_and_relu_at_zero():
+    estimate = Central()(abs)
+    assert (estimate.regime, estimate.value) == ("kink", 0.0)
+    assert estimate.interval == pytest.approx((-1.0, 1.0), abs=1e-12)
+    estimate = Central()(lambda t: max(t, 0.0) + math.sin(t))
+    assert estimate.regime == "kink"
+    assert estimate.value == pytest.approx(1.5, abs=1e-9)
+    assert estimate.interval == pytest.approx((1.0, 2.0), abs=1e-9)
+    assert holds(estimate, 1.0)
+    assert holds(estimate, 2.0)
+
+
+def test_a_concave_kink_has_its_interval_in_order():
+    low, high = Central()(lambda t: -abs(t)).interval
+    assert low < high
+
+
+@pytest.mark.parametrize("jump", [3.0, 0.05, -0.5])
+@pytest.mark.parametrize("exponent", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+def test_a_planted_kink_never_gives_a_confident_wrong_answer(exponent, jump):
+    for side in (-1, 1):
+        distance = 10.0**-exponent
+        estimate = Central()(lambda t: jump * max(side * t - distance, 0.0) + math.sin(0.7 * t + 1))  # noqa: B023
+        assert holds(estimate, 0.7 * math.cos(1))
+        if exponent <= 8:  # far enough to be resolved
+            assert estimate.error < 1e-3
+            assert estimate.interval is None
+
+
+def test_smooth_functions_show_no_kink():
+    regimes = [Central()(random_smooth(seed)[0]).regime for seed in range(60)]
+    assert "kink" not in regimes
+
+
+# ---- what has no derivative, or hides it -----------------------------------------------------------
+
+
+def test_steps_are_not_believed():
+    for width in (1e-6, 1e-3, 0.1, 1.0):
+        estimate = Central()(lambda t: round((t + 0.3) / width) * width)  # noqa: B023
+        assert holds(estimate, 1.0), width
+
+
+def test_a_jump_has_no_derivative():
+    for phi in (
+        lambda t: float(t >= 0),
+        lambda t: float(t == 0),
+        lambda t: math.copysign(1.0, t) + math.sin(t),
+    ):
+        estimate = Central()(phi)
+        assert (estimate.regime, estimate.error) == ("rough", math.inf)
+
+
+def test_a_vertical_tangent_has_no_derivative():
+    assert Central()(math.cbrt).error == math.inf
+    assert Central()(lambda t: math.sqrt(abs(t))).error == math.inf
+
+
+def test_a_dead_unit_is_flat_and_says_so():
+    estimate = Central()(lambda t: 1.0 + max(t - 1.0, 0.0))
+    assert (estimate.value, estimate.regime) == (0.0, "exact")
+    assert 0.0 < estimate.error < 1e-12
+    estimate = Central()(lambda t: 1.0 + max(t - 0.1, 0.0))  # it moves on the coarse rungs
+    assert (estimate.value, estimate.regime) == (0.0, "exact")
+
+
+def test_a_saturated_float32_loss_is_flat_but_the_bar_covers_what_was_absorbed():
+    z = np.float32(18.0)
+
+    def phi(t):
+        logits = np.array([z * np.float32(1 + t), 0.0], dtype=np.float32)
+        return float(np.log(np.exp(logits - logits.max()).sum()))
+
+    estimate = Central(roundoff=2.0**-24)(phi)
+    assert holds(estimate, -18.0 * math.exp(-18.0))
+
+
+def test_where_the_function_has_no_value_the_step_shrinks():
+    assert holds(Central()(logarithm(1e-4)), 1e4)
+    estimate = Central()(lambda t: math.sqrt(t) if t >= 0 else math.nan)
+    assert math.isnan(estimate.value)
+    assert estimate.error == math.inf
+
+
+def test_a_point_without_a_value_is_an_error():
+    for bad in (math.nan, math.inf):
+        with pytest.raises(InputError, match="not finite at the parameters"):
+            Central()(lambda t: bad)  # noqa: B023
+        with pytest.raises(InputError, match="noise is measured"):
+            measure_noise(lambda t: bad)  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    "settings", [{"noise": -1.0}, {"noise": math.nan}, {"first_step": 0.0}, {"roundoff": math.inf}]
+)
+def test_settings_that_make_no_sense(settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        Central(**settings)
+
+
+# ---- negative controls ------------------------------------------------------------------------------
+
+
+def test_a_claim_that_is_off_by_more_than_the_bar_is_outside():
+    for seed in range(40):
+        phi, slope = random_smooth(seed)
+        estimate = Central()(phi)
+        wrong = slope + 2.5 * estimate.error
+        assert not holds(estimate, wrong)
+        assert not holds(estimate, slope * (1 + 1e-4))
+        assert not holds(estimate, math.nan)
+
+
+def test_a_wrong_extrapolation_weight_is_caught_by_the_coverage(monkeypatch):
+    right = central.weights
+
+    def wrong(columns, power):
+        return tuple(w * (1.0 + 1e-9 * (power == 2)) for w in right(columns, power))
+
+    monkeypatch.setattr(central, "weights", wrong)
+    assert misses(Central(), range(25)) > 5
+
+
+def test_an_estimate_without_neighbours_is_caught_by_the_coverage(monkeypatch):
+    def blind(table, noise, jump):
+        none = np.zeros_like(table)
+        return none, none
+
+    monkeypatch.setattr(central, "_truncation", blind)
+    assert misses(Central(), range(25)) > 5
+
+
+def test_ignored_noise_is_caught_by_the_coverage(monkeypatch):
+    monkeypatch.setattr(central, "CONFIDENCE", 0.05)
+    assert misses(Central(), range(150)) > 0
+
+
+def test_nothing_global_changes():
+    before, errors = np.random.get_state()[1].copy(), np.geterr()  # noqa: NPY002
+    Central()(lambda t: float(np.log(1e-3 + np.float64(t))))
+    assert np.geterr() == errors
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002

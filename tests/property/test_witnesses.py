@@ -1,0 +1,200 @@
+"""For random networks, three independent witnesses agree pairwise: on the loss and on every gradient entry.
+
+And a planted fault in any one of them breaks the agreement, or these tests would prove nothing.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import event, given, note, settings
+
+from bpcheck import Verdict, mlp, numeric, reference, strategies, symbolic
+from bpcheck.check import witness
+from bpcheck.check.agreement import agree
+from bpcheck.errors import InputError
+from bpcheck.reference import activation as reference_activation
+from bpcheck.reference import dense
+from bpcheck.strategies.values import case_from_seed
+
+# What the symbolic witness does in well under a second; larger networks are for the other two.
+SMALL = {"max_width": 3, "max_depth": 3, "max_batch": 3}
+
+
+def perturbed(case):
+    """The numeric witness: the complex step through the reference's forward pass, and nothing of its backward."""
+    network = reference.build(case.architecture)
+    rng = np.random.default_rng(0 if case.seed is None else case.seed)
+    return numeric.complex_step(lambda params: network.cost(params, case.x, case.y), case.params, rng=rng)
+
+
+def at_a_kink(case):
+    enclosure = reference.build(case.architecture).enclose(case.params, case.x, case.y)
+    return any(np.any(ball.kink) for ball in enclosure.gradient.values())
+
+
+def check_agreement(first, second, case):
+    """Loss and gradient, separately, within the sum of the two bounds."""
+    note(f"seed {case.seed}: {case.architecture!r}")
+    comparisons = agree(first, second)
+    assert comparisons[0].path == "loss"
+    for comparison in comparisons:
+        severe = comparison.verdict.severity > Verdict.INCONCLUSIVE.severity
+        assert not severe, f"{first.witness} against {second.witness}: {comparison}"
+    event("decided" if all(c.verdict.ok for c in comparisons) else "bounds too wide to decide")
+    return comparisons
+
+
+@given(strategies.cases(skips=True))
+def test_backprop_agrees_with_perturbation(case):
+    if at_a_kink(case):
+        event("at a kink")
+        return
+    check_agreement(witness.testify(case), perturbed(case), case)
+
+
+@given(strategies.cases(skips=True, **SMALL))
+def test_backprop_agrees_with_the_formula(case):
+    if at_a_kink(case):
+        event("at a kink")
+        return
+    check_agreement(witness.testify(case), symbolic.testify(case), case)
+
+
+@given(strategies.cases(skips=True, **SMALL))
+def test_perturbation_agrees_with_the_formula(case):
+    if at_a_kink(case):
+        event("at a kink")
+        return
+    check_agreement(perturbed(case), symbolic.testify(case), case)
+
+
+@pytest.mark.nightly
+def test_a_thousand_random_networks():
+    """Every pair, on 1,000 architectures drawn from one printed seed; at most 2 % too wide to decide."""
+    from bpcheck.search.sample import STRATA, random_architecture, random_case
+
+    seed = 20261121
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    undecided = formulas = kinks = 0
+    for index in range(1000):
+        kind = STRATA[index % len(STRATA)]
+        depths = (1, 2) if index % 2 else (1, 2, 3, 4)
+        case = random_case(rng, random_architecture(rng, kind, depths=depths), kind)
+        if at_a_kink(case):
+            kinks += 1
+            continue
+        said = [witness.testify(case), perturbed(case)]
+        try:
+            said.append(symbolic.testify(case))
+            formulas += 1
+        except InputError:  # beyond the symbolic witness's reach, which it says
+            pass
+        for i, first in enumerate(said):
+            for second in said[:i]:
+                comparisons = agree(first, second)
+                worst = Verdict.worst(c.verdict for c in comparisons)
+                assert worst.severity <= Verdict.INCONCLUSIVE.severity, (index, case, comparisons)
+                undecided += worst is Verdict.INCONCLUSIVE
+    print(f"{formulas} of 1000 also by the formula, {kinks} at a kink, {undecided} pairs undecided")
+    assert formulas >= 300
+    assert kinks <= 50
+    assert undecided <= 60
+
+
+# --- negative controls: one planted fault in each witness ----------------------------------------
+
+CASES = [
+    case_from_seed(mlp([2, 3, 2], activation="tanh", output="sigmoid", loss="mse"), 3, 1),
+    case_from_seed(mlp([3, 2, 3, 2], activation="sigmoid", loss="half_mse", l2=0.5), 3, 2),
+    case_from_seed(mlp([2, 2, 3], activation="silu", loss="cross_entropy"), 2, 3),
+]
+
+
+def disagrees(first, second):
+    return Verdict.worst(c.verdict for c in agree(first, second)) is Verdict.DISAGREES
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: repr(case.architecture))
+class TestPlantedFaults:
+    def test_without_a_fault_all_pairs_agree(self, case):
+        said = [witness.testify(case), perturbed(case), symbolic.testify(case)]
+        for first in said:
+            for second in said:
+                assert all(c.verdict.ok for c in agree(first, second))
+
+    @pytest.mark.parametrize(
+        ("equation", "fault"),
+        [
+            ("bp1_output_error", lambda right: lambda g, d: g),
+            ("bp2_hidden_error", lambda right: lambda w, d: right(w * (1 + 1e-6), d)),
+            ("bp3_bias_gradient", lambda right: lambda d: d[0]),
+            ("bp4_weight_gradient", lambda right: lambda d, a: right(d[1:], a[1:])),
+        ],
+    )
+    def test_in_each_equation_of_the_analytic_witness(self, case, equation, fault, monkeypatch):
+        honest = perturbed(case), symbolic.testify(case)
+        monkeypatch.setattr(dense, equation, fault(getattr(dense, equation)))
+        assert disagrees(witness.testify(case), honest[0])
+        assert disagrees(witness.testify(case), honest[1])
+
+    def test_in_a_derivative_of_the_analytic_witness(self, case, monkeypatch):
+        name = case.architecture.layers[0].activation
+        right = reference_activation.ACTIVATION[name]
+        wrong = dataclasses.replace(right, derivative=lambda z, a: right.derivative(z, a) * (1 + 1e-7))
+        table = {**reference_activation.ACTIVATION, name: wrong}
+        honest = perturbed(case), symbolic.testify(case)
+        monkeypatch.setattr(dense, "ACTIVATION", table)
+        assert disagrees(witness.testify(case), honest[0])
+        assert disagrees(witness.testify(case), honest[1])
+
+    def test_in_the_forward_pass_that_backprop_and_perturbation_share(self, case, monkeypatch):
+        """The formula is the witness for this one: the other two agree on the wrong function."""
+        name = case.architecture.layers[0].activation
+        right = reference_activation.ACTIVATION[name]
+        wrong = dataclasses.replace(
+            right,
+            value=lambda z: right.value(z) * (1 + 1e-6),
+            derivative=lambda z, a: right.derivative(z, a / (1 + 1e-6)) * (1 + 1e-6),
+        )
+        monkeypatch.setattr(dense, "ACTIVATION", {**reference_activation.ACTIVATION, name: wrong})
+        loss = agree(witness.testify(case), symbolic.testify(case))[0]
+        assert loss.path == "loss"
+        assert loss.verdict is Verdict.DISAGREES
+
+    def test_in_the_numeric_witness(self, case):
+        network = reference.build(case.architecture)
+        wrong = numeric.complex_step(
+            lambda params: network.cost(params, case.x * (1 + 1e-7), case.y),
+            case.params,
+            rng=np.random.default_rng(0),
+        )
+        assert disagrees(wrong, witness.testify(case))
+        assert disagrees(wrong, symbolic.testify(case))
+
+    def test_in_the_symbolic_witness(self, case):
+        from bpcheck import Case
+
+        other = Case(case.architecture, case.params, case.x * (1 + 1e-7), case.y)
+        assert disagrees(symbolic.testify(other), witness.testify(case))
+        assert disagrees(symbolic.testify(other), perturbed(case))
+
+
+def test_a_nan_from_any_witness_never_agrees():
+    case = CASES[0]
+    honest = witness.testify(case)
+    path = next(iter(honest.gradient))
+    broken = dict(honest.gradient)
+    broken[path] = broken[path] * np.nan
+    nan = dataclasses.replace(honest, gradient=broken)
+    assert not all(c.verdict.ok for c in agree(nan, honest))
+    assert not all(c.verdict.ok for c in agree(honest, nan))
+
+
+@settings(max_examples=20)
+@given(strategies.cases(max_batch=3))
+def test_strategies_draw_what_they_promise(case):
+    assert case.batch <= 3
+    assert max(case.architecture.widths) <= 5
+    assert all((array != 0).all() for layer in case.params for array in layer.values())
