@@ -60,14 +60,23 @@ class Clock:
         return self.left <= 0
 
 
+_CALLER: contextvars.ContextVar[contextvars.Context] = contextvars.ContextVar("bpcheck_caller")
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Give back NumPy's error state and the global random states, whatever happens inside."""
+    """Give back NumPy's error state and the global random states, whatever happens inside.
+
+    Our own arithmetic runs with NumPy's floating-point warnings off (it judges what is not finite);
+    the subject runs in the caller's own context, where ``np.seterr`` is as the caller set it.
+    """
     legacy, python = np.random.get_state(), random.getstate()  # noqa: NPY002
-    with np.errstate():
+    token = _CALLER.set(contextvars.copy_context())
+    with np.errstate(all="ignore"):
         try:
             yield
         finally:
+            _CALLER.reset(token)
             np.random.set_state(legacy)  # noqa: NPY002
             random.setstate(python)
 
@@ -83,7 +92,8 @@ def guarded_call(function: Callable[[], Any], clock: Clock) -> Any:
     HungError
         If the clock strikes first.
     """
-    context = contextvars.copy_context()
+    context = _CALLER.get(None)
+    context = contextvars.copy_context() if context is None else context.copy()
     if clock.deadline is None:
         return context.run(function)
     outcome: dict[str, Any] = {}

@@ -105,21 +105,25 @@ def _binary_cross_entropy(z: Any, y: Any) -> Any:
 
 
 def _textbook_logarithms(z: Ball, y: Any) -> Any:
-    """Error of ln a and ln(1 − a) computed from a rounded a, in units of u: 1/a and 1/(1 − a).
+    """Error of ln a and ln(1 − a) computed from a rounded a, in units of u: 1/a and 1/(1 − a)."""
+    over_a, over_not_a = _reciprocals(z)
+    return y * over_a + (1.0 - y) * over_not_a
 
-    Correct textbook code does that, and its loss and its (a − y) / (a (1 − a)) inherit the error.
-    """
-    a = ACTIVATION["sigmoid"].value(z.mid)
-    not_a = ACTIVATION["sigmoid"].value(-z.mid)
-    tiny = np.finfo(float).tiny
-    return y / np.maximum(a, tiny) + (1.0 - y) / np.maximum(not_a, tiny)
+
+def _reciprocals(z: Ball) -> tuple[Any, Any]:
+    """1/a and 1/(1 − a); 0 where the number itself rounds to 0, for textbook code then is infinite: wrong."""
+    a, not_a = ACTIVATION["sigmoid"].value(z.mid), ACTIVATION["sigmoid"].value(-z.mid)
+    return tuple(np.where(v >= z.u / 4, 1.0 / np.maximum(v, z.u / 4), 0.0) for v in (a, not_a))  # type: ignore[return-value]
 
 
 def _binary_cross_entropy_gradient(z: Any, y: Any) -> Any:
     if isinstance(z, Ball):
         a, _ = ACTIVATION["sigmoid"].enclose(z)
-        unfused = EVALUATION_ULPS * z.u * a.mid * ACTIVATION["sigmoid"].value(-z.mid)
-        return (a - y).widened(unfused * _textbook_logarithms(z, y.mid))
+        # textbook code forms (a − y) / (a (1 − a)) from a rounded a, and multiplies by a σ' of its own
+        over_a, over_not_a = _reciprocals(z)
+        not_a = ACTIVATION["sigmoid"].value(-z.mid)
+        unfused = y.mid * not_a * over_a + (1.0 - y.mid) * a.mid * over_not_a
+        return (a - y).widened(EVALUATION_ULPS * z.u * unfused)
     return ACTIVATION["sigmoid"].value(z) - y
 
 

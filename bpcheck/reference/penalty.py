@@ -8,7 +8,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.architecture import Architecture
-from bpcheck.reference.ball import Ball
+from bpcheck.reference.ball import EXTRA_ROUNDINGS, Ball
 from bpcheck.tree import Tree
 
 __all__ = ["penalty", "penalty_gradient"]
@@ -44,7 +44,9 @@ def penalty_gradient(params: Tree, architecture: Architecture) -> Tree | None:
         elif isinstance(w, Ball):
             at_kink = np.where(w.mid == 0, architecture.l1, 0.0)
             sign = Ball(architecture.l1 * np.sign(w.mid), np.zeros(w.shape), at_kink, w.u)
-            gradients.append(sign + w * architecture.l2)
+            # other code may write ½λ·2W, or add the penalty before a division: each step rounds once
+            rounding = EXTRA_ROUNDINGS * w.u * (architecture.l1 + architecture.l2 * abs(w.mid))
+            gradients.append((sign + w * architecture.l2).widened(rounding))
         else:
             gradients.append(architecture.l1 * np.sign(w) + architecture.l2 * w)
     return tree.restore(params, gradients)

@@ -249,7 +249,10 @@ class _Comparison:
                 )
             return self._look(self._drawn(), self.examples, jitter=True)
         except HungError:
-            return self._out_of_time("the subject did not return within the time limit")
+            return self._out_of_time(
+                "the subject did not return within the time limit (Python cannot end a thread: the call is left "
+                "running; `bpcheck compare` runs the subject in a process that it can end)"
+            )
 
     # --- where cases come from -------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ FALLS_BACK = {"weight-not-transposed", "outer-transposed", "output-derivative-tw
 
 
 @pytest.mark.parametrize("bug", BUGS)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_every_planted_bug_is_caught_in_its_equation(bug, seed):
     report = bpcheck.compare(make(bug), seed=seed)
     assert report.verdict is Verdict.DISAGREES, str(report)

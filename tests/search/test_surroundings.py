@@ -68,6 +68,21 @@ def test_a_subject_that_sets_numpy_errors_to_ignore_does_not_change_the_caller()
     assert np.geterr() == before
 
 
+def test_it_works_where_numpy_is_set_to_raise_and_the_subject_keeps_that_setting():
+    core, seen = make(), []
+
+    def backprop(params, x, y, architecture):
+        seen.append(np.geterr()["over"])
+        with np.errstate(all="ignore"):
+            return core(params, x, y, architecture)
+
+    with np.errstate(all="raise"):
+        assert bpcheck.compare(backprop, seed=0, examples=30).ok
+        assert not bpcheck.compare(make("sign-flipped"), architectures=ARCHITECTURE, seed=0, examples=5).ok
+        assert np.geterr()["over"] == "raise"
+    assert set(seen) == {"raise"}
+
+
 @settings(max_examples=3, database=None, deadline=None)
 @given(seed=st.integers(0, 100))
 def test_it_works_inside_given(seed):
