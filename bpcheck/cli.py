@@ -14,7 +14,7 @@ from bpcheck import __version__
 from bpcheck.architecture import ACTIVATIONS, LOSSES, REDUCTIONS, mlp
 from bpcheck.errors import InputError
 from bpcheck.process import Outcome, Task, run
-from bpcheck.search.run import Pins
+from bpcheck.search.sources import Pins
 from bpcheck.verdict import Verdict
 
 __all__ = ["main"]

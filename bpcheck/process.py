@@ -18,7 +18,8 @@ from bpcheck.case import Case
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.result import Report
 from bpcheck.search.judging import reproducer
-from bpcheck.search.run import Pins, search
+from bpcheck.search.run import search
+from bpcheck.search.sources import Pins
 from bpcheck.verdict import Verdict
 
 __all__ = ["Outcome", "Task", "run"]

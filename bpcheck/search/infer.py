@@ -21,7 +21,8 @@ from bpcheck.architecture import (
 from bpcheck.case import Case
 from bpcheck.errors import SubjectError
 from bpcheck.search.judging import UNSCALED, Judge, Scaling, network_of
-from bpcheck.search.sample import DECIMALS, GENERIC, random_case
+from bpcheck.search.sample import GENERIC, random_case
+from bpcheck.strategies.numbers import DECIMALS
 
 __all__ = ["Inference", "Observed", "infer", "observe"]
 

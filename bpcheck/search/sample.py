@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck import tree
 from bpcheck.architecture import (
     ACTIVATIONS,
     DEFAULT_OUTPUT,
@@ -23,9 +24,10 @@ from bpcheck.architecture import (
 )
 from bpcheck.case import Case
 from bpcheck.reference import build
+from bpcheck.strategies.numbers import DECIMALS, fill, random_targets, readable
 from bpcheck.tree import FloatArray
 
-__all__ = ["STRATA", "Stratum", "random_architecture", "random_case", "random_targets", "stratum"]
+__all__ = ["STRATA", "Stratum", "jittered", "random_architecture", "random_case", "stratum"]
 
 Stratum = str
 
@@ -43,9 +45,6 @@ STRATA = (GENERIC, *SPECIAL)
 # One probe in five is special: enough to visit all six in 30 examples, few enough that most probes
 # can see every bug at once.
 SPECIAL_EVERY = 5
-
-# Readable numbers: two decimals. (With one decimal, z = 0 exactly in about one ReLU network in ten.)
-DECIMALS = 2
 
 # |z| of the saturated stratum reaches 10 to 20: tanh' is below 1e-8 there, yet textbook code with
 # log(1 − a) or 1/(1 + exp(−z)) still has digits left, which it has not beyond |z| = 36.
@@ -142,28 +141,6 @@ def random_architecture(
     return mlp(_widths(rng, kind, depths, least) if widths is None else widths, **draw)
 
 
-def _readable(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> FloatArray:
-    """Numbers of both signs with two decimals and magnitudes in [low, high]."""
-    size = np.round(rng.uniform(low, high, shape), DECIMALS)
-    return size * np.where(rng.random(shape) < 0.5, -1.0, 1.0)
-
-
-def random_targets(rng: np.random.Generator, loss: str, shape: tuple[int, int]) -> FloatArray:
-    """Targets that suit a loss: one-hot rows, zeros and ones, or readable numbers."""
-    if loss == "cross_entropy":
-        return np.eye(shape[1])[rng.integers(shape[1], size=shape[0])]
-    if loss == "binary_cross_entropy":
-        return rng.integers(0, 2, shape).astype(float)
-    return _readable(rng, shape, 0.1, 2.0)
-
-
-def _map_params(shapes: Any, make: Any) -> Any:
-    """Parameters from shapes; ``make(name, shape)`` for each tensor."""
-    if isinstance(shapes, list):
-        return [_map_params(inner, make) for inner in shapes]
-    return {name: make(name, shape) for name, shape in shapes.items()}
-
-
 def random_case(
     rng: np.random.Generator, architecture: Architecture, kind: Stratum, *, batch: int | None = None
 ) -> Case:
@@ -192,11 +169,11 @@ def random_case(
     def make(name: str, shape: tuple[int, ...]) -> FloatArray:
         # weights shrink with the width, so that z stays of order one from layer to layer
         high = 1.6 / np.sqrt(shape[1]) if name == "weight" else 1.0
-        values = _readable(rng, shape, 0.1, max(high, 0.2))
+        values = readable(rng, shape, 0.1, max(high, 0.2))
         return abs(values) if one_sign else values
 
-    params = _map_params(architecture.parameter_shapes, make)
-    x = _readable(rng, (batch, *architecture.input_shape), 0.1, 2.0)
+    params = fill(architecture.parameter_shapes, make)
+    x = readable(rng, (batch, *architecture.input_shape), 0.1, 2.0)
     if one_sign:
         x = abs(x)
     if kind == "saturated":
@@ -241,7 +218,6 @@ def jittered(case: Case, rng: np.random.Generator) -> Case:
     (Numerics of kinks: a claim inside the one-sided interval is checked once more nearby, because
     the interval is wider than the set of valid choices when several units tie.)
     """
-    from bpcheck import tree
 
     def move(values: FloatArray) -> FloatArray:
         size = np.maximum(abs(values), float(np.sqrt(np.mean(values**2))) or 1.0)

@@ -21,6 +21,7 @@ from bpcheck.architecture import (
     mlp,
 )
 from bpcheck.case import Case
+from bpcheck.strategies.numbers import fill, random_targets, readable
 
 __all__ = ["architectures", "cases"]
 
@@ -135,20 +136,7 @@ def cases(draw: Any, networks: Any = None, *, max_batch: int = MAX_BATCH, **opti
 def case_from_seed(architecture: Architecture, batch: int, seed: int) -> Case:
     """The case that a seed stands for: every number nonzero, of mixed sign, with two decimals."""
     rng = np.random.default_rng(seed)
-
-    def number(shape: tuple[int, ...], high: float) -> Any:
-        return np.round(rng.uniform(0.1, high, shape), 2) * np.where(rng.random(shape) < 0.5, -1.0, 1.0)
-
-    def fill(shapes: Any) -> Any:
-        if isinstance(shapes, list):
-            return [fill(inner) for inner in shapes]
-        return {name: number(shape, 1.5) for name, shape in shapes.items()}
-
-    params = fill(architecture.parameter_shapes)
-    x = number((batch, *architecture.input_shape), 2.0)
-    y = number((batch, architecture.widths[-1]), 2.0)
-    if architecture.loss == "cross_entropy":
-        y = np.eye(y.shape[1])[rng.integers(y.shape[1], size=batch)]
-    elif architecture.loss == "binary_cross_entropy":
-        y = (y > 0).astype(float)
+    params = fill(architecture.parameter_shapes, lambda _, shape: readable(rng, shape, 0.1, 1.5))
+    x = readable(rng, (batch, *architecture.input_shape), 0.1, 2.0)
+    y = random_targets(rng, architecture.loss, (batch, architecture.widths[-1]))
     return Case(architecture, params, x, y, seed=seed)

@@ -16,7 +16,17 @@ import sympy
 
 from bpcheck.errors import InputError
 
-__all__ = ["ENGINES", "Algebra", "Explicit", "Named", "NamedSymengine", "NamedSympy", "choose", "named"]
+__all__ = [
+    "ENGINES",
+    "Algebra",
+    "Explicit",
+    "Named",
+    "NamedSymengine",
+    "NamedSympy",
+    "choose",
+    "name_and_order",
+    "named",
+]
 
 ENGINES = ("symengine", "sympy")
 """Fastest first; the first one that is installed is the default."""
@@ -110,7 +120,12 @@ class NamedSympy(_InSympy):
 
 
 class NamedSymengine:
-    """symengine with σ left a name; 30 to 100 times faster than SymPy.
+    """symengine with σ left a name; 30 to 200 times faster than SymPy.
+
+    The name is written as ``polygamma(n, z)``, with an even n for σ and n + 1 for σ'. symengine leaves
+    it alone and differentiates it to ``polygamma(n + 1, z)`` at once. For a function without a formula,
+    ``Function("f")(z)``, it searches all of z for a variable that is not taken yet, at every derivative,
+    as a tree: 24 s instead of 0.06 s for eleven layers of 3 units. Nothing of Γ is used.
 
     Attributes
     ----------
@@ -133,7 +148,7 @@ class NamedSymengine:
         return self._engine.Integer(value.numerator) / self._engine.Integer(value.denominator)
 
     def exp(self, z: Any) -> Any:
-        """e^z; not left a name: that took 11 s instead of 0.9 s for 8-8-8-4 with softmax everywhere."""
+        """e^z."""
         return self._engine.exp(z)
 
     def log(self, z: Any) -> Any:
@@ -143,11 +158,26 @@ class NamedSymengine:
     def apply(self, name: str, z: Any, place: str) -> Any:
         """σ(z), with its place noted."""
         self.places[(name, z)] = place
-        return self._engine.Function(name)(z)
+        return self._engine.polygamma(_number_of(name), z)
 
     def diff(self, expression: Any, symbol: Any) -> Any:
         """∂expression/∂symbol."""
         return expression.diff(symbol)
+
+
+_NAMES: list[str] = []
+
+
+def _number_of(name: str) -> int:
+    """The even number that stands for a name, from 2 on: polygamma of 0 and 1 have special rules."""
+    if name not in _NAMES:
+        _NAMES.append(name)
+    return 2 * _NAMES.index(name) + 2
+
+
+def name_and_order(number: int) -> tuple[str, int]:
+    """The name that a number stands for, and 1 if it is the derivative's number."""
+    return _NAMES[number // 2 - 1], number % 2
 
 
 def _has_symengine() -> bool:

@@ -4,8 +4,8 @@ A ball is a midpoint (mpmath's raw tuple sign, mantissa, exponent, bits) and the
 radius 2^e, or ``EXACT``. A power of two is a coarse radius, it loses a bit or two in every operation,
 and a cheap one: at 200 bits there is room for it, and where not, the caller doubles the precision.
 
-Comparing two precisions instead would be fooled: 1 − tanh²(200) is 0 at 200 bits and at 400, but it is
-1e-173. A ball says 0 ± 2^-199 and is not believed.
+Comparing two precisions instead would be fooled: 1 − tanh²(200) comes out as 0 at 200 bits and at 400,
+but it is 8e-174. A ball says 0 ± 2^-198 and is not believed.
 """
 
 from __future__ import annotations

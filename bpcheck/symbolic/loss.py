@@ -53,9 +53,7 @@ LOSS: Mapping[str, Callable[[Sequence[Any], Sequence[Any], Algebra], Any]] = Map
 
 
 def to_probabilities(loss: str, logits: Sequence[Any], algebra: Algebra) -> list[Any]:
-    """What a cross-entropy makes of logits before it takes logarithms; other losses take them as they are."""
+    """What the two cross-entropies make of logits before they take logarithms."""
     if loss == "binary_cross_entropy":
         return [algebra.apply("sigmoid", z, f"output {k}") for k, z in enumerate(logits)]
-    if loss == "cross_entropy":
-        return softmax(logits, algebra.exp)
-    return list(logits)
+    return softmax(logits, algebra.exp)

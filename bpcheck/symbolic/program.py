@@ -10,7 +10,7 @@ from typing import Any
 import sympy
 
 from bpcheck.symbolic import ball
-from bpcheck.symbolic.algebra import PRIME, Named
+from bpcheck.symbolic.algebra import PRIME, Named, name_and_order
 from bpcheck.symbolic.ball import Ball
 
 __all__ = ["AtKink", "Program", "Run", "compile_expressions"]
@@ -103,14 +103,9 @@ def _read(expression: Any, places: Mapping[Any, str]) -> tuple[str, Sequence[Any
     if isinstance(expression, Named):
         order = int(kind.endswith(PRIME))
         return _applied(kind.removesuffix(PRIME), order, expression.args[0], places)
-    if kind == "FunctionSymbol":
-        return _applied(expression.get_name(), 0, expression.args[0], places)
-    if kind == "Subs":  # symengine's σ'(z): Subs(Derivative(σ(ξ), ξ), ξ, z)
-        derivative, _, z = expression.args
-        return _applied(derivative.args[0].get_name(), 1, z, places)
-    if kind == "Derivative":  # the same where z is a plain symbol
-        function = expression.args[0]
-        return _applied(function.get_name(), 1, function.args[0], places)
+    if kind == "polygamma":  # symengine's way of leaving σ a name, see bpcheck.symbolic.algebra
+        name, order = name_and_order(int(expression.args[0]))
+        return _applied(name, order, expression.args[1], places)
     # both libraries have a dozen classes of numbers; what they share is is_Rational
     if getattr(expression, "is_Rational", False):
         return "number", (), (int(expression.p), int(expression.q))

@@ -3,8 +3,8 @@
 Two numbers predict the time (measured on two cores of a small server, SymPy 1.14, symengine 0.15):
 
 - work, parameters² × batch × layers: so many derivatives, each of which goes through all later weights;
-- paths, batch × the number of ways from an input to an output: what the formula would be long if it
-  were printed. Libraries compare expressions as trees, so it counts although subexpressions are shared.
+- paths, batch × the number of ways from an input to an output: how long the formula would be if it were
+  printed. SymPy walks expressions as trees, so it counts although subexpressions are shared.
 """
 
 from __future__ import annotations
@@ -27,29 +27,24 @@ class Limit:
 
     Attributes
     ----------
-    work, paths : int
-        The largest numbers accepted.
-    softmax_widens : bool
-        Whether a softmax layer of n units, where each depends on all, counts as n + 1 times the paths.
+    work : int
+    paths : int or None
+        The largest numbers accepted; None for an engine that does not mind.
     """
 
     work: int
-    paths: int
-    softmax_widens: bool
+    paths: int | None
 
 
 # Each limit holds the first call below about 4 s with symengine and 10 s with SymPy.
-#   symengine: 10-10-10-5, batch 3 (work 680 625): tanh 1.2 s, softmax everywhere 3.7 s;
-#              14 times 2, batch 3 (49 152 paths): tanh 1.7 s, relu 2.9 s; 11 times 3 (531 441): 6 s, 21 s;
-#              200 times 1, batch 1 (work 31 million): 8 s
+#   symengine: 8-8-8-4, batch 3 (work 291 600): tanh 0.4 s, softmax everywhere 1.6 s;
+#              10-10-10-5, batch 3 (work 680 625): tanh 1.2 s, softmax everywhere 4 to 7 s, refused;
+#              11 times 3, batch 3 (work 432 000): tanh 0.5 s, softmax everywhere 1.8 s
 #   sympy:     2-3-2, batch 3 (work 1 734): tanh 0.5 s, softmax everywhere (432 paths) 1.8 s;
 #              4-5-3, batch 3 (work 11 094): tanh 1.3 s, silu and softmax (720 paths) 7 s,
-#              softmax everywhere (4 320 paths) 30 s
+#              softmax everywhere (4 320 paths) 30 s, refused
 LIMITS: Mapping[str, Limit] = MappingProxyType(
-    {
-        "symengine": Limit(work=1_000_000, paths=50_000, softmax_widens=False),
-        "sympy": Limit(work=12_000, paths=1_000, softmax_widens=True),
-    }
+    {"symengine": Limit(work=500_000, paths=None), "sympy": Limit(work=12_000, paths=1_000)}
 )
 
 # Paths of a cost that is only written down: 8-8-4 with relu, batch 3 (768) takes 2.5 s, 4-5-3 with softmax
@@ -71,23 +66,22 @@ def _work(architecture: Architecture, batch: int) -> int:
     return sum(sizes) ** 2 * batch * layers
 
 
-def _paths(layers: Sequence[LayerSpec], width: int, softmax_widens: bool) -> int:
+def _paths(layers: Sequence[LayerSpec], width: int) -> int:
     """Ways through the layers to one unit at their end."""
     total = 1
     for layer in layers:
         if isinstance(layer, Skip):
-            total *= 1 + _paths(layer.layers, width, softmax_widens)
+            total *= 1 + _paths(layer.layers, width)
             continue
         total *= width
         width = layer.units
-        if softmax_widens and layer.activation == "softmax":
+        if layer.activation == "softmax":  # each unit is a quotient that names all n, and itself
             total *= width + 1
     return total
 
 
-def _paths_of_cost(architecture: Architecture, batch: int, softmax_widens: bool) -> int:
-    ways = _paths(architecture.layers, architecture.widths[0], softmax_widens)
-    return batch * ways * architecture.widths[-1]
+def _paths_of_cost(architecture: Architecture, batch: int) -> int:
+    return batch * _paths(architecture.layers, architecture.widths[0]) * architecture.widths[-1]
 
 
 def _refuse(architecture: Architecture, batch: int, what: str, size: int, limit: int, remedy: str) -> None:
@@ -101,15 +95,16 @@ def _refuse(architecture: Architecture, batch: int, what: str, size: int, limit:
 
 def refuse_large_formula(architecture: Architecture, batch: int) -> None:
     """Raise InputError for a cost that is too long to be written down."""
-    paths = _paths_of_cost(architecture, batch, softmax_widens=True)
+    paths = _paths_of_cost(architecture, batch)
     _refuse(architecture, batch, "its number of paths from input to output", paths, FORMULA_LIMIT, "")
 
 
 def refuse_much_work(architecture: Architecture, batch: int, engine: str) -> None:
     """Raise InputError for a cost that the engine would differentiate for too long."""
     limit = LIMITS[engine]
-    paths = _paths_of_cost(architecture, batch, limit.softmax_widens)
     remedy = "the engine 'symengine' (pip install symengine), " if engine == "sympy" else ""
     work = _work(architecture, batch)
     _refuse(architecture, batch, "parameters² × batch × layers", work, limit.work, remedy)
-    _refuse(architecture, batch, "its number of paths from input to output", paths, limit.paths, remedy)
+    if limit.paths is not None:
+        paths = _paths_of_cost(architecture, batch)
+        _refuse(architecture, batch, "its number of paths from input to output", paths, limit.paths, remedy)
