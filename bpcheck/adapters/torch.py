@@ -61,12 +61,15 @@ def from_torch(module: Any, loss: Callable[[Any, Any], Any]) -> Subject:
 
     Examples
     --------
-    >>> from torch import nn  # doctest: +SKIP
-    >>> module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))  # doctest: +SKIP
-    >>> subject = from_torch(module, nn.MSELoss())  # doctest: +SKIP
-    >>> bpcheck.check_gradient(subject, parameters(module), x, y)  # doctest: +SKIP
-    >>> network = mlp([3, 4, 2], loss="mse")  # doctest: +SKIP
-    >>> bpcheck.compare(subject, architectures=[network])  # doctest: +SKIP
+    >>> import bpcheck
+    >>> from torch import nn
+    >>> module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    >>> subject = from_torch(module, nn.MSELoss())
+    >>> x, y = np.ones((2, 3)), np.zeros((2, 2))
+    >>> bpcheck.check_gradient(subject, parameters(module), x, y, seed=0).ok
+    True
+    >>> bpcheck.compare(subject, architectures=bpcheck.mlp([3, 4, 2], loss="mse"), seed=0).ok
+    True
     """
     _require_module(module)
     if not callable(loss):
@@ -129,8 +132,8 @@ def parameters(module: Any, *, dtype: Any = np.float64) -> dict[str, FloatArray]
 
     Examples
     --------
-    >>> from torch import nn  # doctest: +SKIP
-    >>> {name: array.shape for name, array in parameters(nn.Linear(3, 2)).items()}  # doctest: +SKIP
+    >>> from torch import nn
+    >>> {name: array.shape for name, array in parameters(nn.Linear(3, 2)).items()}
     {'weight': (2, 3), 'bias': (2,)}
     """
     _require_module(module)
