@@ -1,0 +1,61 @@
+"""Every wing knows every layer, activation and loss: what one has and another lacks is listed here."""
+
+import typing
+
+import numpy as np
+import pytest
+
+from bpcheck import Case, mlp, numeric, reference, symbolic
+from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, Dense, LayerSpec, Skip
+from bpcheck.check import witness
+from bpcheck.check.agreement import agree
+from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.loss import LOSS
+from bpcheck.reference.network import LAYERS
+from bpcheck.strategies.values import case_from_seed
+
+
+def test_the_reference_has_every_kind():
+    assert set(LAYERS) == set(typing.get_args(LayerSpec)) == {Dense, Skip}
+    assert set(ACTIVATION) == set(ACTIVATIONS)
+    assert set(LOSS) == set(LOSSES) == set(DEFAULT_OUTPUT)
+    assert {name for name, loss in LOSS.items() if loss.fused_output} == {
+        "binary_cross_entropy",
+        "cross_entropy",
+    }
+
+
+def agreed(case: Case):
+    network = reference.build(case.architecture)
+    said = [
+        witness.testify(case),
+        symbolic.testify(case),
+        numeric.complex_step(
+            lambda params: network.cost(params, case.x, case.y), case.params, rng=np.random.default_rng(0)
+        ),
+    ]
+    return all(
+        c.verdict.ok for i, first in enumerate(said) for second in said[:i] for c in agree(first, second)
+    )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("place", ["hidden", "output"])
+def test_every_witness_knows_every_activation(activation, place):
+    options = {"activation": activation} if place == "hidden" else {"output": activation}
+    assert agreed(case_from_seed(mlp([2, 3, 2], **options), 2, 7))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("output", [None, "identity"])
+def test_every_witness_knows_every_loss(loss, reduction, output):
+    assert agreed(case_from_seed(mlp([2, 2, 3], loss=loss, reduction=reduction, output=output), 3, 8))
+
+
+def test_every_witness_knows_skip_connections_and_penalties():
+    from bpcheck import Architecture
+
+    layers = (Dense(3, "tanh"), Skip((Dense(2, "sigmoid"), Skip((Dense(2, "silu"),)), Dense(3))), Dense(2))
+    for options in ({}, {"l1": 0.25}, {"l2": 0.5, "penalize_bias": True}):
+        assert agreed(case_from_seed(Architecture((2,), layers, "mse", **options), 2, 9))
