@@ -40,6 +40,12 @@ MOST_RUNGS = 64
 SMALLEST_STEP = 4.0
 """In units of u: below, θ + h·v is θ or its neighbour."""
 
+REALISED = 0.5
+"""θ ± h·v lies on the grid of floating-point numbers: the step really made is off by up to u, for t is
+relative, and D by u·|D|/h; this much in φ(±h), times CONFIDENCE/√2, covers it 1.4 times. The noise
+measured holds it too, as a rule; where nine roundings of one number happen to lie on a line it does not
+(4 misses in 28,000 functions without this, all of the kind sin(wθ), w from 1e3 to 1e7)."""
+
 CONFIDENCE = 4.0
 """Standard deviations of propagated noise in the bar (design/numerics.md, B)."""
 
@@ -175,6 +181,14 @@ class _Judgement:
         )
 
     @property
+    def midpoint(self) -> tuple[int, int]:
+        """At a kink, the entry that knows the mean of the two slopes best: there J says nothing against it."""
+        doubt = self.apart + CONFIDENCE * self.noise
+        doubt[: self.rung] = np.inf  # coarser rungs may see other kinks
+        rung, column = np.unravel_index(int(np.nanargmin(doubt)), doubt.shape)
+        return int(rung), int(column)
+
+    @property
     def scatter(self) -> float:
         """How far the rungs around the chosen one are from it, noise or not.
 
@@ -214,8 +228,9 @@ def _judge(ladder: _Ladder, sigma: float) -> _Judgement:
     h, up, down = (np.array(values) for values in (ladder.steps, ladder.up, ladder.down))
     u, n = ladder.roundoff, len(h)
     columns = min(COLUMNS, n - 1)
-    s = np.maximum(sigma, u * _sensitivity(h, up, down, ladder.center))
     slope = (up - down) / (2.0 * h)
+    s = np.maximum(sigma, u * _sensitivity(h, up, down))
+    s = np.maximum(s, REALISED * u * abs(slope))
     slope_noise = s / (math.sqrt(2.0) * h)
     table, noise = np.full((n, columns + 1), np.nan), np.full((n, columns + 1), np.nan)
     for q, w in enumerate(weights(columns, 2)):
@@ -232,13 +247,13 @@ def _judge(ladder: _Ladder, sigma: float) -> _Judgement:
     )
 
 
-def _sensitivity(h: FloatArray, up: FloatArray, down: FloatArray, center: float) -> FloatArray:
+def _sensitivity(h: FloatArray, up: FloatArray, down: FloatArray) -> FloatArray:
     """By how much a relative error 1 of result and parameters would change φ(±h)."""
     slopes = []
     for side in (up, down):
-        inner = np.append(side[1:], center)
-        slope = (side - inner) / (h - np.append(h[1:], 0.0))
-        slopes.append(abs(slope - slope[-1]))
+        # between a rung and the next; not between the finest and φ(0), where there may be a jump
+        between = np.diff(side) / np.diff(h)
+        slopes.append(abs(np.append(between, between[-1]) - between[-1]))
     size = np.maximum(abs(up), abs(down))
     return np.asarray(np.maximum(size, STORED * np.maximum(*slopes)))
 
@@ -466,12 +481,12 @@ class Central:
 
 def _estimate(ladder: _Ladder, judgement: _Judgement) -> Estimate:
     """Tell the chosen entry as an estimate, with its regime."""
-    entry = judgement.rung, judgement.column
+    entry = (judgement.rung, judgement.column) if judgement.kink is None else judgement.midpoint
     value = float(judgement.table[entry])
     truncation = float(judgement.truncation[entry])
     noise = float(judgement.noise[entry])
     rounding = CONFIDENCE * noise
-    step, order = float(judgement.steps[judgement.rung]), 2 * (judgement.column + 1)
+    step, order = float(judgement.steps[entry[0]]), 2 * (entry[1] + 1)
     regime, interval = judgement.regime, None
     if judgement.growing:
         truncation, regime = math.inf, "rough"

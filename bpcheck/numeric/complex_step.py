@@ -29,6 +29,7 @@ from bpcheck.numeric.perturbation import (
     random_direction,
     real_phi,
     rebuild,
+    relative_step,
 )
 from bpcheck.result import Estimate, Testimony
 from bpcheck.tree import FloatArray, Tree
@@ -164,9 +165,12 @@ def complex_derivative(
             for point in _points(path.point, np.random.default_rng(0) if rng is None else rng)
         ]
     )
-    return Estimate(
-        float(values[MIDDLE]), 0.0, _error(values, _finite_size(values)), h, 2, cost.evaluations, "exact"
-    )
+    value, error = float(values[MIDDLE]), _error(values, _finite_size(values))
+    scale = relative_step(path)
+    wide: list[FloatArray] = [leaf.astype(np.float64) for leaf in path.point]
+    unit = Line(at, wide, [np.asarray(scale * v) for v in path.direction])
+    evaluations = cost.evaluations + _cross_check(f, unit, scale * value, scale * error)
+    return Estimate(value, 0.0, error, h, 2, evaluations, "exact")
 
 
 def _shifted(like: Tree, point: list[FloatArray], imaginary: list[FloatArray]) -> Tree:
@@ -266,8 +270,9 @@ def _cross_check(f: Callable[[Tree], Any], path: Line, expected: float, doubt: f
         return float(number(f(params), allow_complex=True).real)
 
     phi = real_phi(real, path)
-    if not math.isfinite(phi(0.0)):
-        return 1
+    with np.errstate(all="ignore"):
+        if not math.isfinite(phi(0.0)):
+            return 1
     estimate = Central()(phi)
     gap = abs(estimate.value - expected)
     if estimate.regime in ("smooth", "noise", "exact") and gap > DISAGREEMENT * (estimate.error + doubt):
