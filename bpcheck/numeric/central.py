@@ -29,7 +29,7 @@ float64 lies for a function whose Taylor series converges up to |t| = 1. Irratio
 two would sample sin(2πkt) at its zeros only."""
 
 COLUMNS = 5
-"""Highest column; beyond, weights only magnify the noise (design/numerics.md, B: at most six)."""
+"""Highest column; beyond, weights only magnify the noise (tuned on MLP losses)."""
 
 FIRST_RUNGS = 5
 """Rungs before the first judgement: an entry, its neighbours and a ratio to compare."""
@@ -47,14 +47,14 @@ measured holds it too, as a rule; where nine roundings of one number happen to l
 (4 misses in 28,000 functions without this, all of the kind sin(wθ), w from 1e3 to 1e7)."""
 
 CONFIDENCE = 4.0
-"""Standard deviations of propagated noise in the bar (design/numerics.md, B)."""
+"""Standard deviations of propagated noise in the bar (tuned on MLP losses, coverage in benchmarks/numeric_coverage.py)."""
 
 CHANGE = 6.0
-"""Standard deviations from which a difference between rungs is not noise (design/numerics.md, C)."""
+"""Standard deviations from which a difference between rungs is not noise (tuned on MLP losses)."""
 
 UNRESOLVED = 8.0
 """Extra standard deviations where no difference between rungs rises above the noise: truncation is
-then unseen and could be as large as the noise of the differences (design/numerics.md, C)."""
+then unseen and could be as large as the noise of the differences (tuned on MLP losses)."""
 
 CONVERGING = 2.2
 """Smallest ratio of successive differences of D: 4 for an h² error, 2 for a kink (C)."""
@@ -214,7 +214,7 @@ class _Judgement:
 
     @property
     def regime(self) -> str:
-        """``smooth``, ``noise`` or ``rough`` (design/numerics.md, C)."""
+        """``smooth``, ``noise`` or ``rough`` (tuned on MLP losses)."""
         change, seen = self._changes()
         # the run of changes that are not noise, from the coarsest rung on
         length = len(seen) if seen.all() else int(np.argmin(seen))

@@ -53,7 +53,7 @@ ORDERS = slice(1, 6)
 few samples. Without order 2 the worst error grows from 4 to 7 standard deviations (measured)."""
 
 CONFIDENCE = 6.0
-"""Standard deviations in the bar (design/numerics.md; worst seen here: 4.1)."""
+"""Standard deviations in the bar (worst seen in benchmarks/numeric_coverage.py: 4.1)."""
 
 SHRINK = 2.0**-5
 """A saturated unit rounds without a trace: 1 + 1e-17 is 1 at all nine points, and what is lost by that

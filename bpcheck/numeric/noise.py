@@ -37,14 +37,14 @@ LARGEST_RANGE = 0.1
 FIRST_SPACING = {2.0**-53: 2.0**18, 2.0**-24: 2.0**5}
 """First spacing in units of u. 2^18 u = 3e-11 moves every float64 operand by thousands of units in
 the last place and a smooth function by nothing that shows in third differences; float32 leaves no
-such room (design/numerics.md, section A, tuned there on MLP losses)."""
+such room (tuned on MLP losses)."""
 
 CLIMB = 2.0**5
-"""Factor from one spacing to the next (design/numerics.md, A)."""
+"""Factor from one spacing to the next (tuned on MLP losses)."""
 
 LARGEST_GROWTH = 16.0
 """An answer that grows faster than this from one spacing to the next is the function's shape, not
-noise: noise hardly depends on the spacing (design/numerics.md, A)."""
+noise: noise hardly depends on the spacing (tuned on MLP losses)."""
 
 WIDEST_SPACING = 2.0**-8
 """Nine points then span 3 % of a relative step: beyond, shape is always taken for noise."""
@@ -66,7 +66,7 @@ FAR_SHARE = 2.0**12
 residual r' d of a fit is rounded at u·|z|: in units of the value, u |z| / (8 r' d) = 16 u |z / r'|."""
 
 UNKNOWN = 4.0
-"""Nothing believable: this many times the rounding of the value itself (design/numerics.md, A)."""
+"""Nothing believable: this many times the rounding of the value itself (tuned on MLP losses)."""
 
 # Points off the binary grid: θ + k·d·v is then rounded as any other point is, and the noise that this
 # brings in is seen. 2/3 is 0.101010… in binary: whatever the unit in the last place, some multiples of it
@@ -193,7 +193,7 @@ def measure_noise(
 
     Notes
     -----
-    Source: Moré and Wild (2011); several spacings: design/numerics.md, A, after the authors' own
+    Source: Moré and Wild (2011); several spacings, after the authors' own
     advice to repeat with another spacing where the answer is not believable.
 
     Examples

@@ -115,7 +115,7 @@ def _names(arrays: dict[tree.Path, FloatArray]) -> str:
 def random_direction(point: list[FloatArray], rng: np.random.Generator) -> list[FloatArray]:
     """Gaussian steps, each in proportion to its parameter (to its tensor's size where that is larger).
 
-    Source: design/numerics.md, "Direction": s_i = max(|θ_i|, rms/10), so that a step of 1 is a
+    The scale is s_i = max(|θ_i|, rms/10), so that a step of 1 is a
     relative one and no entry stands still.
     """
     found: list[FloatArray] = []
