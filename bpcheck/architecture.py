@@ -251,6 +251,25 @@ class Architecture:
         return last.activation if isinstance(last, Dense) else "identity"
 
     @property
+    def hidden(self) -> str:
+        """Activation of the first hidden layer of a chain; tanh (as for :func:`mlp`) if it has none."""
+        first = self.layers[0]
+        return first.activation if len(self.layers) > 1 and isinstance(first, Dense) else "tanh"
+
+    def with_widths(self, widths: Sequence[int], *, activation: str | None = None) -> Architecture:
+        """A chain of other widths with the same activations (or another hidden one), cost and penalty."""
+        return mlp(
+            widths,
+            activation=self.hidden if activation is None else activation,
+            output=self.output,
+            loss=self.loss,
+            reduction=self.reduction,
+            l1=self.l1,
+            l2=self.l2,
+            penalize_bias=self.penalize_bias,
+        )
+
+    @property
     def is_chain(self) -> bool:
         """Whether the network is a plain chain of dense layers."""
         return all(isinstance(layer, Dense) for layer in self.layers)
@@ -315,10 +334,16 @@ class Architecture:
     @classmethod
     def from_json(cls, text: str) -> Architecture:
         """Read what :meth:`to_json` wrote."""
-        data = json.loads(text)
-        data["input_shape"] = tuple(data["input_shape"])
-        data["layers"] = tuple(_layer_from_data(layer) for layer in data["layers"])
-        return cls(**data)
+        try:
+            data = json.loads(text)
+            data["input_shape"] = tuple(data["input_shape"])
+            data["layers"] = tuple(_layer_from_data(layer) for layer in data["layers"])
+            return cls(**data)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ArchitectureError(
+                f"this is not the JSON text of an architecture ({type(error).__name__}: {error}); "
+                "Architecture.to_json() writes one."
+            ) from error
 
 
 def _layer_to_data(layer: LayerSpec) -> dict[str, Any]:

@@ -104,6 +104,10 @@ def _floats(value: Any, path: tree.Path | str) -> tree.FloatArray:
             array = array.astype(float)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} is not a rectangular array of numbers: {error}.") from error
+    if array.dtype.kind not in "fc":
+        raise InputError(
+            f"{path} is {tree.describe(value)}, but numbers are needed: give a float array or nested lists."
+        )
     return tree.freeze(tree.real_array(array, path))
 
 

@@ -206,7 +206,9 @@ def from_step(
     _callable(step, "step", "(params, x, y, lr) -> new params")
     if loss is not None:
         _callable(loss, "loss", "(params, x, y) -> number")
-    if lr is not None and not (isinstance(lr, int | float) and 0 < lr < float("inf")):
+    if lr is not None and (
+        isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < float("inf")
+    ):
         raise InputError(f"lr is {lr!r}; give the positive learning rate that the step uses.")
     takes_rate = lr is None or _takes(step, "lr")
     rates = STEP_RATES if lr is None else ((lr, lr / 64) if takes_rate else (lr,))
@@ -221,15 +223,17 @@ def from_step(
         if [a.shape for a in after] != [b.shape for b in before]:
             return after_tree, None  # judged as a wrong structure, with the path
         u = max(np.finfo(a.dtype).eps if a.dtype.kind == "f" else np.finfo(float).eps for a in after) / 2
-        gradient = [(b - a) / rate for a, b in zip(after, before, strict=True)]
-        # Storing the new parameter and forming the difference each round once; a factor 2 covers
-        # the product lr·g as well.
-        error = [2 * u * (abs(a) + abs(b)) / rate for a, b in zip(after, before, strict=True)]
+        # The gradient was computed in the precision of the new parameters, and is to be judged so.
+        kinds = [a.dtype if a.dtype in (np.float16, np.float32) else float for a in after]
+        gradient = [((b - a) / rate).astype(kind) for a, b, kind in zip(after, before, kinds, strict=True)]
+        # Storing the new parameter and forming the difference each round once; a factor 3 covers
+        # the product lr·g, and the rounding of the gradient itself, as well.
+        error = [3 * u * (abs(a) + abs(b)) / rate for a, b in zip(after, before, strict=True)]
         return tree.restore(params, gradient), tree.restore(params, error)
 
     def answer(params: Any, *args: Any, **options: Any) -> Answer:
         value = None if loss is None else loss(tree.copy(params), *args)
-        probes = [at_rate(params, tuple(np.array(a) for a in args), rate, options) for rate in rates]
+        probes = [at_rate(params, tuple(tree.copy(a) for a in args), rate, options) for rate in rates]
         gradient, error = probes[0]
         return Answer(value, gradient, error, _rate_dependence(probes, rates))
 

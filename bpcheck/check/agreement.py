@@ -90,8 +90,15 @@ def _judge(
     reference_size = fallback if is_zero or size == 0.0 else size
     limit = 2.0 * widest / reference_size if reference_size > 0 else (0.0 if widest == 0.0 else np.inf)
     difference = abs(actual - expected)
-    ratio = difference / np.maximum(bound + kink, np.finfo(float).tiny)
-    worst_flat = int(np.argmax(np.nan_to_num(ratio, nan=np.inf, posinf=np.inf))) if ratio.size else 0
+    # One entry that cannot be known excuses no other one.
+    known = np.isfinite(expected) & np.isfinite(bound) & np.isfinite(kink)
+    nonfinite = ~np.isfinite(actual) & np.isfinite(expected)
+    beyond = known & ~(difference <= bound + kink)
+    wrong = nonfinite if nonfinite.any() else beyond
+    ratio = np.where(known, difference / np.maximum(bound + kink, np.finfo(float).tiny), np.inf)
+    if wrong.any():
+        ratio = np.where(wrong, np.nan_to_num(ratio, nan=np.inf, posinf=np.inf), -1.0)
+    worst_flat = int(np.argmax(ratio)) if ratio.size else 0
     worst = tuple(int(i) for i in np.unravel_index(worst_flat, expected.shape)) if ratio.size else ()
     scale, residual = _scale(actual, expected)
 
@@ -110,22 +117,22 @@ def _judge(
             name,
         )
 
-    if not np.isfinite(expected).all() or not np.isfinite(bound).all():
-        return verdict(Verdict.INCONCLUSIVE, "the right value or its bound is not finite at this point")
-    if not np.isfinite(actual).all():
-        count = int((~np.isfinite(actual)).sum())
+    if nonfinite.any():
+        count = int(nonfinite.sum())
         return verdict(Verdict.NONFINITE, f"{count} of {actual.size} entries are NaN or infinite")
-    within = difference <= bound
-    at_kink = difference <= bound + kink
-    if not at_kink.all():
-        count = int((~at_kink).sum())
+    if beyond.any():
+        count = int(beyond.sum())
         return verdict(Verdict.DISAGREES, f"{count} of {actual.size} entries differ by more than their bound")
+    if not known.all():
+        return verdict(Verdict.INCONCLUSIVE, "the right value or its bound is not finite at this point")
     if not limit <= resolution:
         reason = f"only relative errors above {limit:.1e} are visible, {resolution:.1e} is asked for"
         return verdict(Verdict.INCONCLUSIVE, reason)
     if kink.any():
         count = int((kink > 0).sum())
-        place = "between one-sided derivatives" if not within.all() else "at the middle of the interval"
+        place = (
+            "between one-sided derivatives" if (difference > bound).any() else "at the middle of the interval"
+        )
         return verdict(
             Verdict.AGREES_AT_KINK, f"{count} of {actual.size} entries depend on a kink; all lie {place}"
         )

@@ -106,7 +106,7 @@ def guarded_call(function: Callable[[], Any], clock: Clock) -> Any:
 
     thread = threading.Thread(target=work, daemon=True, name="bpcheck subject")
     thread.start()
-    thread.join(max(clock.left, 0.0))
+    thread.join(min(max(clock.left, 0.0), threading.TIMEOUT_MAX))
     if thread.is_alive():
         raise HungError
     if "error" in outcome:
@@ -236,20 +236,19 @@ def _take_apart(
 
 def _changed(old: Tree, new: Tree, root: str) -> list[Comparison]:
     """A DISAGREES for every argument that the call changed: after it must equal before."""
-    try:
-        pairs = list(zip(tree.leaves(old, root), tree.leaves(new, root), strict=True))
-    except ValueError:
+    was, became = dict(tree.leaves(old, root)), dict(tree.leaves(new, root))
+    if was.keys() != became.keys():
         return [
             Comparison(
                 f"{root} after the call", Verdict.DISAGREES, "entries were added or removed by the call"
             )
         ]
     changed = []
-    for (path, before), (_, after) in pairs:
-        if not isinstance(before, np.ndarray):
+    for path, before in was.items():
+        if not isinstance(before, np.ndarray | np.generic | float | int):
             continue
-        now = np.asarray(after)
-        if now.shape != before.shape or not np.array_equal(now, before, equal_nan=now.dtype.kind == "f"):
+        now, then = np.asarray(became[path]), np.asarray(before)
+        if now.shape != then.shape or not np.array_equal(now, then, equal_nan=now.dtype.kind == "f"):
             changed.append(
                 Comparison(
                     f"{path} after the call",

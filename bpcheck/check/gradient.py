@@ -38,6 +38,9 @@ MISS_PROBABILITY = 1e-6
 # flat valley of the loss.
 NOISE_DIRECTIONS = 3
 
+# More parameters than this are no longer something to paste.
+MOST_TO_PASTE = 100
+
 # A difference is only called wrong after a second measurement with another step and fresh noise; if
 # the first suspect entries of a tensor do not stand up to it, the next ones are tried, up to this many.
 CONFIRMATIONS = 8
@@ -226,7 +229,8 @@ class _Check:
             raise
         except (Exception, SystemExit) as error:
             raise SubjectError(
-                f"the loss of {self.subject.name} raised {type(error).__name__}: {error}"
+                f"the loss of {self.subject.name} raised {type(error).__name__}: {error}",
+                reproducer=_reproducer(f"loss of {self.subject.name}", params),
             ) from error
         number, fault = scalar_loss(value)
         if fault:
@@ -251,11 +255,14 @@ class _Check:
     # --- the check -------------------------------------------------------------------------------
 
     def run(self) -> Report:
-        first = ask(self.subject, self.params, self.args, clock=self.clock)
+        snippet = _reproducer(self.subject.name, self.params)
+        first = ask(self.subject, self.params, self.args, clock=self.clock, reproducer=snippet)
         self.evaluations += 1
         self.warnings += [*self.subject.notes, *first.warnings]
-        value = self.loss(self.theta)
         findings = list(first.findings)
+        if any(finding.path in ("loss", "return value") for finding in findings):
+            return self.report(Verdict.worst(f.verdict for f in findings), tuple(findings))
+        value = self.loss(self.theta)
         if not np.isfinite(value):
             findings.append(
                 Comparison("loss", Verdict.NONFINITE, f"the loss is {value} at the given parameters")
@@ -268,7 +275,7 @@ class _Check:
         if findings:
             return self.report(Verdict.worst(f.verdict for f in findings), tuple(findings))
         self.noise = max(self._measure_noise() for _ in range(NOISE_DIRECTIONS))
-        comparisons = list(self._compare(first))
+        comparisons = list(self._compare(first, value))
         comparisons += self._second_call(first, comparisons)
         verdict = Verdict.worst(c.verdict for c in comparisons)
         return self.report(verdict, tuple(comparisons))
@@ -281,9 +288,12 @@ class _Check:
 
         return measure_noise(phi, roundoff=self.roundoff)
 
-    def _compare(self, asked: Asked) -> list[Comparison]:
+    def _compare(self, asked: Asked, value: float) -> list[Comparison]:
         count = sum(array.size for array in self.theta.values())
-        largest = max((rms(claim) for claim in asked.gradient.values()), default=0.0) or 1.0
+        largest = max((rms(claim) for claim in asked.gradient.values()), default=0.0)
+        change = max((rms(g) * _size(self.theta[path]) for path, g in asked.gradient.items()), default=0.0)
+        if not change > 4 * self.roundoff * abs(value):
+            largest = 1.0  # the whole gradient is zero to the rounding of f: nothing to be relative to
         floor_u = max(float(np.finfo(asked.dtype).eps) / 2, self.roundoff)
         numbers = count + sum(
             leaf.size
@@ -455,6 +465,15 @@ class _Check:
             evaluations=self.evaluations,
             summary=summary,
         )
+
+
+def _reproducer(name: str, params: Tree) -> str:
+    """The parameters at which something raised, to paste, unless they are too many."""
+    text = "...  # those of the call, too many to print"
+    if sum(np.size(leaf) for _, leaf in tree.leaves(params)) <= MOST_TO_PASTE:
+        with np.printoptions(floatmode="unique", threshold=MOST_TO_PASTE):
+            text = repr(params).replace("array(", "np.array(").replace("dtype=float", "dtype=np.float")
+    return f"import numpy as np\n\nparams = {text}\n# call the {name} with params and your further arguments"
 
 
 def _moved(theta: FloatArray, step: FloatArray) -> FloatArray:

@@ -85,7 +85,11 @@ class _Cost:
 
 
 def _points(point: list[FloatArray], rng: np.random.Generator) -> list[list[FloatArray]]:
-    """Nine equispaced points around θ, on a random line on which every parameter moves; then θ shrunk."""
+    """Nine equispaced points around θ, on a random line on which every parameter moves; then θ shrunk.
+
+    Shrunk as a whole, and one tensor at a time: a saturated output behind a long linear network is
+    back in its range when the last tensor shrinks, while the size of what comes before stays.
+    """
     wide: list[FloatArray] = [leaf.astype(np.float64) for leaf in point]
     along = random_direction(wide, rng)
     middle = SAMPLES // 2
@@ -93,7 +97,23 @@ def _points(point: list[FloatArray], rng: np.random.Generator) -> list[list[Floa
         [np.asarray(leaf + k * SPACING * step) for leaf, step in zip(wide, along, strict=True)]
         for k in range(-middle, SAMPLES - middle)
     ]
-    return [*line_of_points, [np.asarray(SHRINK * leaf) for leaf in wide]]
+    shrunk = [[np.asarray(SHRINK * leaf) for leaf in wide]]
+    for moved in range(len(wide)):
+        shrunk.append([np.asarray(SHRINK * leaf) if i == moved else leaf for i, leaf in enumerate(wide)])
+    return [*line_of_points, *shrunk]
+
+
+def _natural_size(values: FloatArray, own: int | None) -> float:
+    """The gradient's natural size from its values at the points of :func:`_points`.
+
+    A gradient is at most proportional to another tensor that shrank, so it is scaled back; not so
+    where the tensor itself shrank (``own``) or all did.
+    """
+    alone = np.full(values.shape[-1], 1.0)
+    alone[SAMPLES + 1 :] = 1.0 / SHRINK
+    if own is not None:
+        alone[SAMPLES + 1 + own] = 1.0
+    return _finite_size(values * alone)
 
 
 def _finite_size(values: FloatArray) -> float:
@@ -105,7 +125,7 @@ def _finite_size(values: FloatArray) -> float:
 def _error(values: FloatArray, natural: float) -> float:
     """Bound on the error of the middle one of nine values at equispaced points.
 
-    ``values`` holds a tenth, at θ shrunk; ``natural`` is the size to which the roundoff applies.
+    ``values`` holds more, at θ shrunk; ``natural`` is the size to which the roundoff applies.
     """
     if not values.any():
         return 0.0  # zero wherever one looks: no operation took part that could round
@@ -165,7 +185,7 @@ def complex_derivative(
             for point in _points(path.point, np.random.default_rng(0) if rng is None else rng)
         ]
     )
-    value, error = float(values[MIDDLE]), _error(values, _finite_size(values))
+    value, error = float(values[MIDDLE]), _error(values, _natural_size(values, None))
     scale = relative_step(path)
     wide: list[FloatArray] = [leaf.astype(np.float64) for leaf in path.point]
     unit = Line(at, wide, [np.asarray(scale * v) for v in path.direction])
@@ -192,7 +212,7 @@ def complex_step(f: Callable[[Tree], Any], params: Tree, *, rng: np.random.Gener
     Returns
     -------
     Testimony
-        Witness ``"numeric"``. Ten evaluations an entry, and about 80 for the cross-check.
+        Witness ``"numeric"``. Ten evaluations an entry and one more for each tensor, and about 80 for the cross-check.
 
     Raises
     ------
@@ -228,7 +248,10 @@ def complex_step(f: Callable[[Tree], Any], params: Tree, *, rng: np.random.Gener
         seen.append(values)
     # what a relative change of a whole tensor does to the cost: comparable across tensors
     scales = [_size(leaf) for leaf in point]
-    change = max(scale * _finite_size(values) for scale, values in zip(scales, seen, strict=True))
+    change = max(
+        scale * _natural_size(values, own)
+        for own, (scale, values) in enumerate(zip(scales, seen, strict=True))
+    )
     gradient: list[FloatArray] = [np.asarray(values[..., MIDDLE]) for values in seen]
     error: list[FloatArray] = []
     for scale, values in zip(scales, seen, strict=True):

@@ -100,13 +100,19 @@ def _normal_density(z: Any) -> Any:
 
 
 def log_softmax(z: Any) -> Any:
-    """Z − ln Σ e^z along the last axis, shifted by the maximum so that nothing overflows."""
-    shifted = z - z.real.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    """The logarithm of softmax, z − ln Σ e^z, along the last axis.
+
+    Shifted by the largest z nothing overflows, and its own term is exactly 1: ln(1 + the others)
+    keeps its digits when they are tiny. For the complex step the imaginary part is shifted too.
+    """
+    largest = z.real.argmax(axis=-1)[..., None]
+    shifted = z - np.take_along_axis(z, largest, axis=-1)
+    is_largest = np.arange(z.shape[-1]) == largest
+    return shifted - np.log1p(np.where(is_largest, 0.0, np.exp(shifted)).sum(axis=-1, keepdims=True))
 
 
 def softmax(z: Any) -> Any:
-    """e^z / Σ e^z along the last axis."""
+    """Softmax, e^z / Σ e^z, along the last axis."""
     weights = np.exp(z - z.real.max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
 

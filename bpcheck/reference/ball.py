@@ -152,13 +152,14 @@ class Ball:
         mid, a_mag, b_mag = self.mid * b.mid, abs(self.mid), abs(b.mid)
         kink = a_mag * b.kink + self.kink * (b_mag + b.kink)
         rad = a_mag * b.rad + self.rad * (b_mag + 3 * b.rad + b.kink) + self.kink * b.rad + self.u * abs(mid)
-        return self._with(mid, rad + underflow(self.u), kink)
+        # a product with an exact 0 cannot underflow
+        return self._with(mid, rad + underflow(self.u) * ((a_mag > 0) & (b_mag > 0)), kink)
 
     __rmul__ = __mul__
 
     def __truediv__(self, number: float) -> Ball:
         mid = self.mid / number
-        rad = self.rad / abs(number) + self.u * abs(mid) + underflow(self.u)
+        rad = self.rad / abs(number) + self.u * abs(mid) + underflow(self.u) * (self.mid != 0)
         return self._with(mid, rad, self.kink / abs(number))
 
     def __matmul__(self, other: Any) -> Ball:
@@ -167,8 +168,8 @@ class Ball:
         kink = a_mag @ b.kink + self.kink @ (b_mag + b.kink)
         rad = a_mag @ b.rad + self.rad @ (b_mag + 3 * b.rad + b.kink) + self.kink @ b.rad
         terms = self.shape[-1] + EXTRA_ROUNDINGS
-        rounding = gamma(terms, self.u) * (a_mag @ b_mag) + terms * underflow(self.u)
-        return self._with(mid, rad + rounding, kink)
+        lost = terms * underflow(self.u) * ((a_mag > 0) @ (b_mag > 0))
+        return self._with(mid, rad + gamma(terms, self.u) * (a_mag @ b_mag) + lost, kink)
 
     def __rmatmul__(self, other: Any) -> Ball:
         return self._lift(other) @ self

@@ -32,7 +32,8 @@ class Trace:
     Attributes
     ----------
     layers : list
-        One :class:`~bpcheck.reference.layer.LayerTrace` a layer (a list of them for a skip connection).
+        One :class:`~bpcheck.reference.layer.LayerTrace` a layer (a list of them for a skip connection,
+        None for a layer that has none).
     """
 
     layers: list[Any]
@@ -54,7 +55,7 @@ class Trace:
 
 
 def _pick(layers: list[Any], name: str) -> list[Any]:
-    return [_pick(layer, name) if isinstance(layer, list) else getattr(layer, name) for layer in layers]
+    return [_pick(layer, name) if isinstance(layer, list) else getattr(layer, name, None) for layer in layers]
 
 
 @dataclass(frozen=True)

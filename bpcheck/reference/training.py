@@ -79,14 +79,15 @@ def train(
     rng : numpy.random.Generator
         Shuffles the examples anew each epoch.
 
-    Yields
-    ------
-    EpochResult
+    Returns
+    -------
+    iterator of EpochResult
 
     Raises
     ------
     InputError
-        If a number is not positive.
+        If a number is not positive, or there is not one row of y for each of x. At the call, before
+        the first epoch.
 
     Examples
     --------
@@ -98,9 +99,26 @@ def train(
     >>> bool(abs(last.params[0]["weight"][0, 0] - 3) < 1e-3)
     True
     """
-    for name, value in (("epochs", epochs), ("batch", batch), ("learning_rate", learning_rate)):
-        if not value > 0:
-            raise InputError(f"{name} is {value!r}; it must be positive.")
+    for name, count in (("epochs", epochs), ("batch", batch)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise InputError(f"{name} is {count!r}; give a whole number, 1 or more.")
+    if not isinstance(learning_rate, int | float | np.floating) or not 0 < learning_rate < float("inf"):
+        raise InputError(f"learning_rate is {learning_rate!r}; it must be positive and finite.")
+    if not len(x) == len(y) > 0:
+        raise InputError(f"x has {len(x)} examples and y has {len(y)}: give one row of y for each of x.")
+    return _epochs(network, params, x, y, int(epochs), int(batch), learning_rate, rng)
+
+
+def _epochs(
+    network: Network,
+    params: Tree,
+    x: FloatArray,
+    y: FloatArray,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    rng: np.random.Generator,
+) -> Iterator[EpochResult]:
     for epoch in range(1, epochs + 1):
         order = rng.permutation(len(x))
         losses = []

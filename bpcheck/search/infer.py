@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bpcheck import tree
 from bpcheck.architecture import (
     ACTIVATIONS,
     DEFAULT_OUTPUT,
@@ -19,23 +20,38 @@ from bpcheck.architecture import (
     mlp,
 )
 from bpcheck.case import Case
-from bpcheck.errors import SubjectError
+from bpcheck.errors import InputError, SubjectError
 from bpcheck.search.judging import UNSCALED, Judge, Scaling, network_of
 from bpcheck.search.sample import GENERIC, random_case
-from bpcheck.strategies.numbers import DECIMALS
+from bpcheck.strategies.numbers import DECIMALS, readable
 
 __all__ = ["Inference", "Observed", "infer", "observe"]
 
 # Depths to try, the commonest student's network first.
 DEPTHS = (2, 3, 1, 4)
-CASES_PER_DEPTH = 3
+
+# One probe for each of these batch sizes: all different, and none equal to the number of outputs, so
+# that a mean over examples, a mean over outputs and a sum cannot be mistaken for one another.
+BATCHES = (4, 5, 7)
 OUTPUTS = 3
 
-# Without an exact fit, the nearest one is taken for what was meant if it is this close on every case
-# (an ε inside a logarithm changes a loss by a relative 1e-8 … 1e-4) ...
+# Widths of hidden layers and input, shuffled: distinct from one another and from OUTPUTS.
+WIDTHS = (4, 5, 6, 2, 7)
+
+# The first probe's last layer is stretched by this, so that some residuals exceed Huber's δ = 1.
+STRETCH = 3.0
+
+# Targets between these tell Huber from half MSE even where outputs are bounded by 1.
+FAR_TARGETS = (2.5, 4.0)
+
+# A loss with a logarithm counts as meant if it is this close on every probe: an ε inside the logarithm
+# changes it by a relative 1e-15 (ε = 1e-15) to some 1e-4 (ε = 1e-5) on these probes.
 NEAR = 1e-3
-# ... and this many times closer than the next: rounding or an ε separates them, chance does not.
-CLEARLY_NEARER = 10.0
+
+# A penalty factor is accepted if two probes agree on it to this: far above rounding in the difference
+# of two losses (1e-12), far below chance.
+SAME_PENALTY = 1e-6
+PENALTY_DIGITS = 4  # people write 0.1, 1e-4, 0.0005
 
 SCALINGS = (
     UNSCALED,
@@ -52,7 +68,7 @@ class Inference:
     Attributes
     ----------
     template : Architecture
-        Activation, output, loss and reduction count; its widths do not.
+        Activation, output, loss, reduction and penalty count; its widths do not.
     scaling : Scaling
     depths : tuple of int
         Numbers of weight layers that the subject accepts.
@@ -100,16 +116,19 @@ def observe(
 ) -> tuple[list[Observed], str]:
     """Call the subject on probes of several depths; also a fault of its return value, if there is one.
 
-    The targets are one-hot rows, which every loss accepts; three outputs and at least three examples
-    keep means, sums and halves apart; residuals above 1 keep Huber and half MSE apart.
+    The targets are one-hot rows, which every loss accepts.
     """
     found: list[Observed] = []
+    outputs = OUTPUTS + 1 if batch == OUTPUTS else OUTPUTS
     for depth in DEPTHS if widths is None else (len(widths) - 1,):
-        drawn = [int(w) for w in rng.permutation([4, 5, 6, 2, 7])[:depth]] + [OUTPUTS]
+        drawn = [int(w) for w in rng.permutation(WIDTHS)[:depth]] + [outputs]
         for equal in (False, True):
-            probe = mlp(widths or ([OUTPUTS] * (depth + 1) if equal else drawn))
+            probe = mlp(widths or ([outputs] * (depth + 1) if equal else drawn))
             # equal widths go with as many examples: then a sum over the wrong axis fits too
-            cases = _probes(rng, probe, OUTPUTS if equal and batch is None else batch)
+            sizes = (batch,) * len(BATCHES) if batch else (outputs,) * len(BATCHES) if equal else BATCHES
+            cases = tuple(
+                _probe(rng, probe, size, STRETCH if i == 0 else 1.0) for i, size in enumerate(sizes)
+            )
             losses: list[float] = []
             try:
                 for case in cases:
@@ -126,17 +145,13 @@ def observe(
     return found, ""
 
 
-def _probes(rng: np.random.Generator, probe: Architecture, batch: int | None) -> tuple[Case, ...]:
-    """Cases of one network: one-hot targets, and one case with large outputs."""
-    cases = []
-    for index in range(CASES_PER_DEPTH):
-        case = random_case(rng, probe, GENERIC, batch=batch)
-        stretch = 3.0 if index == 0 else 1.0
-        last = {**case.params[-1], "weight": np.round(case.params[-1]["weight"] * stretch, DECIMALS)}
-        classes = probe.widths[-1]
-        one_hot = np.eye(classes)[rng.integers(classes, size=case.batch)]
-        cases.append(replace(case, params=[*case.params[:-1], last], y=one_hot))
-    return tuple(cases)
+def _probe(rng: np.random.Generator, architecture: Architecture, batch: int, stretch: float) -> Case:
+    """A generic case with one-hot targets."""
+    case = random_case(rng, architecture, GENERIC, batch=batch)
+    last = {**case.params[-1], "weight": np.round(case.params[-1]["weight"] * stretch, DECIMALS)}
+    classes = architecture.widths[-1]
+    one_hot = np.eye(classes)[rng.integers(classes, size=batch)]
+    return replace(case, params=[*case.params[:-1], last], y=one_hot)
 
 
 def _templates(widths: Sequence[int]) -> Iterator[Architecture]:
@@ -148,11 +163,93 @@ def _templates(widths: Sequence[int]) -> Iterator[Architecture]:
                 yield mlp(widths, activation=activation, output=output, loss=loss)
 
 
+def infer(judge: Judge, rng: np.random.Generator, observations: Sequence[Observed]) -> Inference | str:
+    """The simplest template that explains the losses, or a sentence that says why there is none.
+
+    Parameters
+    ----------
+    judge : Judge
+    rng : numpy.random.Generator
+        For further probes where several templates explain everything.
+    observations : sequence of Observed
+        From :func:`observe`.
+
+    Returns
+    -------
+    Inference or str
+    """
+    answered = [observed for observed in observations if observed.error is None]
+    if not any(any(observed.losses) for observed in answered):
+        return "its loss is 0 on every network tried, which tells nothing"
+    nearest: tuple[float, Architecture, Scaling] | None = None
+    for observed in answered:
+        fits = []
+        for template, scaling in _near(observed):
+            exact, misfit = _misfit(judge, observed, template, scaling)
+            if exact:
+                fits.append((template, scaling))
+            elif misfit <= NEAR and (nearest is None or misfit < nearest[0]):
+                nearest = (misfit, template, scaling)
+        if fits:
+            template, scaling = _told_apart(judge, rng, observed, fits)
+            return _on_all_depths(judge, observations, template, scaling, 0.0)
+    if nearest is None:
+        return ""
+    misfit, template, scaling = nearest
+    if template.loss not in PROBABILITY_LOSSES:
+        return (
+            f"its loss is nearly {scaling.label}{template.loss} with {_words(template)}, but off by up to a relative "
+            f"{misfit:.1e}: another slope, an approximation, a penalty?"
+        )
+    return _on_all_depths(judge, observations, template, scaling, misfit)
+
+
+def _near(observed: Observed) -> Iterator[tuple[Architecture, Scaling]]:
+    """Templates whose plain cost is near the subject's on the first probes: a cheap first sieve.
+
+    A difference that is one multiple of ½‖W‖² on two probes is a penalty with that factor.
+    """
+    first, second = observed.cases[0], observed.cases[1]
+    for template in _templates(first.architecture.widths):
+        with np.errstate(all="ignore"):
+            means = [float(network_of(template).cost(c.params, c.x, c.y)) for c in (first, second)]
+        for reduction, size in (("mean", (1, 1)), ("sum", (first.batch, second.batch))):
+            for scaling in SCALINGS:
+                factor = scaling.factor(template)
+                rest = [
+                    loss - factor * mean * m
+                    for loss, mean, m in zip(observed.losses[:2], means, size, strict=True)
+                ]
+                if abs(rest[0]) <= NEAR * abs(factor * means[0] * size[0]):
+                    yield replace(template, reduction=reduction), scaling
+                for biases in (False, True):
+                    penalty = _penalty_factor(rest, (first, second), factor, biases=biases)
+                    if penalty:
+                        yield (
+                            replace(template, reduction=reduction, l2=penalty, penalize_bias=biases),
+                            scaling,
+                        )
+
+
+def _penalty_factor(rest: Sequence[float], cases: Sequence[Case], factor: float, *, biases: bool) -> float:
+    """λ of ½λ‖W‖² if that explains the rest of both losses, else 0."""
+    half_squares = [
+        0.5
+        * factor
+        * sum(float(np.sum(w**2)) for path, w in tree.leaves(case.params) if biases or w.ndim > 1)
+        for case in cases
+    ]
+    found = [difference / size for difference, size in zip(rest, half_squares, strict=True)]
+    if not (found[0] > 0 and abs(found[0] - found[1]) <= SAME_PENALTY * found[0]):
+        return 0.0
+    return float(f"{found[0]:.{PENALTY_DIGITS}g}")
+
+
 def _misfit(judge: Judge, observed: Observed, template: Architecture, scaling: Scaling) -> tuple[bool, float]:
     """Whether a template explains every loss within its bound, and its largest relative misfit."""
     exact, worst = True, 0.0
     for case, loss in zip(observed.cases, observed.losses, strict=True):
-        described = _retarget(template, case)
+        described = replace(case, architecture=template.with_widths(case.architecture.widths))
         ball = replace(judge, scaling=scaling).enclose(described).loss
         mid = float(ball.mid)
         difference = abs(loss - mid)
@@ -163,71 +260,53 @@ def _misfit(judge: Judge, observed: Observed, template: Architecture, scaling: S
     return exact, worst
 
 
-def _retarget(template: Architecture, case: Case) -> Case:
-    """The case with the template's activations and loss on its own widths."""
-    hidden = template.layers[0].activation if len(template.layers) > 1 else "tanh"  # type: ignore[union-attr]
-    architecture = mlp(
-        case.architecture.widths,
-        activation=hidden,
-        output=template.output,
-        loss=template.loss,
-        reduction=template.reduction,
-    )
-    return replace(case, architecture=architecture)
+def _told_apart(
+    judge: Judge, rng: np.random.Generator, observed: Observed, fits: list[tuple[Architecture, Scaling]]
+) -> tuple[Architecture, Scaling]:
+    """The one of several exact fits that also fits targets far from every output."""
+    if len(fits) == 1 or any(template.loss in PROBABILITY_LOSSES for template, _ in fits):
+        return fits[0]
+    cases = tuple(replace(case, y=readable(rng, case.y.shape, *FAR_TARGETS)) for case in observed.cases)
+    try:
+        losses = tuple(float("nan") if (loss := judge.ask(case).loss) is None else loss for case in cases)
+    except (SubjectError, InputError):  # it does not take such targets: the first fit is as good as any
+        return fits[0]
+    far = Observed(observed.depth, cases, losses)
+    return next((fit for fit in fits if _misfit(judge, far, *fit)[0]), fits[0])
 
 
-def infer(judge: Judge, observations: Sequence[Observed]) -> Inference | None:
-    """The simplest template that explains the losses; None if there is none.
-
-    Parameters
-    ----------
-    judge : Judge
-    observations : sequence of Observed
-        From :func:`observe`.
-
-    Returns
-    -------
-    Inference or None
-    """
-    answered = [observed for observed in observations if observed.error is None]
-    for observed in answered:
-        fits: list[tuple[float, Architecture, Scaling]] = []
-        for template, scaling in _near(observed):
-            exact, misfit = _misfit(judge, observed, template, scaling)
-            if exact:
-                return _describe(judge, answered, observations, template, scaling, 0.0)
-            if misfit <= NEAR:
-                fits.append((misfit, template, scaling))
-        fits.sort(key=lambda fit: fit[0])
-        if fits and (len(fits) == 1 or fits[0][0] * CLEARLY_NEARER <= fits[1][0]):
-            misfit, template, scaling = fits[0]
-            return _describe(judge, answered, observations, template, scaling, misfit)
-    return None
-
-
-def _near(observed: Observed) -> Iterator[tuple[Architecture, Scaling]]:
-    """Templates whose plain cost is near the subject's on the first probe: a cheap first sieve."""
-    case, loss = observed.cases[0], observed.losses[0]
-    for template in _templates(case.architecture.widths):
-        with np.errstate(all="ignore"):
-            mean = float(network_of(template).cost(case.params, case.x, case.y))
-        for reduction, value in (("mean", mean), ("sum", mean * case.batch)):
-            for scaling in SCALINGS:
-                expected = value * scaling.factor(template)
-                if abs(loss - expected) <= NEAR * abs(expected):
-                    yield replace(template, reduction=reduction), scaling
-
-
-def _describe(
-    judge: Judge,
-    answered: Sequence[Observed],
-    observations: Sequence[Observed],
-    template: Architecture,
-    scaling: Scaling,
-    misfit: float,
-) -> Inference:
-    depths = sorted({o.depth for o in answered if _misfit(judge, o, template, scaling)[1] <= NEAR})
-    warnings = []
+def _on_all_depths(
+    judge: Judge, observations: Sequence[Observed], template: Architecture, scaling: Scaling, misfit: float
+) -> Inference | str:
+    """The fit with the depths where it holds, unless the subject answers at a depth where it does not."""
+    depths, odd, warnings = [], [], []
+    for observed in observations:
+        if observed.error is not None:
+            continue
+        exact, worst = _misfit(judge, observed, template, scaling)
+        if exact or (misfit and worst <= NEAR):
+            depths.append(observed.depth)
+        elif not observed.equal:
+            odd.append(observed.depth)
+    if odd:
+        return (
+            f"its loss is {scaling.label}{template.loss} with {_words(template)} on networks with "
+            f"{_listed(sorted(set(depths)))}, but not with {_listed(odd)}"
+        )
+    for observed in observations:
+        if observed.depth in depths:
+            continue
+        if observed.error is not None and observed.equal:
+            cause = observed.error.__cause__
+            warnings.append(
+                f"networks with {_listed([observed.depth])} were not checked: there the function raised "
+                f"{type(cause).__name__}: {cause}"
+            )
+        elif observed.error is None:
+            warnings.append(
+                f"networks with {_listed([observed.depth])} were not checked: the function takes them only if all "
+                "widths are equal, and then computes something else"
+            )
     if misfit:
         warnings.append(
             f"the loss is only nearly {scaling.label}{template.loss}: it differs by up to a relative {misfit:.1e} "
@@ -238,30 +317,19 @@ def _describe(
             f"the loss is {scaling.label}{template.loss}, and the gradient was held to the same factor: "
             "a convention, not a bug"
         )
-    for observed in observations:
-        if observed.depth in depths:
-            continue
-        if observed.error is not None and observed.equal:
-            cause = observed.error.__cause__
-            warnings.append(
-                f"networks with {_layers(observed.depth)} were not checked: there the function raised "
-                f"{type(cause).__name__}: {cause}"
-            )
-        elif observed.error is None:
-            warnings.append(
-                f"networks with {_layers(observed.depth)} were not checked: there the loss is not that of such a network"
-            )
-    hidden = template.layers[0].activation if len(template.layers) > 1 else None  # type: ignore[union-attr]
-    words = [f"{hidden} hidden layers"] if hidden else ["no hidden layer"]
-    words += [
-        f"{template.output} output",
-        f"{scaling.label}{template.loss} loss",
-        f"{template.reduction} over the batch",
-    ]
-    probes = sum(len(o.cases) for o in answered)
-    text = ", ".join(words) + f" (inferred from the loss on {probes} networks)"
-    return Inference(template, scaling, tuple(depths), text, tuple(warnings))
+    probes = sum(len(o.cases) for o in observations if o.error is None)
+    text = f"{_words(template)}, {scaling.label}{template.loss} loss, {template.reduction} over the batch"
+    if template.l2:
+        text += f", l2={template.l2:g}{' on biases too' if template.penalize_bias else ''}"
+    text += f" (inferred from the loss on {probes} networks)"
+    return Inference(template, scaling, tuple(sorted(set(depths))), text, tuple(warnings))
 
 
-def _layers(depth: int) -> str:
-    return "1 weight layer" if depth == 1 else f"{depth} weight layers"
+def _words(template: Architecture) -> str:
+    hidden = f"{template.hidden} hidden layers" if len(template.layers) > 1 else "no hidden layer"
+    return f"{hidden}, {template.output} output"
+
+
+def _listed(depths: Sequence[int]) -> str:
+    numbers = ", ".join(map(str, depths[:-1])) + (" and " if len(depths) > 1 else "") + str(depths[-1])
+    return f"{numbers} weight layer{'s' * (depths != [1])}"

@@ -50,6 +50,7 @@ SPECIAL_EVERY = 5
 # log(1 − a) or 1/(1 + exp(−z)) still has digits left, which it has not beyond |z| = 36.
 SATURATED_INPUT = 4.0
 LARGEST_LOGIT = 20.0
+SATURATED_LOGITS = (9.0, 18.0)
 
 
 def stratum(index: int) -> Stratum:
@@ -127,9 +128,8 @@ def random_architecture(
             **penalties,
         }
     else:
-        hidden = template.layers[0].activation if len(template.layers) > 1 else "identity"  # type: ignore[union-attr]
         draw = {
-            "activation": hidden,
+            "activation": template.hidden,
             "output": template.output,
             "loss": template.loss,
             "reduction": template.reduction,
@@ -183,21 +183,29 @@ def random_case(
         params = _scaled(params, 2.0)
     y = random_targets(rng, architecture.loss, (batch, architecture.widths[-1]))
     case = Case(architecture, params, x, y, seed=seed)
-    if architecture.loss in PROBABILITY_LOSSES and architecture.is_chain:
-        case = _within_reach(case)
+    if not architecture.is_chain:
+        return case
+    largest = _logits(case)
+    if kind == "saturated" and 0 < largest < LARGEST_LOGIT:
+        # behind bounded hidden units logits stay small: the last layer makes up for it
+        return _stretched(case, rng.uniform(*SATURATED_LOGITS) / largest)
+    if architecture.loss in PROBABILITY_LOSSES and largest > LARGEST_LOGIT:
+        return _stretched(case, LARGEST_LOGIT / largest)
     return case
 
 
-def _within_reach(case: Case) -> Case:
-    """The case with its last layer scaled down until no logit is beyond the reach of textbook code."""
+def _logits(case: Case) -> float:
+    """Largest |z^L|."""
     with np.errstate(all="ignore"):
-        logits = build(case.architecture).trace(case.params, case.x, case.y).pre_activations[-1]
-    largest = float(abs(logits).max())
-    if largest <= LARGEST_LOGIT:
-        return case
-    # rounding towards zero keeps every |weight| below its scaled value
+        return float(
+            abs(build(case.architecture).trace(case.params, case.x, case.y).pre_activations[-1]).max()
+        )
+
+
+def _stretched(case: Case, factor: float) -> Case:
+    """The case with its last layer multiplied, rounded towards zero: |z^L| ends at or below the aim."""
     last = {
-        name: np.trunc(values * (LARGEST_LOGIT / largest) * 10**DECIMALS) / 10**DECIMALS
+        name: np.trunc(values * factor * 10**DECIMALS) / 10**DECIMALS
         for name, values in case.params[-1].items()
     }
     return replace(case, params=[*case.params[:-1], last])

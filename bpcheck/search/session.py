@@ -16,7 +16,7 @@ from bpcheck.errors import SubjectError
 from bpcheck.report.progress import Progress
 from bpcheck.result import Comparison, Diagnosis, Report
 from bpcheck.search.failure import Investigation
-from bpcheck.search.infer import Inference, infer, observe
+from bpcheck.search.infer import Inference, Observed, infer, observe
 from bpcheck.search.judging import Judge, Judged, reproducer
 from bpcheck.search.sample import SPECIAL, SPECIAL_EVERY, jittered
 from bpcheck.search.sources import Pins, given, pinned, resolvable_cases, templated
@@ -122,9 +122,9 @@ class Session:
                 "give architectures=bpcheck.mlp([...])."
             )
             self.investigation.raised(observations[0].cases[0], error, note=note)
-        inference = infer(self.judge, observations)
-        if inference is None:
-            return self._nothing_fits(answered)
+        inference = infer(self.judge, self.rng, observations)
+        if isinstance(inference, str):
+            return self._nothing_fits(answered, inference)
         deeper = [o for o in observations if o.depth > 1 and o.equal and o.error is not None]
         if inference.depths == (1,) and deeper:
             # Code that only works without a hidden layer is far more often broken than meant so.
@@ -138,7 +138,7 @@ class Session:
         self.warnings += inference.warnings
         return inference
 
-    def _nothing_fits(self, answered: list[Any]) -> Report:
+    def _nothing_fits(self, answered: list[Observed], why: str) -> Report:
         loss, case = answered[0].losses[0], answered[0].cases[0]
         if not np.isfinite(loss):
             finding = Comparison("loss", Verdict.NONFINITE, f"the loss is {loss} on a small random network")
@@ -149,16 +149,18 @@ class Session:
                 counterexample=case,
                 summary="Nothing could be compared.",
             )
-        return self._report(
-            Verdict.INCONCLUSIVE,
-            summary=(
-                f"The loss ({loss:.6g} on the case below) fits no network that was tried: 9 activations × "
-                "9 outputs × 5 losses × mean or sum, with factors 1, 2, ½ and 1/outputs. Say what your function "
-                "computes with architectures=bpcheck.mlp([...], activation=…, loss=…, l2=…), or check it against "
-                "its own loss with bpcheck.check_gradient(your_function, params, x, y)."
-            ),
-            counterexample=case,
+        tried = (
+            f"Its loss ({loss:.6g} on the case below) fits no network that was tried: every activation and output of "
+            "bpcheck.mlp with every loss, mean or sum, with or without a squared penalty, times 1, 2, ½ or 1/outputs."
         )
+        remedy = (
+            "Say what your function computes with architectures=bpcheck.mlp([...], activation=…, loss=…), or check it "
+            "against its own loss with bpcheck.check_gradient(your_function, params, x, y)."
+        )
+        summary = (
+            f"It cannot be told what the function computes: {why}. {remedy}" if why else f"{tried} {remedy}"
+        )
+        return self._report(Verdict.INCONCLUSIVE, summary=summary, counterexample=case)
 
     def _look(self, cases: Iterator[Case], total: int, *, every_one: bool = False) -> Report:
         """Judge cases until ``total`` are decided; with ``every_one``, none of them may stay undecided."""

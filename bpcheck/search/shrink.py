@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import ACTIVATIONS, Architecture, mlp
+from bpcheck.architecture import ACTIVATIONS, Architecture
 from bpcheck.case import Case
 from bpcheck.errors import InputError
 from bpcheck.reference import build
@@ -146,10 +146,9 @@ def _plainer(case: Case) -> Iterator[Case | None]:
         yield _with(case, replace(a, l1=0.0, l2=0.0, penalize_bias=False))
         if a.l1:
             yield _with(case, replace(a, l1=0.0))
-    hidden = a.layers[0].activation  # type: ignore[union-attr]
     if len(a.layers) > 1:
-        for name in ACTIVATIONS[: ACTIVATIONS.index(hidden)]:
-            yield _with(case, _mlp_like(a, a.widths, activation=name))
+        for name in ACTIVATIONS[: ACTIVATIONS.index(a.hidden)]:
+            yield _with(case, a.with_widths(a.widths, activation=name))
 
 
 def _with(case: Case, architecture: Architecture) -> Case | None:
@@ -157,20 +156,6 @@ def _with(case: Case, architecture: Architecture) -> Case | None:
         return replace(case, architecture=architecture)
     except InputError:
         return None
-
-
-def _mlp_like(a: Architecture, widths: Any, *, activation: str | None = None) -> Architecture:
-    hidden = a.layers[0].activation if len(a.layers) > 1 else "tanh"  # type: ignore[union-attr]
-    return mlp(
-        widths,
-        activation=activation or hidden,
-        output=a.output,
-        loss=a.loss,
-        reduction=a.reduction,
-        l1=a.l1,
-        l2=a.l2,
-        penalize_bias=a.penalize_bias,
-    )
 
 
 def _resized(
@@ -206,7 +191,7 @@ def _resized(
     y = case.y[:, : widths[-1]].copy()
     if a.loss == "cross_entropy":
         y[y.sum(axis=1) == 0, 0] = 1.0  # the class that was cut away becomes the first one
-    return Case(_mlp_like(a, widths), params, case.x[:, : widths[0]], y, seed=case.seed)
+    return Case(a.with_widths(widths), params, case.x[:, : widths[0]], y, seed=case.seed)
 
 
 def _numbers(search: _Search) -> Iterator[None]:

@@ -31,7 +31,10 @@ def test_the_report_names_the_planted_bug():
 def test_the_two_commands_are_the_ones_that_ci_runs():
     text = README.read_text(encoding="utf-8")
     script = (README.parent / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"```sh\n(.*?)\n```", text) == ["pip install . && bpcheck demo", "pip install -e '.[test]' && pytest"]
+    assert re.findall(r"```sh\n(.*?)\n```", text) == [
+        "pip install . && bpcheck demo",
+        "pip install -e '.[test]' && pytest",
+    ]
     assert "README.md" in script  # it reads the commands from here
 
 

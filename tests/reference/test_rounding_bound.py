@@ -318,10 +318,12 @@ def variants(dtype):
     """Implementations that are all correct: name -> function of a case."""
     plain = arithmetic(dtype)
     unfused = arithmetic(dtype, fused=False, softmax=_plain_softmax)
+    unfused_from_z = arithmetic(dtype, fused=False, sigma=OTHER_FORMULAS)
     backwards = arithmetic(dtype, matmul=_from_the_end, sigma=OTHER_FORMULAS)
     return {
         "textbook": lambda case: implementation(case, plain),
         "unfused": lambda case: implementation(case, unfused),
+        "unfused, σ' from z": lambda case: implementation(case, unfused_from_z),
         "other formulas, sums from the end": lambda case: implementation(case, backwards),
         "one example at a time": lambda case: implementation(case, plain, by_example=True),
         "batch and units reversed": lambda case: _reversed_units(case, plain),
@@ -416,6 +418,11 @@ def excesses(enclosure, answer, exact):
         yield str(path), excess(ball, gradient[path], exact_gradient[path])
 
 
+def middle(enclosure):
+    """The middle of the balls as an answer: it must lie within their own radius too."""
+    return enclosure.loss.mid, {path: ball.mid for path, ball in enclosure.gradient.items()}
+
+
 def is_finite(answer):
     loss, gradient = answer
     return np.isfinite(float(loss)) and all(np.isfinite(np.asarray(g)).all() for g in gradient.values())
@@ -443,6 +450,7 @@ def survey(dtype, drawn):
         implementations = variants(dtype)
         if dtype == np.float64:
             implementations["reference"] = reference
+            implementations["middle"] = lambda _, enclosure=enclosure: middle(enclosure)
         for name, implement in implementations.items():
             answer = implement(case)
             if not is_finite(answer):
@@ -545,6 +553,51 @@ def test_probabilities_that_underflow_are_within_the_bound(dtype, gap):
             assert ratio <= 1.0, (name, path)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("loss", "y"), [("cross_entropy", [[1.0, 0.0]]), ("binary_cross_entropy", [[1.0, 0.0]])]
+)
+def test_a_sure_and_right_answer_has_a_tiny_loss_that_textbook_code_knows_absolutely(dtype, loss, y):
+    # ln p with p = 1 − 1e-6: the digits of the loss are those that 1 − p has left
+    params = [{"weight": [[7.3], [-6.9]], "bias": [0.013, -0.027]}]
+    case = Case(mlp([1, 2], loss=loss), params, [[1.0]], y)
+    enclosure = build(case.architecture).enclose(case.params, case.x, case.y, dtype=dtype)
+    for name, implement in variants(dtype).items():
+        for path, ratio in excesses(enclosure, implement(case), truth(case)):
+            assert ratio <= 1.0, (name, path)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("z", [5.1, 7.7, 10.3, 15.2, 20.1, 30.4])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_sigmoid_slopes_of_another_formula_do_not_cancel_the_error_of_a_rounded_probability(dtype, z, y):
+    # (a − y) / (a (1 − a)) has the error u/(1 − a) of its denominator unless σ' is formed from the same a
+    z = z if y == 0 else -z
+    case = Case(
+        mlp([1, 1], loss="binary_cross_entropy"), [{"weight": [[1.0]], "bias": [z - 1]}], [[1.0]], [[y]]
+    )
+    enclosure = build(case.architecture).enclose(case.params, case.x, case.y, dtype=dtype)
+    for name, implement in variants(dtype).items():
+        answer = implement(case)
+        if is_finite(answer):
+            for path, ratio in excesses(enclosure, answer, truth(case)):
+                assert ratio <= 1.0, (name, path)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "cross_entropy"])
+def test_beyond_the_reach_of_textbook_code_the_bound_is_narrow_again(dtype, loss):
+    # at |z| = 1e4 only stable formulas answer at all: nothing must be left open for others
+    params = [{"weight": [[1e4], [-1e4]], "bias": [0.0, 0.0]}]
+    case = Case(mlp([1, 2], loss=loss), params, [[1.0]], [[0.0, 1.0]])
+    enclosure = build(case.architecture).enclose(case.params, case.x, case.y, dtype=dtype)
+    assert enclosure.loss.mid == 2e4
+    assert enclosure.loss.rad <= 100 * unit_roundoff(dtype) * 2e4
+    for ball in enclosure.gradient.values():
+        assert abs(ball.mid).tolist() in ([[1.0], [1.0]], [1.0, 1.0])
+        assert (ball.rad <= 30 * unit_roundoff(dtype) * 1e4).all()  # z itself is off by some u |z|
+
+
 def test_numbers_that_float32_cannot_hold_are_within_its_bound():
     # bias and target nearly cancel: what is left is mostly the rounding of the numbers themselves
     rng = np.random.default_rng(0)
@@ -568,6 +621,8 @@ def test_float32_parameters_and_targets_are_bounded_in_float64_too(loss):
     implementations = {**variants(np.float64), "reference": reference_in_double}
     if loss == "cross_entropy":  # p − y supposes that Σy = 1, which these targets are not to float64
         implementations = {name: implementations[name] for name in ("unfused", "reference")}
+    for path, ratio in excesses(enclosure, middle(enclosure), truth(case)):
+        assert ratio <= 1.0, path
     for implement in implementations.values():
         for path, ratio in excesses(enclosure, implement(case), truth(case)):
             assert ratio <= 1.0, path
@@ -651,6 +706,7 @@ def test_products_of_uncertain_factors():
     # both factors' exact values are one radius from the middle, both claims one more beyond
     extreme = abs(4.0 * -2.5 - 3.5 * -2.25)
     assert extreme <= product.rad.item() <= 3 * 0.25 + 0.5 * 2 + 3 * 0.125 + 7 * U
+    assert extreme <= (a[None] @ b[:, None]).rad.item() <= 3 * 0.25 + 0.5 * 2 + 3 * 0.125 + 100 * U
 
 
 def test_dividing_scales_everything():
