@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo", help="train on digits, check every gradient entry, compare two students"
     )
     demo.add_argument(
-        "--seed", type=_whole, default=0, help="for weights, shuffling and networks (default 0)"
+        "--seed", type=whole_number, default=0, help="for weights, shuffling and networks (default 0)"
     )
     demo.set_defaults(run=_demo)
     compare = commands.add_parser(
@@ -79,18 +79,18 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--output", choices=ACTIVATIONS, help="activation of the output")
     compare.add_argument("--loss", choices=LOSSES)
     compare.add_argument("--reduction", choices=REDUCTIONS, help="over the batch")
-    compare.add_argument("--widths", type=_widths, metavar="2,3,1", help="fix the units of every layer")
-    compare.add_argument("--batch", type=_positive, help="fix the number of examples a batch")
+    compare.add_argument("--widths", type=widths, metavar="2,3,1", help="fix the units of every layer")
+    compare.add_argument("--batch", type=positive_number, help="fix the number of examples a batch")
     compare.add_argument(
-        "--examples", type=_positive, default=100, help="number of random cases (default 100)"
+        "--examples", type=positive_number, default=100, help="number of random cases (default 100)"
     )
-    compare.add_argument("--seed", type=_whole, help="the same seed gives the same report")
+    compare.add_argument("--seed", type=whole_number, help="the same seed gives the same report")
     compare.add_argument(
         "--resolution", type=float, help="relative error that must be visible (default 1e-3)"
     )
     compare.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
         help=f"end the function's process after this long (default {DEFAULT_TIMEOUT:g})",
@@ -156,28 +156,28 @@ def _as_json(outcome: Outcome) -> str:
     return json.dumps({"verdict": None, "ok": False, "error": outcome.error}, indent=2) + "\n"
 
 
-def _whole(text: str) -> int:
+def whole_number(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
     return value
 
 
-def _positive(text: str) -> int:
+def positive_number(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
     return value
 
 
-def _widths(text: str) -> tuple[int, ...]:
+def widths(text: str) -> tuple[int, ...]:
     try:
         widths = tuple(int(part) for part in text.split(","))
     except ValueError:

@@ -35,7 +35,6 @@ EQUATIONS = {
     "BP4": "BP4, weight gradient: ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
     "loss": "the loss, not the gradient",
     "penalty": "the weight penalty: λ₁ sign(W) + λ₂ W",
-    "contract": "what the function does besides computing",
 }
 
 
@@ -122,7 +121,7 @@ def _table(report: Report) -> str:
     shown = [c for c in report.comparisons if c.actual is not None or c.reason]
     if not shown:
         return ""
-    rows = [("", "yours", "right", "allowed difference", "")]
+    rows = [("", "yours", "right", "difference", "allowed", "")]
     numbers = False
     for comparison in shown[:MOST_ROWS]:
         numbers = numbers or comparison.actual is not None
@@ -130,23 +129,23 @@ def _table(report: Report) -> str:
     if not numbers:
         lines = [_row("found", f"{c.label}: {c.reason}") for c in shown[:MOST_ROWS]]
         return "\n".join(lines)
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    widths = [max(len(row[i]) for row in rows) for i in range(6)]
     lines = []
     for row in rows:
         cells = [
             row[0].ljust(widths[0]),
-            *(cell.rjust(w) for cell, w in zip(row[1:4], widths[1:4], strict=True)),
+            *(cell.rjust(w) for cell, w in zip(row[1:5], widths[1:5], strict=True)),
         ]
-        lines.append((INDENT + "  ".join(cells) + "  " + row[4]).rstrip())
+        lines.append((INDENT + "  ".join(cells) + "  " + row[5]).rstrip())
     if len(shown) > MOST_ROWS:
         lines.append(f"{INDENT}… and {len(shown) - MOST_ROWS} more")
     return "\n".join(lines)
 
 
-def _cells(comparison: Comparison) -> tuple[str, str, str, str, str]:
+def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:
     word = "ok" if comparison.verdict.ok else TITLES[comparison.verdict].lower()
     if comparison.actual is None or comparison.expected is None or comparison.bound is None:
-        return comparison.label, "", "", "", word
+        return comparison.label, "", "", "", "", word
     index = comparison.worst_index
     place = f"[{', '.join(map(str, index))}]" if index else ""
     name = f" ({comparison.name})" if comparison.name else ""
@@ -154,6 +153,7 @@ def _cells(comparison: Comparison) -> tuple[str, str, str, str, str]:
         f"{comparison.path}{place}{name}",
         f"{float(comparison.actual[index]):.6g}",
         f"{float(comparison.expected[index]):.6g}",
+        f"{abs(float(comparison.actual[index]) - float(comparison.expected[index])):.1e}",
         f"{float(comparison.bound[index]):.1e}",
         word,
     )

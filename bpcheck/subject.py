@@ -162,9 +162,10 @@ def from_parts(*, loss: Callable[..., Any], gradient: Callable[..., Any]) -> Sub
         return loss(params, *args, **({"architecture": architecture} if loss_named else {}))
 
     def answer(params: Any, *args: Any, architecture: Any = None) -> Answer:
-        value = ask_loss(tree.copy(params), *args, architecture=architecture)
         named = {"architecture": architecture} if gradient_named else {}
-        return Answer(value, gradient(params, *args, **named))
+        found = gradient(params, *args, **named)
+        # The loss comes last: what it changes in place cannot spoil the gradient, and is still seen.
+        return Answer(ask_loss(params, *args, architecture=architecture), found)
 
     return Subject(_name(gradient), answer, ask_loss, takes_architecture=loss_named or gradient_named)
 
@@ -213,11 +214,19 @@ def from_step(
     takes_rate = lr is None or _takes(step, "lr")
     rates = STEP_RATES if lr is None else ((lr, lr / 64) if takes_rate else (lr,))
     takes_architecture = _takes(step, "architecture")
+    loss_named = loss is not None and _takes(loss, "architecture")
 
     def at_rate(params: Any, args: tuple[Any, ...], rate: float, options: dict[str, Any]) -> tuple[Any, Any]:
         before = [np.array(leaf, dtype=float) for _, leaf in tree.leaves(params)]
         work = tree.copy(params)
         returned = step(work, *args, rate, **options) if takes_rate else step(work, *args, **options)
+        if isinstance(returned, float | int | np.generic) and not isinstance(
+            params, float | int | np.generic
+        ):
+            raise InputError(
+                f"the step returned {tree.describe(returned)}; return the new parameters, or None if it changes them "
+                "in place (a loss can be given as from_step(step, loss=...))."
+            )
         after_tree = work if returned is None else returned
         after = [np.asarray(leaf) for _, leaf in tree.leaves(after_tree)]
         if [a.shape for a in after] != [b.shape for b in before]:
@@ -232,9 +241,11 @@ def from_step(
         return tree.restore(params, gradient), tree.restore(params, error)
 
     def answer(params: Any, *args: Any, **options: Any) -> Answer:
-        value = None if loss is None else loss(tree.copy(params), *args)
-        probes = [at_rate(params, tuple(tree.copy(a) for a in args), rate, options) for rate in rates]
+        copies = [args] + [tuple(tree.copy(a) for a in args) for _ in rates[1:]]
+        # the first call gets the arguments themselves, so that a change of them is seen
+        probes = [at_rate(params, given, rate, options) for given, rate in zip(copies, rates, strict=True)]
         gradient, error = probes[0]
+        value = None if loss is None else loss(params, *args, **(options if loss_named else {}))
         return Answer(value, gradient, error, _rate_dependence(probes, rates))
 
     notes = () if loss is not None else ("the subject has no loss, so only its gradient was compared",)

@@ -125,6 +125,10 @@ def _judge(
         return verdict(Verdict.DISAGREES, f"{count} of {actual.size} entries differ by more than their bound")
     if not known.all():
         return verdict(Verdict.INCONCLUSIVE, "the right value or its bound is not finite at this point")
+    if limit == np.inf:
+        return verdict(
+            Verdict.INCONCLUSIVE, "it is zero to rounding, and so is everything that it could be held against"
+        )
     if not limit <= resolution:
         reason = f"only relative errors above {limit:.1e} are visible, {resolution:.1e} is asked for"
         return verdict(Verdict.INCONCLUSIVE, reason)
@@ -136,7 +140,7 @@ def _judge(
         return verdict(
             Verdict.AGREES_AT_KINK, f"{count} of {actual.size} entries depend on a kink; all lie {place}"
         )
-    return verdict(Verdict.AGREES, "zero, as it should be" if is_zero else "")
+    return verdict(Verdict.AGREES, f"zero to within {widest:.0e}" if is_zero else "")
 
 
 def _scale(actual: FloatArray, expected: FloatArray) -> tuple[float, float]:

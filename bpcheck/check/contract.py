@@ -6,9 +6,11 @@ import contextvars
 import random
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from bpcheck.subject import Answer, NotAPair, Subject
 from bpcheck.tree import FloatArray, Path, Tree
 from bpcheck.verdict import Verdict
 
-__all__ = ["Asked", "Clock", "HungError", "ask", "guarded", "guarded_call"]
+__all__ = ["Asked", "Clock", "HungError", "ask", "changed", "guarded", "guarded_call", "where_raised"]
 
 
 class HungError(Exception):
@@ -60,25 +62,63 @@ class Clock:
         return self.left <= 0
 
 
-_CALLER: contextvars.ContextVar[contextvars.Context] = contextvars.ContextVar("bpcheck_caller")
+@dataclass(eq=False)
+class _Caller:
+    """The caller's context, and where the subject's own use of the global random generators stands."""
+
+    context: contextvars.Context
+    states: tuple[Any, Any] | None = None
+
+
+_CALLER: contextvars.ContextVar[_Caller] = contextvars.ContextVar("bpcheck_caller")
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Give back NumPy's error state and the global random states, whatever happens inside.
+    """Keep the caller's NumPy error state and global random states out of reach of the subject.
 
     Our own arithmetic runs with NumPy's floating-point warnings off (it judges what is not finite);
     the subject runs in the caller's own context, where ``np.seterr`` is as the caller set it.
     """
-    legacy, python = np.random.get_state(), random.getstate()  # noqa: NPY002
-    token = _CALLER.set(contextvars.copy_context())
+    token = _CALLER.set(_Caller(contextvars.copy_context()))
     with np.errstate(all="ignore"):
         try:
             yield
         finally:
             _CALLER.reset(token)
-            np.random.set_state(legacy)  # noqa: NPY002
-            random.setstate(python)
+
+
+def _states() -> tuple[Any, Any]:
+    """The global random states of NumPy and Python."""
+    return np.random.get_state(), random.getstate()  # noqa: NPY002
+
+
+def _set_states(states: tuple[Any, Any]) -> None:
+    np.random.set_state(states[0])  # noqa: NPY002
+    random.setstate(states[1])
+
+
+def _same(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
+    (_, keys, *rest), (_, other_keys, *other_rest) = first[0], second[0]
+    return rest == other_rest and first[1] == second[1] and bool(np.array_equal(keys, other_keys))
+
+
+def _apart(function: Callable[[], Any], caller: _Caller) -> Any:
+    """Call with the subject's own random states; nobody else's numbers are drawn or given back.
+
+    Between calls the caller's states stand as they are: another thread may be drawing from them.
+    """
+    before = _states()
+    if caller.states is not None:
+        _set_states(caller.states)
+    started = before if caller.states is None else caller.states
+    try:
+        return function()
+    finally:
+        after = _states()
+        if caller.states is not None or not _same(started, after):
+            caller.states = after
+            _set_states(before)
 
 
 def guarded_call(function: Callable[[], Any], clock: Clock) -> Any:
@@ -92,15 +132,15 @@ def guarded_call(function: Callable[[], Any], clock: Clock) -> Any:
     HungError
         If the clock strikes first.
     """
-    context = _CALLER.get(None)
-    context = contextvars.copy_context() if context is None else context.copy()
+    caller = _CALLER.get(None) or _Caller(contextvars.copy_context())
+    context = caller.context.copy()
     if clock.deadline is None:
-        return context.run(function)
+        return context.run(_apart, function, caller)
     outcome: dict[str, Any] = {}
 
     def work() -> None:
         try:
-            outcome["value"] = context.run(function)
+            outcome["value"] = context.run(_apart, function, caller)
         except BaseException as error:
             outcome["error"] = error
 
@@ -186,7 +226,8 @@ def ask(
         raise
     except (Exception, SystemExit) as error:
         raise SubjectError(
-            f"{subject.name} raised {type(error).__name__}: {error}", reproducer=reproducer
+            f"{subject.name} raised {type(error).__name__}: {error}{where_raised(error)}",
+            reproducer=reproducer,
         ) from error
     if not isinstance(answer, Answer):
         raise InputError(
@@ -218,10 +259,10 @@ def _take_apart(
         loss, fault = scalar_loss(answer.loss)
         if fault:
             findings.append(Comparison("loss", Verdict.WRONG_STRUCTURE, fault))
-    findings += _changed(before[0], after[0], "params")
+    findings += changed(before[0], after[0], "params")
     names = ("x", "y") if len(before[1]) == 2 else [f"args[{i}]" for i in range(len(before[1]))]
     for name, old, new in zip(names, before[1], after[1], strict=True):
-        findings += _changed(old, new, name)
+        findings += changed(old, new, name)
     dtypes = [leaf.dtype for leaf in matched.arrays.values() if leaf.dtype.kind == "f"]
     if isinstance(answer.loss, np.floating | np.ndarray) and np.asarray(answer.loss).dtype.kind == "f":
         dtypes.append(np.asarray(answer.loss).dtype)
@@ -234,7 +275,18 @@ def _take_apart(
     return Asked(loss, gradient, error, tuple(findings), tuple(warnings), coarsest)
 
 
-def _changed(old: Tree, new: Tree, root: str) -> list[Comparison]:
+def where_raised(error: BaseException) -> str:
+    """File, line and text of the innermost frame outside bpcheck, to end a message with."""
+    ours = str(FilePath(__file__).parents[1])
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
+    if not frames:
+        return ""
+    frame = frames[-1]
+    text = f": {frame.line}" if frame.line else ""
+    return f"\n  in {frame.name}, {frame.filename}, line {frame.lineno}{text}"
+
+
+def changed(old: Tree, new: Tree, root: str) -> list[Comparison]:
     """A DISAGREES for every argument that the call changed: after it must equal before."""
     was, became = dict(tree.leaves(old, root)), dict(tree.leaves(new, root))
     if was.keys() != became.keys():

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from bpcheck import tree
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
-from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded, guarded_call
+from bpcheck.check.contract import Asked, Clock, HungError, ask, changed, guarded, guarded_call, where_raised
 from bpcheck.check.structure import scalar_loss
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
@@ -40,6 +40,10 @@ NOISE_DIRECTIONS = 3
 
 # More parameters than this are no longer something to paste.
 MOST_TO_PASTE = 100
+
+# Relative steps at which it is seen how much the loss changes at all: a zero is held against that, not
+# against anything claimed. Large enough to leave a stationary point, smaller if the loss ends there.
+VARIATION_STEPS = (1 / 8, 1 / 64, 1 / 512)
 
 # A difference is only called wrong after a second measurement with another step and fresh noise; if
 # the first suspect entries of a tensor do not stand up to it, the next ones are tried, up to this many.
@@ -210,12 +214,13 @@ class _Check:
     bar: Progress
     evaluations: int = 0
     noise: float = 0.0
+    variation: float = 0.0
     warnings: list[str] = field(default_factory=list)
 
     # --- evaluating the caller's loss ------------------------------------------------------------
 
-    def loss(self, arrays: Mapping[Path, FloatArray]) -> float:
-        """The caller's loss at perturbed copies."""
+    def loss(self, arrays: Mapping[Path, FloatArray], *, watch: list[Comparison] | None = None) -> float:
+        """The caller's loss at perturbed copies; ``watch`` collects arguments that it changes."""
         if self.clock.struck:
             raise HungError
         self.evaluations += 1
@@ -229,9 +234,13 @@ class _Check:
             raise
         except (Exception, SystemExit) as error:
             raise SubjectError(
-                f"the loss of {self.subject.name} raised {type(error).__name__}: {error}",
+                f"the loss of {self.subject.name} raised {type(error).__name__}: {error}{where_raised(error)}",
                 reproducer=_reproducer(f"loss of {self.subject.name}", params),
             ) from error
+        if watch is not None:
+            given = tree.restore(self.params, list(arrays.values()))
+            watch += changed(given, params, "params in the loss")
+            watch += changed(list(self.args), list(args), "args of the loss")
         number, fault = scalar_loss(value)
         if fault:
             raise InputError(f"the loss of {self.subject.name} cannot be differenced: {fault}.")
@@ -262,7 +271,7 @@ class _Check:
         findings = list(first.findings)
         if any(finding.path in ("loss", "return value") for finding in findings):
             return self.report(Verdict.worst(f.verdict for f in findings), tuple(findings))
-        value = self.loss(self.theta)
+        value = self.loss(self.theta, watch=findings)
         if not np.isfinite(value):
             findings.append(
                 Comparison("loss", Verdict.NONFINITE, f"the loss is {value} at the given parameters")
@@ -275,7 +284,8 @@ class _Check:
         if findings:
             return self.report(Verdict.worst(f.verdict for f in findings), tuple(findings))
         self.noise = max(self._measure_noise() for _ in range(NOISE_DIRECTIONS))
-        comparisons = list(self._compare(first, value))
+        self.variation = max(self._vary(value) for _ in range(NOISE_DIRECTIONS))
+        comparisons = list(self._compare(first))
         comparisons += self._second_call(first, comparisons)
         verdict = Verdict.worst(c.verdict for c in comparisons)
         return self.report(verdict, tuple(comparisons))
@@ -288,12 +298,18 @@ class _Check:
 
         return measure_noise(phi, roundoff=self.roundoff)
 
-    def _compare(self, asked: Asked, value: float) -> list[Comparison]:
+    def _vary(self, value: float) -> float:
+        """How much the loss changes per relative step of one, along a random direction of all parameters."""
+        directions = {path: _size(a) * self.rng.standard_normal(a.shape) for path, a in self.theta.items()}
+        for step in VARIATION_STEPS:
+            moved = self.loss({path: _moved(a, step * directions[path]) for path, a in self.theta.items()})
+            if np.isfinite(moved):
+                return float(abs(moved - value)) / step
+        return 0.0
+
+    def _compare(self, asked: Asked) -> list[Comparison]:
         count = sum(array.size for array in self.theta.values())
-        largest = max((rms(claim) for claim in asked.gradient.values()), default=0.0)
-        change = max((rms(g) * _size(self.theta[path]) for path, g in asked.gradient.items()), default=0.0)
-        if not change > 4 * self.roundoff * abs(value):
-            largest = 1.0  # the whole gradient is zero to the rounding of f: nothing to be relative to
+        natural = self.variation / np.sqrt(count)
         floor_u = max(float(np.finfo(asked.dtype).eps) / 2, self.roundoff)
         numbers = count + sum(
             leaf.size
@@ -308,12 +324,12 @@ class _Check:
             # The claim itself was rounded, in at most as many sums and products as numbers went in.
             rounding = numbers * floor_u * float(np.max(abs(claim), initial=0.0)) + asked.error[path]
             compare = self._by_entry if every_entry else self._by_direction
-            comparison, done = compare(path, claim, rounding, largest, done, total)
+            comparison, done = compare(path, claim, rounding, natural / _size(self.theta[path]), done, total)
             comparisons.append(comparison)
         return comparisons
 
     def _by_entry(
-        self, path: Path, claim: FloatArray, rounding: FloatArray, largest: float, done: int, total: int
+        self, path: Path, claim: FloatArray, rounding: FloatArray, natural: float, done: int, total: int
     ) -> tuple[Comparison, int]:
         expected, bound, kink = (np.zeros(claim.shape) for _ in range(3))
         for index in np.ndindex(claim.shape):
@@ -331,10 +347,10 @@ class _Check:
             extra = np.broadcast_to(rounding, claim.shape)[index] + 4 * self.noise / scale
             return value, error + float(extra), half
 
-        return self._confirmed(str(path), claim, expected, bound, kink, largest, confirm), done
+        return self._confirmed(str(path), claim, expected, bound, kink, natural, confirm), done
 
     def _by_direction(
-        self, path: Path, claim: FloatArray, rounding: FloatArray, largest: float, done: int, total: int
+        self, path: Path, claim: FloatArray, rounding: FloatArray, natural: float, done: int, total: int
     ) -> tuple[Comparison, int]:
         size = _size(self.theta[path])
         directions = [size * self.rng.standard_normal(claim.shape) for _ in range(DIRECTIONS)]
@@ -359,10 +375,10 @@ class _Check:
             return value, error + float(np.sum(extra * abs(directions[i]))) + 4 * self.noise, half
 
         label = f"{path} along {DIRECTIONS} random directions"
-        comparison = self._confirmed(label, actual, expected, bound, kink, largest * size, confirm)
+        comparison = self._confirmed(label, actual, expected, bound, kink, natural * size, confirm)
         # An error of one entry, in units of the tensor's rms, that the directions see with the stated chance.
         per_bar = 2.0 / float(ndtri((1.0 + MISS_PROBABILITY ** (1.0 / DIRECTIONS)) / 2.0))
-        scale = rms(claim) or largest
+        scale = rms(expected) / size or natural
         limit = per_bar * float(bound.max()) / (size * scale) if size * scale > 0 else np.inf
         comparison = replace(comparison, detection_limit=limit)
         if comparison.verdict.ok and not limit <= self.resolution:
@@ -389,13 +405,13 @@ class _Check:
         expected: FloatArray,
         bound: FloatArray,
         kink: FloatArray,
-        largest: float,
+        natural: float,
         confirm: Callable[[tuple[int, ...]], tuple[float, float, float]],
     ) -> Comparison:
         """Judge, and believe DISAGREES only if a second measurement says so too."""
         for _ in range(CONFIRMATIONS):
             comparison = judge(
-                path, claim, expected, bound, kink=kink, resolution=self.resolution, fallback=largest
+                path, claim, expected, bound, kink=kink, resolution=self.resolution, fallback=natural
             )
             if comparison.verdict is not Verdict.DISAGREES:
                 return comparison
@@ -407,7 +423,7 @@ class _Check:
                 return comparison
             # The two measurements contradict each other: this entry cannot be decided.
             expected[worst], bound[worst], kink[worst] = value, np.inf, half
-        return judge(path, claim, expected, bound, kink=kink, resolution=self.resolution, fallback=largest)
+        return judge(path, claim, expected, bound, kink=kink, resolution=self.resolution, fallback=natural)
 
     def _second_call(self, first: Asked, comparisons: list[Comparison]) -> list[Comparison]:
         """A second answer must lie as near to the truth as the first."""

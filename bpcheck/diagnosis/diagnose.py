@@ -81,9 +81,8 @@ def diagnose(
         return (
             replace(located, evidence=(*located.evidence, "no bug of the catalogue gives these numbers")),
         )
-    tie = f"{len(survivors)} bugs of the catalogue give these numbers on every network tried" * (
-        len(survivors) > 1
-    )
+    tied = f"{len(survivors)} bugs of the catalogue give these numbers in every case tried"
+    tie = [tied] if len(survivors) > 1 else []
     return tuple(
         replace(
             located,
@@ -91,8 +90,9 @@ def diagnose(
             bug=bug.slug,
             evidence=(
                 *located.evidence,
-                f"a backward pass with this mistake gives your numbers on {len(observations)} networks",
-                *([tie] if tie else []),
+                f"a backward pass with this mistake gives your numbers in {len(observations)} "
+                f"case{'s' * (len(observations) != 1)}",
+                *tie,
             ),
             hint=f"{_sentence_case(bug.explanation)} {bug.hint}",
         )

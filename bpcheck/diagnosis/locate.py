@@ -22,6 +22,15 @@ __all__ = ["locate"]
 # form the factor (some 1e-14), far below any two factors that a person would write (1/m, ½, λ).
 SAME_FACTOR = 1e-8
 
+# A factor nearer to 1 than this prints as "1 times" with six digits.
+VISIBLE_FACTOR = 1e-5
+
+
+_FORM = {
+    "return value": "Return the pair (loss, gradient).",
+    "loss": "Return the loss of the whole batch as one finite number.",
+}
+
 
 def _tensors(comparisons: Sequence[Comparison]) -> dict[int, dict[str, Comparison]]:
     """Comparisons of a dense chain by layer index and kind."""
@@ -55,7 +64,9 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     bad = [c for c in comparisons if not c.verdict.ok]
     first = max(bad, key=lambda c: c.verdict.severity)
     if first.verdict is not Verdict.DISAGREES:
-        return Diagnosis("", first.path, evidence=(_sentence(first),), hint=first.verdict.remedy)
+        return Diagnosis(
+            "", first.path, evidence=(_sentence(first),), hint=_FORM.get(first.path, first.verdict.remedy)
+        )
     changed = [c for c in bad if c.path.endswith(" after the call")]
     if changed:
         evidence = tuple(f"{c.path}: {c.reason}" for c in changed)
@@ -80,18 +91,24 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
 def _sentence(comparison: Comparison) -> str:
     text = f"{comparison.label}: {comparison.reason}"
     factor = comparison.verdict is Verdict.DISAGREES and np.isfinite(comparison.scale)
-    if factor and comparison.residual <= SAME_FACTOR:
+    if factor and comparison.residual <= SAME_FACTOR and abs(comparison.scale - 1) > VISIBLE_FACTOR:
         text += f"; it is {comparison.scale:.6g} times the right value"
     return text
+
+
+def _apart(loss: Comparison) -> str:
+    """Two numbers with their difference, which may be smaller than the digits shown."""
+    assert loss.actual is not None
+    assert loss.expected is not None
+    actual, expected = float(loss.actual), float(loss.expected)
+    return f"{actual:.10g}, not {expected:.10g} (they differ by {abs(actual - expected):.1e})"
 
 
 def _loss(comparisons: Sequence[Comparison]) -> Diagnosis:
     loss = next(c for c in comparisons if c.path == "loss")
     assert loss.actual is not None
     assert loss.expected is not None
-    evidence = (
-        f"every gradient tensor is right, but the loss is {float(loss.actual):.10g}, not {float(loss.expected):.10g}",
-    )
+    evidence = (f"every gradient tensor is right, but the loss is {_apart(loss)}",)
     hint = (
         "The gradient belongs to the loss that was asked for; the number returned as loss is another one "
         "(an ε inside a logarithm, a missing ½ or 1/m, a penalty left out)."
@@ -115,7 +132,7 @@ def _shared_factor(comparisons: Sequence[Comparison]) -> str:
     )
     if same:
         return f"loss and gradient share the factor {factor:.6g}: this is the same cost in other units, not a bug"
-    return f"the loss itself is {float(loss.actual):.10g}, not {float(loss.expected):.10g}"
+    return f"the loss itself is {_apart(loss)}"
 
 
 def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis | None:
@@ -125,6 +142,10 @@ def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diag
     evidence = []
     for kind in ("weight", "bias"):
         factors = []
+        if sum(case.params[k][kind].size for k in layers) < 2 and any(
+            _is_wrong(t[kind]) for t in layers.values()
+        ):
+            return None  # one number is always a multiple of another
         for k, tensors in layers.items():
             comparison = tensors[kind]
             if comparison.actual is None or comparison.expected is None or comparison.bound is None:
@@ -142,8 +163,13 @@ def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diag
                 return None
             if norm:
                 factors.append(factor)
-        if factors and max(factors) - min(factors) > 1e-6 * max(map(abs, factors)):
+        if factors and max(factors) - min(factors) > SAME_FACTOR * max(map(abs, factors)):
             return None
+        if kind == "bias" and len(factors) < 2 and any(factors) and not case.architecture.penalize_bias:
+            # a single layer's biases: only λ itself speaks for a penalty that should not be there
+            penalty = case.architecture.l2 or case.architecture.l1
+            if abs(abs(factors[0]) - penalty) > SAME_FACTOR * penalty:
+                return None
         if factors and any(factors):
             evidence.append(
                 f"every {kind} gradient is off by exactly {factors[0]:.6g} times the {kind} itself"
@@ -166,7 +192,8 @@ def _by_layer(layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis:
         if wrong_weight and wrong_bias:
             equation = "BP1" if k == top else "BP2"
             reason = f"{above}weights and biases of layer {layer} are both wrong, so the δ that they share is wrong"
-            return Diagnosis(equation, weight.path, evidence=(reason, _sentence(bias)), layer=layer)
+            evidence = (reason, _sentence(weight), _sentence(bias))
+            return Diagnosis(equation, weight.path, evidence=evidence, layer=layer)
         if wrong_bias:
             reason = f"{above}the weights of layer {layer} are right, so δ is right, but its biases are wrong"
             return Diagnosis("BP3", bias.path, evidence=(reason, _sentence(bias)), layer=layer)

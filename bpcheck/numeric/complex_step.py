@@ -98,8 +98,10 @@ def _points(point: list[FloatArray], rng: np.random.Generator) -> list[list[Floa
         for k in range(-middle, SAMPLES - middle)
     ]
     shrunk = [[np.asarray(SHRINK * leaf) for leaf in wide]]
-    for moved in range(len(wide)):
-        shrunk.append([np.asarray(SHRINK * leaf) if i == moved else leaf for i, leaf in enumerate(wide)])
+    shrunk += [
+        [np.asarray(SHRINK * leaf) if i == alone else leaf for i, leaf in enumerate(wide)]
+        for alone in range(len(wide))
+    ]
     return [*line_of_points, *shrunk]
 
 
@@ -185,7 +187,10 @@ def complex_derivative(
             for point in _points(path.point, np.random.default_rng(0) if rng is None else rng)
         ]
     )
-    value, error = float(values[MIDDLE]), _error(values, _natural_size(values, None))
+    value, error = (
+        float(values[MIDDLE]),
+        _error(values, _natural_size(values, 0 if len(path.point) == 1 else None)),
+    )
     scale = relative_step(path)
     wide: list[FloatArray] = [leaf.astype(np.float64) for leaf in path.point]
     unit = Line(at, wide, [np.asarray(scale * v) for v in path.direction])

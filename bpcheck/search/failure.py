@@ -26,8 +26,8 @@ FRESH_NETWORKS = 4
 
 CAST = "cast-to-float32"
 CAST_HINT = (
-    "The differences are as large as float32 rounding makes them: somewhere on the way numbers are stored in "
-    "single precision. Compute in float64 throughout, or return float32 to be judged as such."
+    "Storing the input, the parameters or the gradient in float32 gives exactly these numbers. Compute in float64 "
+    "throughout (a NumPy float64 scalar or a cast may have changed the type), or return float32 to be judged as such."
 )
 
 
@@ -73,7 +73,8 @@ class Investigation:
         """Locate on the smallest case, name by reproduction on that one, the one found and fresh ones."""
         observations: list[Any] = []
         chains = judged.case.architecture.is_chain
-        if judged.verdict is Verdict.DISAGREES and chains and not judged.first_call_ok:
+        ours = self.judge.reference is None  # against another's gradient a bug of ours explains nothing
+        if judged.verdict is Verdict.DISAGREES and chains and ours and not judged.first_call_ok:
             seen = [judged, smallest]
             try:
                 if self.source is not None:
@@ -82,7 +83,7 @@ class Investigation:
                 pass  # what was seen so far is evidence enough; the failure itself is already known
             observations = self._observations(seen)
         diagnoses = explain(smallest.case, smallest.comparisons, observations)
-        rounded = bool(observations) and self.judge.fits_single_precision(judged)
+        rounded = bool(observations) and self.judge.single_precision_on_the_way(judged)
         if rounded and not diagnoses[0].bug:
             diagnoses = (replace(diagnoses[0], equation="", bug=CAST, hint=CAST_HINT),)
         first = locate(judged.case, judged.comparisons)
@@ -96,6 +97,7 @@ class Investigation:
     def _observations(self, seen: list[Judged]) -> list[Any]:
         """What diagnosis needs of judged cases, with the subject's own factor taken out."""
         factor = self.judge.scaling.factor
+        seen = list({repr(j.case): j for j in seen}.values())  # the caller's cases come round again
         return [
             (
                 j.case,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,16 +15,15 @@ from bpcheck.architecture import Architecture, book_name
 from bpcheck.case import Case
 from bpcheck.check.agreement import judge
 from bpcheck.check.contract import Asked, Clock, ask
+from bpcheck.errors import InputError
 from bpcheck.reference import Enclosure, Network, build
+from bpcheck.reference.ball import unit_roundoff
 from bpcheck.result import Comparison
 from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
 
 __all__ = ["UNSCALED", "Judge", "Judged", "Scaling", "network_of", "reproducer"]
-
-# Rounding on the way spreads over most entries; a single wrong one is another bug.
-MANY = 0.5
 
 # Longer than this, a case is no longer something to paste.
 PASTEABLE = 1500
@@ -62,7 +62,7 @@ class Judged:
     comparisons : tuple of Comparison
     warnings : tuple of str
     claimed, right : mapping of Path to array
-        The subject's gradient (first call) and the reference's.
+        The subject's gradient and the one of our own reference.
     first_call_ok : bool
         Whether the first of several calls agreed.
     """
@@ -93,13 +93,24 @@ def network_of(architecture: Architecture) -> Network:
 
 def reproducer(case: Case, name: str) -> str:
     """A snippet that compares the subject on one case again."""
+    called = name if name.isidentifier() and not hasattr(builtins, name) else "your_function"
     text = repr(case)
     if len(text) > PASTEABLE:
-        return f"print(bpcheck.compare({name}, cases=[report.counterexample]))"
-    for word in (", params=", ", x=", ", y="):
+        return (
+            f"# too long to paste: the case is report.counterexample, and stands in the report's JSON\n"
+            f"print(bpcheck.compare({called}, cases=[report.counterexample]))"
+        )
+    for word in (", params=", ", x=", ", y=", ", seed="):
         text = text.replace(word, f",\n    {word[2:]}", 1)
     text = text.replace("Case(", "Case(\n    ", 1)[:-1] + ",\n)"
-    return f"import bpcheck\nfrom bpcheck import Case, mlp\n\ncase = {text}\nprint(bpcheck.compare({name}, cases=[case]))"
+    skip = (
+        "" if case.architecture.is_chain else "\nfrom bpcheck.architecture import Architecture, Dense, Skip"
+    )
+    numpy = "import numpy as np\n" if "np." in text else ""
+    return (
+        f"{numpy}import bpcheck\nfrom bpcheck import Case, mlp{skip}\n\ncase = {text}\n"
+        f"print(bpcheck.compare({called}, cases=[case]))"
+    )
 
 
 @dataclass(eq=False)
@@ -184,16 +195,32 @@ class Judge:
                 )
         return result
 
-    def fits_single_precision(self, judged: Judged) -> bool:
-        """Whether a wrong gradient is what float32 rounding on the way gives: many entries a little off."""
-        single, double = self.enclose(judged.case, np.float32), self.enclose(judged.case)
-        near, off, entries = True, 0, 0
-        for path, claim in judged.claimed.items():
-            difference = abs(claim - judged.right[path])
-            near = near and bool(np.all(difference <= single.gradient[path].rad + single.gradient[path].kink))
-            off += int(np.sum(difference > 2 * double.gradient[path].rad + double.gradient[path].kink))
-            entries += claim.size
-        return near and off >= MANY * entries
+    def single_precision_on_the_way(self, judged: Judged) -> bool:
+        """Whether storing x, the parameters or the gradient in float32 gives exactly the claimed numbers."""
+        case = judged.case
+
+        def stored(values: Any) -> Any:
+            return np.asarray(np.asarray(values).astype(np.float32), dtype=float)
+
+        single = tree.restore(case.params, [stored(leaf) for _, leaf in tree.leaves(case.params)])
+        for params, x in ((case.params, stored(case.x)), (single, case.x), (single, stored(case.x))):
+            told = self.enclose(replace(case, params=params, x=x))
+            if any(
+                not np.array_equal(told.gradient[path].mid, judged.right[path]) for path in judged.claimed
+            ) and all(
+                np.all(
+                    abs(claim - told.gradient[path].mid)
+                    <= 2 * told.gradient[path].rad + told.gradient[path].kink
+                )
+                for path, claim in judged.claimed.items()
+            ):
+                return True
+        # a stored gradient: every number is a float32 exactly, and within one rounding of the right one
+        u = unit_roundoff(np.float32)
+        return all(
+            np.array_equal(stored(claim), claim) and np.all(abs(claim - right) <= 2 * u * abs(right))
+            for claim, right in ((claim, judged.right[path]) for path, claim in judged.claimed.items())
+        )
 
     def _judge(self, case: Case, asked: Asked) -> Judged:
         enclosure = self.enclose(case)
@@ -205,16 +232,16 @@ class Judge:
             warnings.append(f"the answer is {asked.dtype} though the parameters are float64")
         right = {path: ball.mid for path, ball in enclosure.gradient.items()}
         right_loss = float(enclosure.loss.mid)
+        own, rounding, choices = dict(right), 0.0, 1.0
+        extra = {path: 0.0 * ball.mid for path, ball in enclosure.gradient.items()}
         if self.reference is not None:
-            other = ask(
-                self.reference,
-                case.params,
-                (case.x, case.y),
-                clock=self.clock,
-                architecture=case.architecture,
-            )
+            other = self._reference_answer(case)
             right.update(other.gradient)
             right_loss = right_loss if other.loss is None else other.loss
+            its = enclosure if other.dtype == np.float64 else self.enclose(case, other.dtype)
+            rounding = float(its.loss.rad)
+            extra = {path: ball.rad + other.error[path] for path, ball in its.gradient.items()}
+            choices = 2.0  # at a kink each of the two may have made another choice
         comparisons = list(asked.findings)
         structural = {finding.path for finding in asked.findings}
         if asked.loss is not None and "loss" not in structural:
@@ -223,8 +250,8 @@ class Judge:
                     "loss",
                     asked.loss,
                     right_loss,
-                    enclosure.loss.rad + claim.loss.rad,
-                    kink=enclosure.loss.kink,
+                    enclosure.loss.rad + claim.loss.rad + rounding,
+                    kink=choices * enclosure.loss.kink,
                     resolution=self.resolution,
                 )
             )
@@ -236,11 +263,26 @@ class Judge:
                     path,
                     actual,
                     right[path],
-                    ball.rad + claim.gradient[path].rad + asked.error[path],
-                    kink=np.maximum(ball.kink, claim.gradient[path].kink),
+                    ball.rad + claim.gradient[path].rad + asked.error[path] + extra[path],
+                    kink=choices * np.maximum(ball.kink, claim.gradient[path].kink),
                     resolution=self.resolution,
                     fallback=largest,
                     name=book_name(str(path)),
                 )
             )
-        return Judged(case, tuple(comparisons), tuple(warnings), asked.gradient, right)
+        return Judged(case, tuple(comparisons), tuple(warnings), asked.gradient, own)
+
+    def _reference_answer(self, case: Case) -> Asked:
+        """What the caller's own reference says; a fault of its form is an error, not a verdict on the subject."""
+        assert self.reference is not None
+        other = ask(
+            self.reference, case.params, (case.x, case.y), clock=self.clock, architecture=case.architecture
+        )
+        if other.findings:
+            fault = other.findings[0]
+            raise InputError(
+                f"the reference {self.reference.name} cannot be compared with: {fault.path}: {fault.reason}."
+            )
+        if not all(np.isfinite(array).all() for array in other.gradient.values()):
+            raise InputError(f"the reference {self.reference.name} answers NaN or infinity at {case!r:.200}.")
+        return other

@@ -15,6 +15,7 @@ from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import SubjectError
 from bpcheck.report.progress import Progress
 from bpcheck.result import Comparison, Diagnosis, Report
+from bpcheck.search.degenerate import hidden_by
 from bpcheck.search.failure import Investigation
 from bpcheck.search.infer import Inference, Observed, infer, observe
 from bpcheck.search.judging import Judge, Judged, reproducer
@@ -68,6 +69,7 @@ class Session:
         try:
             if cases is not None:
                 self.investigation.source = given(cases)
+                self.warnings += hidden_by(cases)
                 return self._look(iter(cases), len(cases), every_one=True)
             if architectures is not None:
                 source = pinned(self.rng, architectures)
@@ -221,7 +223,12 @@ class Session:
             )
         verdict = self.decisive.verdict
         networks = "case" if self.judged == 1 else "cases"
-        summary = f"Loss and every gradient entry lie within their error bounds in {self.judged} {networks}."
+        what = (
+            "Every gradient entry lies within its error bound"
+            if self.subject.loss is None
+            else ("Loss and every gradient entry lie within their error bounds")
+        )
+        summary = f"{what} in {self.judged} {networks}."
         if self.at_kink:
             summary += (
                 f" In {self.at_kink} of them a unit sits exactly at a kink, where any value between the one-sided "
