@@ -118,7 +118,8 @@ def test_changed_numbers_are_found_as_changed_arrays_are():
     report = check_gradient(joint, {"w": A, "b": 0.5}, settings, seed=0)
     assert report.verdict is Verdict.DISAGREES
     found = {c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES}
-    assert found == {"params['b'] after the call", "args[0]['rates'][0] after the call"}
+    assert {"params['b'] after the call", "args[0]['rates'][0] after the call"} <= found
+    assert any("in the loss" in path for path in found)  # the loss is the same function, and does it too
     assert settings == {"rates": [0.1, 0.2], "name": "run"}
 
 
@@ -262,26 +263,46 @@ def test_a_parameter_that_does_nothing_has_gradient_zero():
 
     report = check_gradient(loss, gradient(0.0), params, seed=0)
     assert report.verdict is Verdict.AGREES, report
-    assert report.comparisons[1].reason == "zero, as it should be"
+    assert report.comparisons[1].reason.startswith("zero to within")
     for value in (1e-3, -1e-6, 1e-8):
         assert check_gradient(loss, gradient(value), params, seed=0).verdict is Verdict.DISAGREES
 
 
 def test_a_gradient_that_vanishes_by_cancellation_is_a_structural_zero():
     # the sum of a softmax is 1: its gradient is zero up to rounding, on both sides
-    def loss(z):
-        p = np.exp(z - z.max())
-        return float((p / p.sum()).sum())
+    def loss(params):
+        p = np.exp(params["z"] - params["z"].max())
+        return float((p / p.sum()).sum() + np.sum(np.sin(params["w"])))
 
-    report = check_gradient(loss, lambda z: np.zeros_like(z), B, seed=0)
-    assert report.verdict is Verdict.AGREES, report
-    rounded = check_gradient(loss, lambda z: np.full_like(z, 1e-17), B, seed=0)
-    assert rounded.verdict is Verdict.AGREES, rounded
+    def gradient(value):
+        return lambda params: {"z": np.full_like(B, value), "w": np.cos(params["w"])}
+
+    for rounded in (0.0, 1e-17):
+        report = check_gradient(loss, gradient(rounded), {"z": B, "w": A}, seed=0)
+        assert report.verdict is Verdict.AGREES, report
+    assert check_gradient(loss, gradient(1e-6), {"z": B, "w": A}, seed=0).verdict is Verdict.DISAGREES
 
 
-def test_a_constant_loss_has_gradient_zero_and_no_other():
-    assert check_gradient(lambda w: 3.0, np.zeros_like, A, seed=0).verdict is Verdict.AGREES
+def test_a_constant_loss_refutes_any_gradient_but_confirms_none():
+    # It may be constant, or its change may be lost in rounding, as in float32(1 + 1e-8 w): who can tell?
+    report = check_gradient(lambda w: 3.0, np.zeros_like, A, seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "held against" in report.summary
     assert check_gradient(lambda w: 3.0, np.ones_like, A, seed=0).verdict is Verdict.DISAGREES
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda w: 1e-7 * float(np.sum(np.sin(w))) + 1e8,
+        lambda w: np.float32(1 + 1e-8 * np.sum(w)),
+        lambda w: float(np.sum(np.sin(w))) * 1e-12 + 1.0,
+    ],
+    ids=["below a large offset", "below float32 rounding", "tiny beside one"],
+)
+def test_a_claim_of_zero_does_not_pass_where_the_loss_cannot_tell(loss):
+    """The yardstick of a zero is how much the loss changes, never the claim itself."""
+    assert check_gradient(loss, lambda w: 0 * w, B, seed=0).verdict is not Verdict.AGREES
 
 
 def test_a_minimum_is_a_point_like_others():

@@ -52,10 +52,8 @@ def resolve(name):
     parts = name.split(".")
     value = importlib.import_module(parts[0])
     for count, part in enumerate(parts[1:], start=2):
-        if hasattr(value, part):
-            value = getattr(value, part)
-        else:
-            value = importlib.import_module(".".join(parts[:count]))
+        found = hasattr(value, part)
+        value = getattr(value, part) if found else importlib.import_module(".".join(parts[:count]))
     return value
 
 
