@@ -106,7 +106,8 @@ def _same(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
 def _apart(function: Callable[[], Any], caller: _Caller) -> Any:
     """Call with the subject's own random states; nobody else's numbers are drawn or given back.
 
-    Between calls the caller's states stand as they are: another thread may be drawing from them.
+    Between calls the caller's states stand as they are: another thread may be drawing from them. (What
+    another thread draws *during* a call cannot be told from what the subject draws, and is given back.)
     """
     before = _states()
     if caller.states is not None:

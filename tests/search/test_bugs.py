@@ -43,13 +43,25 @@ def predicted_by(bug):
     return backprop
 
 
+# Code with these raises on most shapes; predicted_by() answers rightly there, which no bug explains.
+NEEDS_A_SHAPE = {
+    "weight-not-transposed",
+    "wrong-weight-matrix",
+    "stale-delta",
+    "bias-summed-over-units",
+    "wrong-layer-activation",
+    "outer-transposed",
+    "input-for-activation",
+}
+
+
 @pytest.mark.parametrize("slug", sorted(CATALOGUE))
 def test_every_bug_of_the_catalogue_is_caught_and_never_misnamed(slug):
     bug = CATALOGUE[slug]
     report = bpcheck.compare(predicted_by(bug), seed=3)
     assert report.verdict is Verdict.DISAGREES, str(report)
     names = {diagnosis.bug for diagnosis in report.diagnoses}
-    assert names <= {slug, ""}, str(report)
+    assert names == ({""} if slug in NEEDS_A_SHAPE else {slug}), str(report)
 
 
 @pytest.mark.parametrize("slug", sorted(CATALOGUE))
@@ -168,3 +180,67 @@ def test_a_code_that_raises_on_odd_shapes_is_told_its_bug_where_they_fit():
         bpcheck.compare(backprop, seed=0)
     assert isinstance(caught.value.__cause__, ValueError)
     assert "mlp([1, 1, 2]" in caught.value.reproducer or "mlp([1, 2, 1]" in caught.value.reproducer
+
+
+@pytest.mark.parametrize(
+    ("change", "equation"),
+    [(lambda b: 0.5 * b, "BP3"), (lambda b: -b, "BP3"), (lambda b: b + 1.0, "BP3")],
+    ids=["half", "negated", "plus one"],
+)
+def test_a_wrong_bias_is_not_blamed_on_the_penalty(change, equation):
+    right = make()
+
+    def backprop(params, x, y, architecture):
+        loss, grads = right(params, x, y, architecture)
+        grads[-1]["bias"] = change(grads[-1]["bias"])
+        return loss, grads
+
+    architecture = mlp([4, 1], loss="binary_cross_entropy", l2=0.1)
+    report = bpcheck.compare(backprop, architectures=architecture, seed=0)
+    assert report.diagnoses[0].equation == equation, str(report)
+
+
+@pytest.mark.parametrize("spoil", [lambda g: g + 1e-9, lambda g: np.round(g, 6), lambda g: np.round(g, 10)])
+def test_other_small_errors_are_not_called_float32(spoil):
+    right = make()
+
+    def backprop(params, x, y, architecture):
+        loss, grads = right(params, x, y, architecture)
+        return loss, [{k: spoil(v) for k, v in g.items()} for g in grads]
+
+    report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2]), seed=0)
+    assert report.verdict is Verdict.DISAGREES
+    assert "cast-to-float32" not in [d.bug for d in report.diagnoses], str(report)
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e-6])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gradient_that_is_masked_where_the_output_saturates_is_caught(limit, seed):
+    def backprop(params, x, y):
+        a = [x]
+        for layer in params[:-1]:
+            a.append(np.tanh(a[-1] @ layer["weight"].T + layer["bias"]))
+        z = a[-1] @ params[-1]["weight"].T + params[-1]["bias"]
+        p = 1 / (1 + np.exp(-z))
+        loss = np.mean(np.sum(np.logaddexp(0, z) - y * z, axis=1))
+        d = np.where((p < limit) | (p > 1 - limit), 0.0, p - y) / len(x)
+        gradients = []
+        for k in range(len(params) - 1, -1, -1):
+            gradients.insert(0, {"weight": d.T @ a[k], "bias": d.sum(0)})
+            d = (d @ params[k]["weight"]) * (1 - a[k] ** 2)
+        return loss, gradients
+
+    assert bpcheck.compare(backprop, seed=seed).verdict is Verdict.DISAGREES
+
+
+def test_degenerate_cases_of_the_callers_own_say_what_they_hide():
+    case = bpcheck.Case(
+        mlp([2, 2, 2]),
+        [{"weight": np.eye(2) + 0.5, "bias": [0.1, 0.2]}, {"weight": np.eye(2) - 0.3, "bias": [0.3, 0.1]}],
+        x=[[1.0, 2.0]],
+        y=[[0.5, -0.5]],
+    )
+    report = bpcheck.compare(make("sum-for-mean"), cases=case, seed=0)
+    assert report.ok  # a batch of one cannot show it ...
+    assert any("batch of one" in warning for warning in report.warnings)  # ... and the report says so
+    assert any("widths are equal" in warning for warning in report.warnings)

@@ -136,3 +136,82 @@ def test_pinning_another_loss_disagrees():
     report = bpcheck.compare(fixed(activation="tanh"), architectures=mlp([3, 4, 3], loss="mse"), seed=2)
     assert report.verdict is Verdict.DISAGREES
     assert not report.inferred
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax", "tanh", "identity"])
+@pytest.mark.parametrize("loss", ["huber", "half_mse", "mse"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_losses_that_look_alike_on_one_hot_targets_are_told_apart(output, loss, reduction):
+    subject = fixed(activation="tanh", output=output, loss=loss, reduction=reduction)
+    report = bpcheck.compare(subject, examples=10, seed=13)
+    assert report.ok, str(report)
+    assert f" {loss} loss, {reduction} over" in report.inferred
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("activation", bpcheck.architecture.ACTIVATIONS)
+@pytest.mark.parametrize("loss", bpcheck.architecture.LOSSES)
+def test_every_combination_is_inferred(activation, loss):
+    outputs = (
+        (None, "identity")
+        if loss in bpcheck.architecture.PROBABILITY_LOSSES
+        else bpcheck.architecture.ACTIVATIONS
+    )
+    for output in outputs:
+        for reduction in ("mean", "sum"):
+            subject = fixed(activation=activation, output=output, loss=loss, reduction=reduction)
+            report = bpcheck.compare(subject, examples=5, seed=3)
+            assert report.ok, (output, reduction, str(report))
+
+
+@pytest.mark.parametrize("l2", [1e-5, 1e-3, 0.3])
+@pytest.mark.parametrize("biases", [False, True])
+def test_weight_decay_inside_the_function_is_inferred(l2, biases):
+    subject = fixed(activation="relu", loss="cross_entropy", l2=l2, penalize_bias=biases)
+    report = bpcheck.compare(subject, examples=20, seed=0)
+    assert report.ok, str(report)
+    assert f"l2={l2:g}{' on biases too' if biases else ''}" in report.inferred
+
+
+def elu_network(params, x, y):
+    """A network that bpcheck does not know, with a hidden backward pass that is plainly wrong."""
+    a = [x]
+    for layer in params[:-1]:
+        z = a[-1] @ layer["weight"].T + layer["bias"]
+        a.append(np.where(z > 0, z, np.expm1(np.minimum(z, 0))))
+    r = (a[-1] @ params[-1]["weight"].T + params[-1]["bias"] - y) / len(x)
+    loss, gradients = 0.5 * np.sum(r**2) * len(x), []
+    for k in range(len(params) - 1, -1, -1):
+        gradients.insert(0, {"weight": r.T @ a[k], "bias": r.sum(0)})
+        r = (r @ params[k]["weight"]) * -7.0
+    return loss, gradients
+
+
+def test_an_unknown_activation_does_not_pass_as_a_network_without_hidden_layers():
+    report = bpcheck.compare(elu_network, seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "but not with 2, 3 and 4 weight layers" in report.summary
+
+
+@pytest.mark.parametrize("slope", [0.011, 0.2])
+def test_another_slope_is_not_taken_for_leaky_relu(slope):
+    def backprop(params, x, y):
+        z = x @ params[0]["weight"].T + params[0]["bias"]
+        a = np.where(z > 0, z, slope * z)
+        r = (a @ params[1]["weight"].T + params[1]["bias"] - y) / len(x)
+        d = (r @ params[1]["weight"]) * np.where(z > 0, 1, slope)
+        assert len(params) == 2
+        return 0.5 * np.sum(r**2) * len(x), [
+            {"weight": d.T @ x, "bias": d.sum(0)},
+            {"weight": r.T @ a, "bias": r.sum(0)},
+        ]
+
+    assert bpcheck.compare(backprop, seed=0).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_loss_that_is_always_zero_tells_nothing():
+    report = bpcheck.compare(
+        lambda params, x, y: (0.0, [{k: 0 * v for k, v in p.items()} for p in params]), seed=0
+    )
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "is 0 on every network" in report.summary

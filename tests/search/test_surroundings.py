@@ -106,6 +106,42 @@ def test_it_works_in_threads():
     assert [reports[i].ok for i in range(4)] == [False, True, False, True]
 
 
+def test_other_threads_keep_the_random_numbers_that_they_draw_between_calls():
+    """Numbers that another thread draws meanwhile are not drawn a second time afterwards.
+
+    (During a call of the subject itself nobody can tell whose draw moved the global generator.)
+    """
+    between, drawn = threading.Event(), threading.Event()
+
+    def progress(done, total):
+        between.set()
+        drawn.wait(10)
+
+    worker = threading.Thread(target=lambda: bpcheck.compare(make(), seed=0, examples=3, progress=progress))
+    state = np.random.get_state()  # noqa: NPY002
+    worker.start()
+    assert between.wait(30)
+    first = np.random.rand()  # noqa: NPY002
+    drawn.set()
+    worker.join()
+    second = np.random.rand()  # noqa: NPY002
+    np.random.set_state(state)  # noqa: NPY002
+    assert first != second
+
+
+def test_a_subject_that_draws_global_random_numbers_leaves_the_callers_stream_alone():
+    core, seen = make(), []
+
+    def backprop(params, x, y, architecture):
+        seen.append(np.random.rand())  # noqa: NPY002
+        return core(params, x, y, architecture)
+
+    before = legacy_state()
+    assert bpcheck.compare(backprop, seed=0, examples=10).ok
+    assert legacy_state() == before
+    assert len(set(seen)) == len(seen)  # and it does get new numbers at every call
+
+
 def test_architectures_may_be_one_a_list_or_a_strategy():
     for pinned in (
         ARCHITECTURE,
