@@ -64,10 +64,14 @@ class Clock:
 
 @dataclass(eq=False)
 class _Caller:
-    """The caller's context, and where the subject's own use of the global random generators stands."""
+    """The caller's context, and where the subject's own use of the global random generators stands.
+
+    ``given_up`` tells a thread that was left behind not to give back states of long ago.
+    """
 
     context: contextvars.Context
     states: tuple[Any, Any] | None = None
+    given_up: bool = False
 
 
 _CALLER: contextvars.ContextVar[_Caller] = contextvars.ContextVar("bpcheck_caller")
@@ -103,13 +107,12 @@ def _same(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
     return rest == other_rest and first[1] == second[1] and bool(np.array_equal(keys, other_keys))
 
 
-def _apart(function: Callable[[], Any], caller: _Caller) -> Any:
+def _apart(function: Callable[[], Any], caller: _Caller, before: tuple[Any, Any]) -> Any:
     """Call with the subject's own random states; nobody else's numbers are drawn or given back.
 
     Between calls the caller's states stand as they are: another thread may be drawing from them. (What
     another thread draws *during* a call cannot be told from what the subject draws, and is given back.)
     """
-    before = _states()
     if caller.states is not None:
         _set_states(caller.states)
     started = before if caller.states is None else caller.states
@@ -117,7 +120,7 @@ def _apart(function: Callable[[], Any], caller: _Caller) -> Any:
         return function()
     finally:
         after = _states()
-        if caller.states is not None or not _same(started, after):
+        if not caller.given_up and (caller.states is not None or not _same(started, after)):
             caller.states = after
             _set_states(before)
 
@@ -134,14 +137,14 @@ def guarded_call(function: Callable[[], Any], clock: Clock) -> Any:
         If the clock strikes first.
     """
     caller = _CALLER.get(None) or _Caller(contextvars.copy_context())
-    context = caller.context.copy()
+    context, before = caller.context.copy(), _states()
     if clock.deadline is None:
-        return context.run(_apart, function, caller)
+        return context.run(_apart, function, caller, before)
     outcome: dict[str, Any] = {}
 
     def work() -> None:
         try:
-            outcome["value"] = context.run(_apart, function, caller)
+            outcome["value"] = context.run(_apart, function, caller, before)
         except BaseException as error:
             outcome["error"] = error
 
@@ -149,6 +152,8 @@ def guarded_call(function: Callable[[], Any], clock: Clock) -> Any:
     thread.start()
     thread.join(min(max(clock.left, 0.0), threading.TIMEOUT_MAX))
     if thread.is_alive():
+        caller.given_up = True
+        _set_states(before)
         raise HungError
     if "error" in outcome:
         raise outcome["error"]
