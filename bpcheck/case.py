@@ -82,11 +82,11 @@ params=[{'weight': [[2.0]], 'bias': [0.5]}], x=[[1.0]], y=[[0.0]])
         return tree.copy(self.params), np.array(self.x), np.array(self.y)
 
     def __repr__(self) -> str:
-        listed = tree.restore(self.params, [leaf.tolist() for _, leaf in tree.leaves(self.params)])
+        listed = tree.restore(self.params, [_Source(_source(leaf)) for _, leaf in tree.leaves(self.params)])
         seed = "" if self.seed is None else f", seed={self.seed}"
         return (
             f"Case(architecture={self.architecture!r}, params={listed!r}, "
-            f"x={self.x.tolist()!r}, y={self.y.tolist()!r}{seed})"
+            f"x={_source(self.x)}, y={_source(self.y)}{seed})"
         )
 
     def __eq__(self, other: object) -> bool:
@@ -94,6 +94,21 @@ params=[{'weight': [[2.0]], 'bias': [0.5]}], x=[[1.0]], y=[[0.0]])
 
     def __hash__(self) -> int:
         return hash(repr(self))
+
+
+class _Source(str):
+    """Text that prints as itself: source code inside a printed container."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _source(array: Any) -> str:
+    """An array as source: nested lists, inside ``np.float32(…)`` where the dtype is not float64."""
+    listed = repr(array.tolist())
+    return listed if array.dtype == np.float64 else f"np.{array.dtype.name}({listed})"
 
 
 def _floats(value: Any, path: tree.Path | str) -> tree.FloatArray:

@@ -192,3 +192,6 @@ def _to_float(value: Ball, what: str) -> tuple[float, float]:
         return nearest + 0.0, 0.0
     # to_float may round down: one step up, and never to 0
     return nearest + 0.0, float(np.nextafter(libmp.to_float(error, rnd=libmp.round_up), np.inf))
+
+
+testify.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test by its name

@@ -145,3 +145,13 @@ def test_parameters_of_skips_are_nested_lists():
 
 def test_a_case_is_the_same_from_the_top_of_the_package():
     assert bpcheck.Case is Case
+
+
+def test_the_repr_keeps_single_precision():
+    architecture = mlp([1, 1])
+    params = [{"weight": np.float32([[0.1]]), "bias": np.float32([0.2])}]
+    case = Case(architecture, params, x=np.float32([[0.3]]), y=[[0.5]])
+    again = eval(repr(case), {"Case": Case, "mlp": mlp, "np": np})
+    assert again == case
+    assert again.params[0]["weight"].dtype == np.float32
+    assert again.y.dtype == np.float64

@@ -140,3 +140,27 @@ def test_saturated_cases_do_saturate():
         trace = bpcheck.reference.build(case.architecture).trace(case.params, case.x, case.y)
         largest = max(largest, float(abs(trace.pre_activations[0]).max()))
     assert largest > 8.0
+
+
+def test_targets_that_sum_to_one_in_float32_only_are_distributions():
+    """p − y is what everybody writes, and right for them; for rows that sum to 2 it is wrong."""
+    architecture = mlp([3, 4, 2], loss="cross_entropy")
+    rng = np.random.default_rng(0)
+    params = bpcheck.reference.build(architecture).init(rng)
+    for layer in params:
+        layer["bias"] += rng.normal(size=layer["bias"].shape)
+    y = np.float32([[0.1, 0.9], [0.3, 0.7]])
+    x = rng.normal(size=(2, 3))
+    core = make()
+
+    def with_soft_targets(params, x, y, architecture):
+        z = np.tanh(x @ params[0]["weight"].T + params[0]["bias"]) @ params[1]["weight"].T + params[1]["bias"]
+        _, grads = core(params, x, y, architecture)
+        loss = np.mean(np.logaddexp.reduce(z, axis=1) - np.sum(y * z, axis=1))
+        return loss, grads
+
+    for targets, ok in ((y.astype(float), True), (2 * y.astype(float) / 2.5, False)):
+        case = Case(architecture, params, x, targets)
+        report = bpcheck.compare(with_soft_targets, cases=case, seed=0)
+        gradients = [c.verdict.ok for c in report.comparisons if c.path != "loss"]
+        assert all(gradients) is ok, str(report)
