@@ -25,6 +25,10 @@ from bpcheck.tree import Tree
 __all__ = ["Enclosure", "Network", "Trace", "build"]
 
 
+TRAINING = Context()
+"""Training mode, no state, no random generator, no masks: all that dense layers need."""
+
+
 @dataclass(frozen=True)
 class Trace:
     """Everything a backward pass writes down.
@@ -100,13 +104,20 @@ class Network:
         """
         return self._chain.init(rng, self.architecture.input_shape)[0]
 
-    def cost(self, params: Tree, x: Any, y: Any) -> Any:
+    def init_state(self, rng: np.random.Generator) -> Tree:
+        """State of the layers before the first pass (running statistics); None where a layer has none.
+
+        Handed over as ``Context(state=…)``; a dense network's is a list of None.
+        """
+        return self._chain.init(rng, self.architecture.input_shape)[1]
+
+    def cost(self, params: Tree, x: Any, y: Any, *, context: Context = TRAINING) -> Any:
         """The cost without any checking, also for complex parameters (the complex step uses this)."""
-        output, _, _ = self._chain.forward(params, x, Context())
+        output, _, _ = self._chain.forward(params, x, context)
         a = self.architecture
         return reduce(LOSS[a.loss].value(output, y), a.reduction) + penalty(params, a)
 
-    def loss(self, params: Tree, x: Any, y: Any) -> float:
+    def loss(self, params: Tree, x: Any, y: Any, *, context: Context = TRAINING) -> float:
         """Cost of a batch, penalty included.
 
         Parameters
@@ -115,6 +126,8 @@ class Network:
             ``[{"weight": (out, in), "bias": (out,)}, …]``.
         x : (m, in)
         y : (m, out)
+        context : Context
+            Mode, state, random generator and masks for layers that need them.
 
         Returns
         -------
@@ -133,18 +146,18 @@ class Network:
         2.0
         """
         case = Case(self.architecture, params, x, y)
-        return float(self.cost(case.params, case.x, case.y))
+        return float(self.cost(case.params, case.x, case.y, context=context))
 
-    def _forward(self, params: Tree, x: Any, y: Any) -> tuple[Any, Any, Any]:
+    def _forward(self, params: Tree, x: Any, y: Any, context: Context = TRAINING) -> tuple[Any, Any, Any]:
         """Residuals, cost and ∂C/∂(output of the chain)."""
         a = self.architecture
-        output, residuals, _ = self._chain.forward(params, x, Context())
+        output, residuals, _ = self._chain.forward(params, x, context)
         loss = LOSS[a.loss]
         cost = reduce(loss.value(output, y), a.reduction)
         cotangent = loss.gradient(output, y)
         return residuals, cost, cotangent / y.shape[0] if a.reduction == "mean" else cotangent
 
-    def gradient(self, params: Tree, x: Any, y: Any) -> Tree:
+    def gradient(self, params: Tree, x: Any, y: Any, *, context: Context = TRAINING) -> Tree:
         """∂C/∂params by backpropagation, nested as ``params``.
 
         Parameters
@@ -169,11 +182,11 @@ class Network:
         [{'weight': array([[6.]]), 'bias': array([2.])}]
         """
         case = Case(self.architecture, params, x, y)
-        residuals, _, cotangent = self._forward(case.params, case.x, case.y)
+        residuals, _, cotangent = self._forward(case.params, case.x, case.y, context)
         data_gradient, _ = self._chain.pullback(case.params, residuals, cotangent)
         return _add(data_gradient, penalty_gradient(case.params, self.architecture))
 
-    def trace(self, params: Tree, x: Any, y: Any) -> Trace:
+    def trace(self, params: Tree, x: Any, y: Any, *, context: Context = TRAINING) -> Trace:
         """Pre-activations, activations and deltas of every layer.
 
         Examples
@@ -184,7 +197,7 @@ class Network:
         [array([[2.]])]
         """
         case = Case(self.architecture, params, x, y)
-        residuals, _, cotangent = self._forward(case.params, case.x, case.y)
+        residuals, _, cotangent = self._forward(case.params, case.x, case.y, context)
         layers = self._chain.trace(case.params, residuals, cotangent)
         last = layers[-1]
         if self._fused and isinstance(last, LayerTrace):

@@ -503,3 +503,28 @@ def test_the_wrong_number_of_parameters_is_not_passed_over():
 def test_architectures_that_cannot_be_built_say_so():
     with pytest.raises(ArchitectureError, match="skip connection adds"):
         build(Architecture((2,), (Skip((Dense(3),)),)))
+
+
+def test_the_context_reaches_every_layer():
+    from bpcheck.reference.chain import Chain
+    from bpcheck.reference.dense import DenseLayer
+    from bpcheck.reference.layer import Context
+    from bpcheck.reference.network import Network
+
+    seen = []
+
+    class Recording(DenseLayer):
+        def forward(self, params, x, context):
+            seen.append((context.training, context.state, sorted(context.masks)))
+            return super().forward(params, x, context)
+
+    architecture = mlp([2, 3, 1])
+    network = Network(architecture, Chain([Recording(spec) for spec in architecture.layers]), False)
+    params = network.init(np.random.default_rng(0))
+    assert network.init_state(np.random.default_rng(0)) == [None, None]
+    context = Context(training=False, state=["a", "b"], masks={"padding": 1})
+    x, y = np.ones((2, 2)), np.zeros((2, 1))
+    network.loss(params, x, y, context=context)
+    network.gradient(params, x, y, context=context)
+    network.trace(params, x, y, context=context)
+    assert seen == [(False, state, ["padding"]) for state in ("a", "b")] * 3
