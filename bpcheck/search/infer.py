@@ -210,6 +210,9 @@ def _near(observed: Observed) -> Iterator[tuple[Architecture, Scaling]]:
     A difference that is one multiple of ½‖W‖² on two probes is a penalty with that factor.
     """
     first, second = observed.cases[0], observed.cases[1]
+    half_squares = {
+        biases: [_half_square(case, biases) for case in (first, second)] for biases in (False, True)
+    }
     for template in _templates(first.architecture.widths):
         with np.errstate(all="ignore"):
             means = [float(network_of(template).cost(c.params, c.x, c.y)) for c in (first, second)]
@@ -222,8 +225,8 @@ def _near(observed: Observed) -> Iterator[tuple[Architecture, Scaling]]:
                 ]
                 if abs(rest[0]) <= NEAR * abs(factor * means[0] * size[0]):
                     yield replace(template, reduction=reduction), scaling
-                for biases in (False, True):
-                    penalty = _penalty_factor(rest, (first, second), factor, biases=biases)
+                for biases, sizes in half_squares.items():
+                    penalty = _penalty_factor(rest, [factor * size for size in sizes])
                     if penalty:
                         yield (
                             replace(template, reduction=reduction, l2=penalty, penalize_bias=biases),
@@ -231,14 +234,13 @@ def _near(observed: Observed) -> Iterator[tuple[Architecture, Scaling]]:
                         )
 
 
-def _penalty_factor(rest: Sequence[float], cases: Sequence[Case], factor: float, *, biases: bool) -> float:
+def _half_square(case: Case, biases: bool) -> float:
+    """½‖W‖² of all weights, with or without the biases."""
+    return 0.5 * sum(float(np.sum(w**2)) for _, w in tree.leaves(case.params) if biases or w.ndim > 1)
+
+
+def _penalty_factor(rest: Sequence[float], half_squares: Sequence[float]) -> float:
     """λ of ½λ‖W‖² if that explains the rest of both losses, else 0."""
-    half_squares = [
-        0.5
-        * factor
-        * sum(float(np.sum(w**2)) for path, w in tree.leaves(case.params) if biases or w.ndim > 1)
-        for case in cases
-    ]
     found = [difference / size for difference, size in zip(rest, half_squares, strict=True)]
     if not (found[0] > 0 and abs(found[0] - found[1]) <= SAME_PENALTY * found[0]):
         return 0.0

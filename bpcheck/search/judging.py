@@ -85,7 +85,8 @@ class Judged:
         return self.verdict.severity > Verdict.INCONCLUSIVE.severity
 
 
-@lru_cache(maxsize=256)
+# Inference runs through some 300 templates at each of four depths, again and again.
+@lru_cache(maxsize=2048)
 def network_of(architecture: Architecture) -> Network:
     """The reference network, built once."""
     return build(architecture)
