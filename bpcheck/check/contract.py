@@ -25,7 +25,23 @@ from bpcheck.subject import Answer, NotAPair, Subject
 from bpcheck.tree import FloatArray, Path, Tree
 from bpcheck.verdict import Verdict
 
-__all__ = ["Asked", "Clock", "HungError", "ask", "changed", "guarded", "guarded_call", "where_raised"]
+__all__ = [
+    "KEPT_BETWEEN_CALLS",
+    "Asked",
+    "Clock",
+    "HungError",
+    "ask",
+    "changed",
+    "guarded",
+    "guarded_call",
+    "where_raised",
+]
+
+
+KEPT_BETWEEN_CALLS = (
+    "the first call agreed, a second one with the same arguments did not: something is kept between calls "
+    "(a sum that is never reset, a cache, a random number)"
+)
 
 
 class HungError(Exception):

@@ -11,7 +11,17 @@ from scipy.special import ndtri
 
 from bpcheck import tree
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
-from bpcheck.check.contract import Asked, Clock, HungError, ask, changed, guarded, guarded_call, where_raised
+from bpcheck.check.contract import (
+    KEPT_BETWEEN_CALLS,
+    Asked,
+    Clock,
+    HungError,
+    ask,
+    changed,
+    guarded,
+    guarded_call,
+    where_raised,
+)
 from bpcheck.check.structure import scalar_loss
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
@@ -44,6 +54,14 @@ MOST_TO_PASTE = 100
 # Relative steps at which it is seen how much the loss changes at all: a zero is held against that, not
 # against anything claimed. Large enough to leave a stationary point, smaller if the loss ends there.
 VARIATION_STEPS = (1 / 8, 1 / 64, 1 / 512)
+
+# f cannot tell apart parameters that change it by less than its noise: so many standard deviations,
+# as many as numeric/central.py propagates into its own bar.
+NOISE_MARGIN = 4
+
+# An entry near zero is stepped as if it were a tenth of its tensor's root mean square: a step relative
+# to the entry itself would drown in rounding.
+SMALLEST_SHARE = 10.0
 
 # A difference is only called wrong after a second measurement with another step and fresh noise; if
 # the first suspect entries of a tensor do not stand up to it, the next ones are tried, up to this many.
@@ -336,7 +354,7 @@ class _Check:
             estimate, scale = self._entry(path, index)
             expected[index], bound[index], kink[index] = _parts(estimate, scale)
             # f itself cannot tell apart parameters that change it by less than its noise
-            bound[index] += 4 * self.noise / scale
+            bound[index] += NOISE_MARGIN * self.noise / scale
             done += 1
             self.bar.advance(done, total)
         bound = bound + rounding
@@ -344,7 +362,7 @@ class _Check:
         def confirm(index: tuple[int, ...]) -> tuple[float, float, float]:
             estimate, scale = self._entry(path, index, again=True)
             value, error, half = _parts(estimate, scale)
-            extra = np.broadcast_to(rounding, claim.shape)[index] + 4 * self.noise / scale
+            extra = np.broadcast_to(rounding, claim.shape)[index] + NOISE_MARGIN * self.noise / scale
             return value, error + float(extra), half
 
         return self._confirmed(str(path), claim, expected, bound, kink, natural, confirm), done
@@ -360,7 +378,7 @@ class _Check:
         for i, direction in enumerate(directions):
             actual[i] = float(np.sum(claim * direction))
             expected[i], bound[i], kink[i] = _parts(central(self.along(path, direction)), 1.0)
-            bound[i] += float(np.sum(extra * abs(direction))) + 4 * self.noise
+            bound[i] += float(np.sum(extra * abs(direction))) + NOISE_MARGIN * self.noise
             done += 1
             self.bar.advance(done, total)
 
@@ -372,7 +390,7 @@ class _Check:
                 roundoff=self.roundoff,
             )
             value, error, half = _parts(again(self.along(path, directions[i])), 1.0)
-            return value, error + float(np.sum(extra * abs(directions[i]))) + 4 * self.noise, half
+            return value, error + float(np.sum(extra * abs(directions[i]))) + NOISE_MARGIN * self.noise, half
 
         label = f"{path} along {DIRECTIONS} random directions"
         comparison = self._confirmed(label, actual, expected, bound, kink, natural * size, confirm)
@@ -389,7 +407,7 @@ class _Check:
     def _entry(self, path: Path, index: tuple[int, ...], *, again: bool = False) -> tuple[Estimate, float]:
         """Derivative by one entry, along a step that is relative to the entry."""
         theta = self.theta[path]
-        scale = max(abs(float(theta[index])), _size(theta) / 10.0)
+        scale = max(abs(float(theta[index])), _size(theta) / SMALLEST_SHARE)
         direction = np.zeros(theta.shape)
         direction[index] = scale
         phi = self.along(path, direction)
@@ -443,10 +461,7 @@ class _Check:
                 else 1.0
             )
             if not np.max(abs(again - claim)) <= allowed / size:
-                self.warnings.append(
-                    "the first call agreed, a second one with the same arguments did not: something is kept "
-                    "between calls (a sum that is never reset, a cache, a random number)"
-                )
+                self.warnings.append(KEPT_BETWEEN_CALLS)
                 findings.append(
                     judge(f"{path} at the second call", again, claim, np.full(claim.shape, allowed / size))
                 )

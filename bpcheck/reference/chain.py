@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.architecture import Shape
-from bpcheck.reference.layer import Context, Layer, Traceable
+from bpcheck.reference.layer import Context, Enclosable, Layer, Traceable
 from bpcheck.tree import Tree
 
 __all__ = ["Chain"]
@@ -24,7 +24,7 @@ class Chain:
     @property
     def encloses(self) -> bool:
         """Whether every layer can bound its rounding."""
-        return all(getattr(layer, "encloses", False) for layer in self.layers)
+        return all(isinstance(layer, Enclosable) and layer.encloses for layer in self.layers)
 
     def init(self, rng: np.random.Generator, shape: Shape) -> tuple[Tree, Tree, Shape]:
         """Initialise the layers in order."""

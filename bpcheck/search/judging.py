@@ -14,7 +14,7 @@ from bpcheck import tree
 from bpcheck.architecture import Architecture, book_name
 from bpcheck.case import Case
 from bpcheck.check.agreement import judge
-from bpcheck.check.contract import Asked, Clock, ask
+from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, ask
 from bpcheck.errors import InputError
 from bpcheck.reference import Enclosure, Network, build
 from bpcheck.reference.ball import unit_roundoff
@@ -187,10 +187,7 @@ class Judge:
                 break
             again = self._judge(case, self.ask(case))
             if again.failed:
-                note = (
-                    "the first call agreed, a second one with the same arguments did not: something is kept "
-                    "between calls (a sum that is never reset, a cache, a random number)"
-                )
+                note = KEPT_BETWEEN_CALLS
                 return Judged(
                     case, again.comparisons, (*again.warnings, note), again.claimed, again.right, True
                 )

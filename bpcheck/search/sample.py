@@ -52,6 +52,10 @@ SATURATED_INPUT = 4.0
 LARGEST_LOGIT = 20.0
 SATURATED_LOGITS = (9.0, 18.0)
 
+# How far a case is moved off its kinks, relative to each number: far beyond rounding, and near enough
+# for the gradient to be the one beside the kink.
+JITTER = 1e-3
+
 
 def stratum(index: int) -> Stratum:
     """The stratum of the ``index``-th example.
@@ -229,7 +233,7 @@ def jittered(case: Case, rng: np.random.Generator) -> Case:
 
     def move(values: FloatArray) -> FloatArray:
         size = np.maximum(abs(values), float(np.sqrt(np.mean(values**2))) or 1.0)
-        return np.asarray(values + 1e-3 * size * rng.standard_normal(values.shape), dtype=values.dtype)
+        return np.asarray(values + JITTER * size * rng.standard_normal(values.shape), dtype=values.dtype)
 
     params = tree.restore(case.params, [move(leaf) for _, leaf in tree.leaves(case.params)])
     return replace(case, params=params, x=move(case.x))

@@ -244,3 +244,28 @@ def test_degenerate_cases_of_the_callers_own_say_what_they_hide():
     assert report.ok  # a batch of one cannot show it ...
     assert any("batch of one" in warning for warning in report.warnings)  # ... and the report says so
     assert any("widths are equal" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_clipping_left_in_the_gradient_is_caught(seed):
+    right = make()
+
+    def backprop(params, x, y, architecture):
+        loss, grads = right(params, x, y, architecture)
+        return loss, [{name: np.clip(value, -5, 5) for name, value in layer.items()} for layer in grads]
+
+    report = bpcheck.compare(backprop, architectures=[mlp([3, 4, 2]), mlp([4, 5, 3])], seed=seed)
+    assert report.verdict is Verdict.DISAGREES
+
+
+def test_a_cache_that_looks_at_shapes_only_is_caught():
+    right, kept = make(), {}
+
+    def backprop(params, x, y, architecture):
+        shapes = (x.shape, *(layer["weight"].shape for layer in params))
+        if shapes not in kept:
+            kept[shapes] = right(params, x, y, architecture)
+        return kept[shapes]
+
+    report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2]), seed=0)
+    assert report.verdict is Verdict.DISAGREES

@@ -37,7 +37,7 @@ def test_a_float32_implementation_is_not_flagged(activation):
         return right(down, x.astype(np.float32), y.astype(np.float32), architecture)
 
     report = bpcheck.compare(single, architectures=mlp([3, 4, 2], activation=activation), examples=40, seed=4)
-    assert report.verdict.severity <= Verdict.INCONCLUSIVE.severity, str(report)
+    assert report.ok, str(report)  # small networks are decided even in float32
     assert any("float32" in warning for warning in report.warnings)
 
 
