@@ -1,0 +1,536 @@
+"""The canonical form: two expressions are equal when their forms are.
+
+An expression becomes a sum of monomials. A monomial is a number, bound indices, Kronecker deltas that could
+not be contracted, and factors with exponents:
+
+1. sums move to the front (prenex), each with an index of its own, so that (Σ_j x_j)² is Σ_jk x_j x_k;
+2. Σ_j δ_{jp} f_j becomes f_p where p is certain to lie in j's range; otherwise the delta stays;
+3. a sum over an index that nothing names becomes a multiplication with the size of its range;
+4. bound indices get canonical names: of all ways to number them, the one whose text comes first;
+5. equal monomials are collected.
+
+Denominators and arguments of functions are closed subexpressions and get a canonical form of their own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy
+
+from bpcheck.errors import InputError
+from bpcheck.symbolic.index.given import Given, TotalIs, validate
+from bpcheck.symbolic.index.substitute import Fresh, freshen, indices_of, limits_of, substitute
+from bpcheck.symbolic.index.derive import unfold
+from bpcheck.symbolic.index.term import Diff, Index, Member, UnknownValue, VectorValue, kronecker, total
+
+__all__ = ["canonical", "is_zero"]
+
+# Ways to number bound indices that look alike. Seven that cannot be told apart are 5 040; a derivation has
+# at most three (measured over `derivations/`), a longer product of equal sums is refused.
+MAX_NUMBERINGS = 5_040
+
+# Rounds of "multiply by the denominators and look again". A denominator within a denominator takes one round
+# each; layer norm has two (the mean square, and its root).
+MAX_CLEARINGS = 4
+
+
+@dataclass(frozen=True)
+class Monomial:
+    """coefficient · Σ_bound Π δ(delta = 0) · Π factor^exponent."""
+
+    coefficient: Any = sympy.Integer(1)
+    bound: tuple[Index, ...] = ()
+    deltas: tuple[Any, ...] = ()
+    factors: Mapping[Any, Any] = None  # type: ignore[assignment]  # replaced at once
+
+    def __post_init__(self) -> None:
+        if self.factors is None:
+            object.__setattr__(self, "factors", {})
+
+    def times(self, other: Monomial) -> Monomial:
+        """The product; bound indices are different already."""
+        factors = dict(self.factors)
+        for factor, exponent in other.factors.items():
+            factors[factor] = factors.get(factor, 0) + exponent
+        return Monomial(
+            self.coefficient * other.coefficient,
+            self.bound + other.bound,
+            self.deltas + other.deltas,
+            {factor: exponent for factor, exponent in factors.items() if exponent != 0},
+        )
+
+    def expression(self) -> Any:
+        """As a SymPy expression."""
+        deltas = (kronecker(delta, 0) for delta in self.deltas)
+        body = sympy.Mul(*deltas, *(factor**exponent for factor, exponent in self.factors.items()))
+        if self.bound:
+            body = sympy.Sum(body, *((index, index.lower, index.upper) for index in self.bound))
+        return self.coefficient * body
+
+
+Polynomial = list[Monomial]
+
+
+def canonical(expression: Any, given: Iterable[Any] = ()) -> Any:
+    """The canonical form: definitions written out, derivatives carried out, sums in front.
+
+    Parameters
+    ----------
+    expression : term
+        See :mod:`bpcheck.symbolic.index`.
+    given : iterable of Definition and TotalIs
+        What may be used.
+
+    Returns
+    -------
+    term
+        Equal for expressions that differ by names of bound indices, order, and the rules above.
+
+    Raises
+    ------
+    InputError
+        For what lies outside the grammar: a symbolic exponent, a sum whose range depends on an index.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Size, Tensor, kronecker, total
+    >>> n, x = Size("n"), Tensor("x")
+    >>> j, k, p = Index("j", n), Index("k", n), Index("p", n)
+    >>> canonical(total(kronecker(j, p) * x[j], j))
+    x[p]
+    >>> canonical(total(x[j], j) - total(x[k], k))
+    0
+    """
+    facts = validate(given)
+    rewriter = Rewriter(facts)
+    unfolded = unfold(sympy.sympify(expression), facts, rewriter.fresh)
+    return rewriter.form(unfolded)
+
+
+def is_zero(expression: Any, given: Iterable[Any] = ()) -> bool:
+    """Whether an expression is 0 for all sizes and values; denominators are multiplied out.
+
+    False means: not shown. A counterexample is the interpreter's business.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Size, Tensor, total
+    >>> x, j, k = Tensor("x"), Index("j", Size("n")), Index("k", Size("n"))
+    >>> is_zero(total(x[j] / total(x[k], k), j) - 1)
+    True
+    """
+    facts = validate(given)
+    rewriter = Rewriter(facts)
+    monomials = rewriter.normal(unfold(sympy.sympify(expression), facts, rewriter.fresh))
+    for _ in range(MAX_CLEARINGS):
+        denominators = _denominators(monomials)
+        if not monomials or not denominators:
+            break
+        common = Monomial(factors=denominators)
+        monomials = rewriter.collect([monomial.times(common) for monomial in monomials])
+    return not monomials
+
+
+def _is_composite(factor: Any) -> bool:
+    return isinstance(factor, (sympy.Add, sympy.Mul, sympy.Sum))
+
+
+def _denominators(monomials: Polynomial) -> dict[Any, Any]:
+    """What to multiply by, so that no closed sum is left in a denominator (or under a root)."""
+    lowest: dict[Any, Any] = {}
+    for monomial in monomials:
+        for factor, exponent in monomial.factors.items():
+            if not indices_of(factor) & set(monomial.bound):
+                lowest[factor] = min(lowest.get(factor, 0), exponent)
+    for factor in lowest:
+        if any(factor not in monomial.factors for monomial in monomials):
+            lowest[factor] = min(lowest[factor], 0)
+    return {factor: -exponent for factor, exponent in lowest.items() if _is_composite(factor) and exponent < 0}
+
+
+class Rewriter:
+    """One piece of rewriting: the facts it may use, and its source of fresh indices."""
+
+    def __init__(self, given: Given = ()) -> None:
+        self.fresh = Fresh()
+        self._forms: dict[Any, Any] = {}
+        self.facts = tuple(fact for fact in given if isinstance(fact, TotalIs))
+
+    def form(self, expression: Any) -> Any:
+        """The canonical form as an expression."""
+        if expression not in self._forms:
+            self._forms[expression] = sympy.Add(*(m.expression() for m in self.normal(expression)))
+        return self._forms[expression]
+
+    def normal(self, expression: Any) -> Polynomial:
+        """The canonical form as monomials."""
+        return self.collect(self.flatten(expression))
+
+    def collect(self, monomials: Polynomial) -> Polynomial:
+        """Reduce each, name its indices, add up what is alike."""
+        found: dict[Any, Any] = {}
+        for monomial in itertools.chain.from_iterable(self.reduce(m) for m in monomials):
+            named = self.named(monomial)
+            key = (named.bound, frozenset(named.deltas), frozenset(named.factors.items()))
+            found[key] = found.get(key, 0) + named.coefficient
+        return [
+            Monomial(coefficient, bound, tuple(deltas), dict(factors))
+            for (bound, deltas, factors), coefficient in found.items()
+            if coefficient != 0
+        ]
+
+    # --- 1: to monomials, sums in front -------------------------------------------------------------
+
+    def flatten(self, expression: Any) -> Polynomial:
+        """Monomials that are not reduced yet."""
+        if expression.is_Number:
+            return [Monomial(expression)] if expression != 0 else []
+        if isinstance(expression, sympy.Add):
+            return [m for term in expression.args for m in self.flatten(term)]
+        if isinstance(expression, sympy.Mul):
+            return self._product(expression.args)
+        if isinstance(expression, sympy.Pow):
+            return self._power(*expression.args)
+        if isinstance(expression, sympy.Sum):
+            body, bound = freshen(expression, self.fresh)
+            return [replace(m, bound=(*m.bound, *bound)) for m in self.flatten(body)]
+        if isinstance(expression, sympy.KroneckerDelta):
+            left, right = expression.args
+            return [Monomial(deltas=(sympy.expand(left - right),))]
+        if isinstance(expression, Member):
+            value, lower, upper = expression.args
+            index = self.fresh(Index("member", upper, lower=lower))
+            return [Monomial(bound=(index,), deltas=(sympy.expand(index - value),))]
+        if isinstance(expression, sympy.exp):
+            return self._exponential(expression.args[0])
+        return [Monomial(factors={self._atom(expression): sympy.Integer(1)})]
+
+    def _atom(self, expression: Any) -> Any:
+        """A factor that is not taken apart, its own parts in canonical form."""
+        if isinstance(expression, sympy.Indexed):
+            return expression.base[tuple(sympy.expand(index) for index in expression.indices)]
+        if isinstance(expression, UnknownValue):
+            return UnknownValue(expression.name, expression.order, self.form(expression.argument))
+        if isinstance(expression, VectorValue):
+            body, binders = expression.body, list(expression.binders)
+            for like in ([self.fresh(binder) for binder in binders], None):
+                # twice: the final names depend on how deep the body is, and its form on the names
+                named = like or [_named("λ", _height(body), p, b) for p, b in enumerate(binders)]
+                body = self.form(substitute(body, dict(zip(binders, named, strict=True)), self.fresh))
+                binders = named
+            # ∂_j ∂_k = ∂_k ∂_j
+            partials = sorted(([sympy.expand(i) for i in p] for p in expression.partials), key=str)
+            components = [sympy.expand(i) for i in expression.components]
+            return VectorValue(expression.name, components, partials, binders, body)
+        if isinstance(expression, (sympy.log, sympy.tanh)):
+            return expression.func(self.form(expression.args[0]))
+        if isinstance(expression, sympy.Symbol) or (
+            isinstance(expression, sympy.core.function.AppliedUndef) and not expression.has(Index)
+        ):
+            return expression
+        if isinstance(expression, Diff):
+            raise AssertionError("derivatives are carried out before the canonical form is taken")
+        if expression.is_number:
+            return expression
+        raise InputError(f"the calculus does not know {expression.func.__name__}, in {expression}.")
+
+    def _product(self, arguments: Iterable[Any]) -> Polynomial:
+        arguments = list(arguments)
+        # Under a denominator, a sum waits as one factor: it may cancel before it is multiplied out.
+        divides = any(isinstance(a, sympy.Pow) and not _is_natural(a.args[1]) for a in arguments)
+        product = [Monomial()]
+        for argument in arguments:
+            if divides and _is_composite(argument):
+                terms = self._power(argument, sympy.Integer(1))
+            else:
+                terms = self.flatten(argument)
+            if len(product) > 1:
+                # one more use of the same sums needs names of its own: flatten() gives fresh ones
+                product = [
+                    left.times(right)
+                    for place, left in enumerate(product)
+                    for right in (terms if place == 0 else self.flatten(argument))
+                ]
+            else:
+                product = [left.times(right) for left in product for right in terms]
+        return product
+
+    def _power(self, base: Any, exponent: Any) -> Polynomial:
+        if not exponent.is_Rational:
+            raise InputError(f"an exponent must be a fixed rational number; given: {base}**({exponent}).")
+        inside = self.normal(base)
+        if not inside:
+            if exponent > 0:
+                return []
+            raise InputError(f"{base} is 0 and stands in a denominator.")
+        if len(inside) == 1 and not inside[0].bound and not inside[0].deltas:
+            (only,) = inside
+            if exponent.is_Integer or (only.coefficient == 1 and len(only.factors) == 1):
+                factors = {factor: power * exponent for factor, power in only.factors.items()}
+                return [Monomial(only.coefficient**exponent, factors=factors)]
+        # (2x + 2y)⁻¹ and (x + y)⁻¹/2 are one: the first coefficient is 1
+        first = min(inside, key=lambda m: str(m.expression() / m.coefficient)).coefficient
+        taken = first**exponent
+        if not taken.is_Rational or (first < 0 and not exponent.is_Integer):
+            first = taken = sympy.Integer(1)
+        base = sympy.Add(*(replace(m, coefficient=m.coefficient / first).expression() for m in inside))
+        return [Monomial(taken, factors={base: exponent})]
+
+    def _exponential(self, argument: Any) -> Polynomial:
+        """exp(a + b) = exp(a) exp(b), and exp(2a) = exp(a)²."""
+        result = Monomial()
+        for monomial in self.normal(argument):
+            one = replace(monomial, coefficient=sympy.Integer(1)).expression()
+            result = result.times(Monomial(factors={sympy.exp(one): monomial.coefficient}))
+        return [result]
+
+    # --- 2, 3: contract ------------------------------------------------------------------------------
+
+    def reduce(self, monomial: Monomial) -> Polynomial:
+        """Contract deltas, use facts, sum over what nothing names, multiply out; all until nothing changes."""
+        pending, done = [monomial], []
+        while pending:
+            current = pending.pop()
+            if current.coefficient == 0:
+                continue
+            for rule in (self._contract, self._tidy, self._use_fact, self._count, self._multiply_out):
+                changed = rule(current)
+                if changed is not None:
+                    pending.extend(changed)
+                    break
+            else:
+                done.append(current)
+        return done
+
+    def _contract(self, monomial: Monomial) -> Polynomial | None:
+        for place, delta in enumerate(monomial.deltas):
+            others = monomial.deltas[:place] + monomial.deltas[place + 1 :]
+            whole = _without_fractions(delta)
+            if whole != delta:
+                return [replace(monomial, deltas=(*others, whole))]
+            if delta == 0:
+                return [replace(monomial, deltas=others)]
+            if delta.is_nonzero:
+                return []
+            for index in monomial.bound:
+                slope = delta.coeff(index)
+                if slope not in (1, -1):
+                    continue
+                value = sympy.expand(index - slope * delta)
+                if _lies_within(value, index):
+                    return self._put(replace(monomial, deltas=others), index, value)
+        return None
+
+    def _put(self, monomial: Monomial, index: Index, value: Any) -> Polynomial:
+        """The monomial at index = value, without the sum over it."""
+        bound = tuple(other for other in monomial.bound if other != index)
+        start = replace(monomial, bound=bound, deltas=(), factors={})
+        return self._rebuilt(start, monomial, {index: value})
+
+    def _rebuilt(
+        self, start: Monomial, monomial: Monomial, values: Mapping[Any, Any]
+    ) -> Polynomial:
+        deltas = tuple(
+            sympy.expand(delta.subs(values, simultaneous=True)) for delta in monomial.deltas
+        )
+        product = [replace(start, deltas=deltas)]
+        for factor, exponent in monomial.factors.items():
+            moved = substitute(factor, values, self.fresh)
+            if moved is factor or isinstance(factor, sympy.Indexed):
+                terms = [Monomial(factors={moved: exponent})]
+            else:
+                terms = self._power(moved, exponent)
+            product = [left.times(right) for left in product for right in terms]
+        return product
+
+    def _tidy(self, monomial: Monomial) -> Polynomial | None:
+        """Under a delta that stays, write an entry's position as one index where that is possible."""
+        for delta in monomial.deltas:
+            slopes = [delta.coeff(symbol) for symbol in delta.free_symbols if isinstance(symbol, Index)]
+            steps = {sign / slope for slope in slopes for sign in (1, -1) if slope != 0}
+            for factor, exponent in monomial.factors.items():
+                better = _map_positions(factor, lambda p, d=delta, s=steps: _as_one_index(p, d, s, monomial.bound))
+                if better != factor:
+                    rest = {f: e for f, e in monomial.factors.items() if f != factor}
+                    return [replace(monomial, factors=rest).times(t) for t in self._power(better, exponent)]
+        return None
+
+    def _use_fact(self, monomial: Monomial) -> Polynomial | None:
+        for factor, exponent in monomial.factors.items():
+            if exponent != 1 or not isinstance(factor, sympy.Indexed):
+                continue
+            for fact in self.facts:
+                index = _matches(fact, factor)
+                others = [f for f in monomial.factors if f != factor] + list(monomial.deltas)
+                if index not in monomial.bound or any(index in indices_of(other) for other in others):
+                    continue
+                rest = {f: e for f, e in monomial.factors.items() if f != factor}
+                bound = tuple(other for other in monomial.bound if other != index)
+                return [replace(monomial, bound=bound, factors=rest, coefficient=monomial.coefficient * fact.value)]
+        return None
+
+    def _count(self, monomial: Monomial) -> Polynomial | None:
+        named = set().union(*(indices_of(part) for part in (*monomial.factors, *monomial.deltas)))
+        for index in monomial.bound:
+            if index not in named:
+                bound = tuple(other for other in monomial.bound if other != index)
+                size = self.flatten(sympy.expand(index.upper - index.lower + 1))
+                return [replace(monomial, bound=bound).times(term) for term in size]
+        return None
+
+    def _multiply_out(self, monomial: Monomial) -> Polynomial | None:
+        for factor, exponent in monomial.factors.items():
+            if _is_composite(factor) and _is_natural(exponent):
+                product = [replace(monomial, factors={f: e for f, e in monomial.factors.items() if f != factor})]
+                for _ in range(int(exponent)):
+                    # flattened anew each time: every copy of a sum has an index of its own
+                    product = [left.times(right) for left in product for right in self.flatten(factor)]
+                return product
+        return None
+
+    # --- 4: canonical names --------------------------------------------------------------------------
+
+    def named(self, monomial: Monomial) -> Monomial:
+        """Bound indices numbered in the way whose text comes first."""
+        orders = list(self._orders(monomial))
+        if len(orders) == 1:
+            return self._numbered(monomial, orders[0])
+        best, best_text = None, None
+        for order in orders:
+            candidate = self._numbered(monomial, order)
+            text = sorted(f"{factor}^{exponent}" for factor, exponent in candidate.factors.items())
+            text += ["δ", *sorted(str(delta) for delta in candidate.deltas)]
+            if best_text is None or text < best_text:
+                best, best_text = candidate, text
+        assert best is not None
+        return best
+
+    def _numbered(self, monomial: Monomial, order: Iterable[Index]) -> Monomial:
+        height = max((_height(factor) for factor in monomial.factors), default=0)
+        names = {index: _named("ι", height, number, index) for number, index in enumerate(order)}
+        start = Monomial(monomial.coefficient, tuple(names.values()))
+        if names:
+            (renamed,) = self._rebuilt(start, monomial, names)
+        else:
+            renamed = monomial
+        deltas = tuple(min(delta, sympy.expand(-delta), key=str) for delta in renamed.deltas)
+        return replace(renamed, deltas=deltas)
+
+    def _orders(self, monomial: Monomial) -> Iterable[list[Index]]:
+        """All ways to number the bound indices, less those that their surroundings tell apart."""
+        colour = {index: f"{index.lower}…{index.upper}" for index in monomial.bound}
+        for _ in range(2):
+            if len(set(colour.values())) == len(colour):
+                break
+            colour = {index: f"{colour[index]} {self._surroundings(monomial, index, colour)}" for index in colour}
+        groups: dict[str, list[Index]] = {}
+        for index in sorted(colour, key=lambda index: colour[index]):
+            groups.setdefault(colour[index], []).append(index)
+        if math.prod(math.factorial(len(group)) for group in groups.values()) > MAX_NUMBERINGS:
+            raise InputError(
+                f"{monomial.expression()} has too many summation indices that look alike; take it apart by definitions."
+            )
+        for choice in itertools.product(*(itertools.permutations(group) for group in groups.values())):
+            yield [index for group in choice for index in group]
+
+    def _surroundings(self, monomial: Monomial, index: Index, colour: Mapping[Index, str]) -> str:
+        """Where an index occurs, with every other bound one known by its colour alone."""
+        names = {other: Index(f"⟨{colour[other]}⟩", 0) for other in monomial.bound}
+        names[index] = Index("★", 0)
+        seen = [
+            f"{self.form(substitute(factor, names, self.fresh))}^{exponent}"
+            for factor, exponent in monomial.factors.items()
+            if index in indices_of(factor)
+        ]
+        for delta in monomial.deltas:
+            if index in indices_of(delta):
+                moved = sympy.expand(delta.subs(names, simultaneous=True))
+                seen.append(min(str(moved), str(sympy.expand(-moved))))
+        return str(sorted(seen))
+
+
+def _height(expression: Any) -> int:
+    """How many sums (and arrays given to unknown functions) stand within one another."""
+    below = max((_height(argument) for argument in expression.args), default=0)
+    return below + isinstance(expression, (sympy.Sum, VectorValue))
+
+
+def _named(letter: str, height: int, number: int, like: Index) -> Index:
+    """A canonical name. The height keeps it apart from every name that is bound further inside."""
+    return Index(f"{letter}{height}.{number}", like.upper, lower=like.lower)
+
+
+def _is_natural(exponent: Any) -> bool:
+    return bool(exponent.is_Integer and exponent > 0)
+
+
+def _without_fractions(delta: Any) -> Any:
+    """(p − u)/s − i and p − u − s·i vanish together; so do 2i − 2j and i − j."""
+    numerator, _ = sympy.fraction(sympy.together(delta))
+    return sympy.expand(numerator).as_content_primitive()[1]
+
+
+def _lies_within(value: Any, index: Index) -> bool:
+    """Whether every value that an index expression can take is certain to lie in an index's range."""
+    indices = indices_of(value)
+    if len(indices) > 1:
+        return False
+    lower = upper = value
+    for only in indices:
+        if value.coeff(only) != 1:
+            return False
+        lower, upper = value - only + only.lower, value - only + only.upper
+    return bool(
+        sympy.expand(lower - index.lower).is_nonnegative and sympy.expand(index.upper - upper).is_nonnegative
+    )
+
+
+def _map_positions(expression: Any, change: Callable[[Any], Any]) -> Any:
+    """The expression with a function applied wherever an index says which entry is meant."""
+    if isinstance(expression, sympy.Indexed):
+        return expression.base[tuple(change(index) for index in expression.indices)]
+    if isinstance(expression, VectorValue):
+        return VectorValue(
+            expression.name,
+            [change(index) for index in expression.components],
+            [[change(index) for index in partial] for partial in expression.partials],
+            expression.binders,
+            _map_positions(expression.body, change),
+        )
+    if isinstance(expression, sympy.Sum):
+        return total(_map_positions(expression.function, change), *limits_of(expression))
+    if not expression.args:
+        return expression
+    return expression.func(*(_map_positions(argument, change) for argument in expression.args))
+
+
+def _as_one_index(position: Any, delta: Any, steps: Iterable[Any], bound: tuple[Index, ...]) -> Any:
+    """An index that a delta makes equal to a position, if it is simpler; otherwise the position."""
+    if not indices_of(position) & indices_of(delta):
+        return position
+    for step in steps:
+        candidate = sympy.expand(position - step * delta)
+        # free beats bound, one index beats a calculation
+        if isinstance(candidate, Index) and (
+            not isinstance(position, Index) or (position in bound and candidate not in bound)
+        ):
+            return candidate
+    return position
+
+
+def _matches(fact: TotalIs, entry: Any) -> Index | None:
+    """The index of an entry over which a fact gives the sum, if the fact speaks of the entry."""
+    pattern = fact.entry
+    if pattern.base != entry.base or len(pattern.indices) != len(entry.indices):
+        return None
+    for left, right in zip(pattern.indices, entry.indices, strict=True):
+        if not isinstance(left, Index) and sympy.expand(left - right) != 0:
+            return None
+    index = entry.indices[fact.place]
+    same_range = isinstance(index, Index) and (index.lower, index.upper) == (fact.over.lower, fact.over.upper)
+    return index if same_range else None

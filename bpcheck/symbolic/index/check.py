@@ -1,0 +1,264 @@
+"""Is one line of a derivation equal to the next? Three opinions, and a counterexample where it is not."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from bpcheck.errors import BpcheckError, InputError
+from bpcheck.symbolic.index.canonical import is_zero
+from bpcheck.symbolic.index.domain import Digits, Domain, Plain
+from bpcheck.symbolic.index.given import Definition, Fact, Given, validate
+from bpcheck.symbolic.index.interpret import World, evaluate, points, symbols_of
+from bpcheck.symbolic.index.render import text
+from bpcheck.symbolic.index.substitute import indices_of
+from bpcheck.symbolic.index.term import Index, Layer, Size
+
+__all__ = ["Contradiction", "Counterexample", "Line", "check_line"]
+
+# Instances of a line: every size different, in two random orders, and once with a 1 among them. Width 1 and
+# equal widths hide index errors: a transposed square matrix has a shape that fits.
+UNEQUAL_INSTANCES = 2
+
+# Values of the free indices tried in each instance. A wrong index shows at the first that is not special;
+# six of them find each of the planted mistakes of `derivations/` (tests/derivations).
+POINTS = 6
+
+
+class Contradiction(BpcheckError):
+    """The rewriter calls two terms equal and the interpreter finds different numbers: a bug in bpcheck."""
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """Sizes and numbers at which two terms differ.
+
+    Attributes
+    ----------
+    sizes : mapping of str to int
+        ``{"n(l)": 2, "m": 1}``.
+    at : mapping of str to int
+        The free indices.
+    before, after : float
+    seed : int
+        All entries and unknown functions are drawn from it.
+    """
+
+    sizes: Mapping[str, int]
+    at: Mapping[str, int]
+    before: float
+    after: float
+    seed: int
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
+        place = ", ".join(f"{name} = {value}" for name, value in self.at.items())
+        where = " at ".join(part for part in (sizes, place) if part)
+        return (
+            f"with {where or 'the numbers of seed'} (numbers drawn from seed {self.seed}) "
+            f"the first is {self.before:.6g} and the second {self.after:.6g}"
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """What three checks say of ``before = after``.
+
+    Attributes
+    ----------
+    before, after : term
+    canonical : bool
+        The two have one canonical form: they are equal for all sizes, functions and numbers.
+    instances : bool
+        Plain SymPy finds them equal at several unequal sizes, exactly.
+    digits : bool
+        So do numbers of 60 digits, with other unknown functions.
+    counterexample : Counterexample or None
+        The smallest found, where they differ.
+    """
+
+    before: Any
+    after: Any
+    canonical: bool
+    instances: bool
+    digits: bool
+    counterexample: Counterexample | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether all three agree that the line holds."""
+        return self.canonical and self.instances and self.digits
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def undecided(self) -> bool:
+        """No counterexample, but no proof either."""
+        return not self.canonical and self.counterexample is None
+
+    def __str__(self) -> str:
+        line = f"{text(self.before)} = {text(self.after)}"
+        if self.ok:
+            return f"holds: {line}\n  for all sizes, functions and numbers; also in every instance tried"
+        if self.undecided:
+            return (
+                f"not decided: {line}\n  it holds in every instance tried, but the calculus has no proof. "
+                "Write the step in smaller steps, or give the fact that it needs."
+            )
+        return f"wrong: {line}\n  {self.counterexample}"
+
+
+def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int = 0) -> Line:
+    """Hold one line of a derivation against the next.
+
+    Parameters
+    ----------
+    before, after : term
+        Expressions made of the names of :mod:`bpcheck.symbolic.index`.
+    given : iterable of Definition and TotalIs
+        What the line may use.
+    seed : int
+        For the numbers of the instances.
+
+    Returns
+    -------
+    Line
+        ``bool(line)`` is True where the line is proved. Printed, it says what was found, with a
+        counterexample where there is one.
+
+    Raises
+    ------
+    InputError
+        For expressions outside the calculus, and for a right side with a free index that the left side
+        lacks.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Diff, Index, Size, Tensor, total
+    >>> n, x = Size("n"), Tensor("x")
+    >>> j, k = Index("j", n), Index("k", n)
+    >>> bool(check_line(Diff(total(x[k] ** 2, k), x[j]), 2 * x[j]))
+    True
+    >>> print(check_line(Diff(total(x[k] ** 2, k), x[j]), x[j]))
+    wrong: ∂(Σ_k x_k²)/∂x_j = x_j
+      with n = 1 at j = 1 (numbers drawn from seed 0) the first is -2.875 and the second -1.4375
+    """
+    facts = validate(given)
+    before, after = (_term(side) for side in (before, after))
+    extra = indices_of(after) - indices_of(before)
+    if extra and after != 0:
+        names = ", ".join(sorted(map(str, extra)))
+        raise InputError(
+            f"{text(after)} has the free index {names}, which {text(before)} has not. Sum over it with "
+            "total(…, index), or put the index that was meant."
+        )
+    canonical = is_zero(before - after, facts)
+    instances, first = _holds(before, after, facts, Plain(), seed)
+    digits, second = _holds(before, after, facts, Digits(), seed)
+    found = first or second
+    if canonical and found is not None:
+        raise Contradiction(
+            f"the calculus proves {text(before)} = {text(after)}, but {found}. This is a bug in bpcheck: "
+            "please report it with these two expressions."
+        )
+    return Line(before, after, canonical, instances, digits, found and _smallest(before, after, facts, seed, found))
+
+
+def _term(side: Any) -> Any:
+    try:
+        return sympy.sympify(side, strict=True)
+    except sympy.SympifyError:
+        raise InputError(
+            f"a line of a derivation is an expression of bpcheck.symbolic.index; given: {side!r}."
+        ) from None
+
+
+def _holds(
+    before: Any, after: Any, given: Given, domain: Domain, seed: int
+) -> tuple[bool, Counterexample | None]:
+    for world in _unequal_worlds(before, after, given, seed):
+        found = _differ(before, after, world, domain)
+        if found is not None:
+            return False, found
+    return True, None
+
+
+def _differ(before: Any, after: Any, world: World, domain: Domain) -> Counterexample | None:
+    """Where two terms have different values in an instance."""
+    indices = sorted(indices_of(before) | indices_of(after), key=str)
+    places = list(points(indices, world))
+    if len(places) > POINTS:
+        places = random.Random(world.seed).sample(places, POINTS)
+    for at in places:
+        left, right = (evaluate(side, world, domain, at) for side in (before, after))
+        if not domain.same(left, right):
+            return Counterexample(
+                {**{f"{n}({l})": w for (n, l), w in world.widths.items()}, **{str(s): v for s, v in world.sizes.items()}},
+                {str(index): value for index, value in at.items()},
+                domain.as_float(left),
+                domain.as_float(right),
+                world.seed,
+            )
+    return None
+
+
+def _parts(before: Any, after: Any, given: Given) -> list[Any]:
+    """All expressions whose sizes an instance must fix."""
+    sides = [before, after]
+    for fact in given:
+        sides += [fact.left, fact.right] if isinstance(fact, Definition) else [fact.entry, fact.over]
+    return sides
+
+
+# Layers are told apart by number: l = 3 and L = 7 leave room for l − 1, l + 1 and L − 1.
+LAYER_NUMBERS = (3, 7, 11, 15)
+
+
+def _unequal_worlds(before: Any, after: Any, given: Given, seed: int) -> Iterator[World]:
+    rng = random.Random(seed)
+    for number in range(UNEQUAL_INSTANCES + 1):
+        yield _world(before, after, given, seed + number, lambda count, one=number: _unequal(count, one, rng))
+
+
+def _unequal(count: int, instance: int, rng: random.Random) -> list[int]:
+    """Different sizes in a random order: 2, 3, 4, … or, in the last instance, 1, 2, 3, …."""
+    first = 1 if instance == UNEQUAL_INSTANCES else 2
+    sizes = list(range(first, first + count))
+    rng.shuffle(sizes)
+    return sizes
+
+
+def _world(before: Any, after: Any, given: Given, seed: int, choose: Any) -> World:
+    parts = _parts(before, after, given)
+    layers = dict(zip(symbols_of(parts, Layer), LAYER_NUMBERS, strict=False))
+    widths = symbols_of(parts, sympy.core.function.AppliedUndef)
+    sizes = symbols_of(parts, Size)
+    chosen = iter(choose(len(widths) + len(sizes)))
+    blank = World({}, layers, {})
+    numbered = {(w.func.__name__, int(blank.whole(w.args[0], {}))): next(chosen) for w in widths}
+    return World({size: next(chosen) for size in sizes}, layers, numbered, seed, given)
+
+
+def _smallest(before: Any, after: Any, given: Given, seed: int, found: Counterexample) -> Counterexample:
+    """A counterexample with as little as possible of everything, for people to work through by hand."""
+    parts = _parts(before, after, given)
+    count = len(symbols_of(parts, Size)) + len(symbols_of(parts, sympy.core.function.AppliedUndef))
+    choices: Iterable[tuple[int, ...]] = itertools.islice(
+        sorted(itertools.product((1, 2, 3), repeat=count), key=sum), SMALL_INSTANCES
+    )
+    for choice in choices:
+        world = _world(before, after, given, seed, lambda _, c=choice: list(c))
+        smaller = _differ(before, after, world, Plain())
+        if smaller is not None:
+            return smaller
+    return found
+
+
+# Enough for all sizes 1 and 2 of five different sizes; a counterexample beyond is shown as it was found.
+SMALL_INSTANCES = 32

@@ -1,0 +1,202 @@
+"""A derivation, or all of them, as a page: plain text, LaTeX, HTML that needs no network."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from bpcheck.symbolic.index.derivation import Derivation
+from bpcheck.symbolic.index.given import Definition, TotalIs
+from bpcheck.symbolic.index.interpret import symbols_of
+from bpcheck.symbolic.index.render import latex, mathml, text
+from bpcheck.symbolic.index.substitute import indices_of
+from bpcheck.symbolic.index.term import Index, total
+
+__all__ = ["as_html", "as_latex", "as_text", "html_page", "latex_page"]
+
+
+def ranges(derivation: Derivation) -> list[Index]:
+    """All indices, one of each name."""
+    parts = [derivation.start, *(step.after for step in derivation.steps)]
+    for fact in derivation.given:
+        parts += [fact.left, fact.right] if isinstance(fact, Definition) else [fact.entry]
+    seen: dict[str, Index] = {}
+    for index in symbols_of(parts, Index):
+        seen.setdefault(index.name, index)
+    return list(seen.values())
+
+
+def _fact(fact: Any, write: Callable[[Any], str]) -> tuple[str, str, str]:
+    if isinstance(fact, TotalIs):
+        return write(total(fact.entry, fact.over)), write(fact.value), fact.because
+    return write(fact.left), write(fact.right), fact.because
+
+
+def as_text(derivation: Derivation) -> str:
+    """For a terminal."""
+    lines = [derivation.title, "=" * len(derivation.title), ""]
+    if derivation.about:
+        lines += [*_wrapped(derivation.about, 96), ""]
+    spans = [f"{text(i)} = {text(i.lower)} … {text(i.upper)}" for i in ranges(derivation)]
+    lines += [f"  indices   {', '.join(spans)}"] if spans else []
+    for fact in derivation.given:
+        left, right, because = _fact(fact, text)
+        lines.append(f"  given     {left} = {right}" + (f"   ({because})" if because else ""))
+    for sentence in derivation.assumes:
+        first, *rest = _wrapped(sentence, 84)
+        lines += [f"  assumed   {first}", *(f"            {line}" for line in rest)]
+    start = text(derivation.start)
+    lines += ["", f"  {text(derivation.name)} = {start}" if derivation.name is not None else f"  {start}"]
+    for number, step in enumerate(derivation.steps, start=1):
+        lines += ["", f"  {number}  = {text(step.after)}"]
+        lines += [f"       {line}" for line in _wrapped(f"{step.rule}: {step.because}", 90)]
+    for path in derivation.implemented_by:
+        lines += ["", f"  computed by {path}"]
+    return "\n".join(lines)
+
+
+def _wrapped(sentence: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(sentence, width) or [""]
+
+
+# --- LaTeX -------------------------------------------------------------------------------------------
+
+_SPECIAL = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+            "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}  # fmt: skip
+
+
+def _prose(sentence: str) -> str:
+    return "".join(_SPECIAL.get(character, character) for character in sentence)
+
+
+def as_latex(derivation: Derivation) -> str:
+    """A section."""
+    lines = [rf"\section{{{_prose(derivation.title)}}}"]
+    if derivation.about:
+        lines.append(_prose(derivation.about) + "\n")
+    spans = [f"${latex(i)} = {latex(i.lower)}, \\ldots, {latex(i.upper)}$" for i in ranges(derivation)]
+    if spans:
+        lines.append(rf"\noindent Indices: {', '.join(spans)}.")
+    if derivation.given or derivation.assumes:
+        lines.append(r"\begin{itemize}")
+        for fact in derivation.given:
+            left, right, because = _fact(fact, latex)
+            lines.append(rf"\item Given: ${left} = {right}$" + (f" ({_prose(because)})" if because else ""))
+        lines += [rf"\item Assumed: {_prose(sentence)}" for sentence in derivation.assumes]
+        lines.append(r"\end{itemize}")
+    start = latex(derivation.start)
+    if derivation.name is not None:
+        start = f"{latex(derivation.name)} = {start}"
+    lines += [r"\begin{align*}", f"& {start} \\\\"]
+    for number, step in enumerate(derivation.steps, start=1):
+        lines.append(rf"& \quad = {latex(step.after)} && \text{{({number}) {_prose(step.rule)}}} \\")
+    lines += [r"\end{align*}", r"\begin{enumerate}"]
+    lines += [rf"\item {_prose(step.because)}" for step in derivation.steps]
+    lines.append(r"\end{enumerate}")
+    lines += [rf"\noindent Computed by \texttt{{{_prose(path)}}}." for path in derivation.implemented_by]
+    return "\n".join(lines)
+
+
+def latex_page(derivations: Iterable[Derivation], title: str) -> str:
+    """A whole document, for LuaLaTeX or XeLaTeX (its sentences hold Greek letters)."""
+    body = "\n\n".join(as_latex(derivation) for derivation in derivations)
+    return "\n".join(
+        [
+            r"\documentclass[11pt]{article}",
+            r"\usepackage[margin=2.2cm]{geometry}",
+            r"\usepackage{amsmath}",
+            r"\usepackage{unicode-math}",
+            rf"\title{{{_prose(title)}}}",
+            r"\date{}",
+            r"\begin{document}",
+            r"\maketitle",
+            r"\tableofcontents",
+            body,
+            r"\end{document}",
+            "",
+        ]
+    )
+
+
+# --- HTML --------------------------------------------------------------------------------------------
+
+_STYLE = """
+body { font: 17px/1.55 Georgia, 'Times New Roman', serif; color: #1b1b1f; background: #fff;
+       max-width: 60rem; margin: 2.5rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.9rem; } h2 { font-size: 1.35rem; margin-top: 3rem; border-top: 1px solid #d8d8de; padding-top: 1.4rem; }
+nav ol { columns: 2; } nav a, a { color: #1f4e9c; }
+ol.steps { list-style: none; counter-reset: step; padding: 0; }
+ol.steps > li { counter-increment: step; margin: .9rem 0; padding-left: 2.6rem; position: relative; }
+ol.steps > li::before { content: counter(step); position: absolute; left: 0; top: .3rem; width: 1.7rem; height: 1.7rem;
+  border-radius: 50%; background: #eef1f7; color: #33466b; font: 600 .85rem/1.7rem sans-serif; text-align: center; }
+ol.steps > li.start::before { content: ""; background: none; } ol.steps > li.start { counter-increment: none; }
+.formula { overflow-x: auto; padding: .15rem 0; } math { font-size: 1.12em; }
+.because { color: #4a4a55; font-size: .95rem; } .rule { font-variant: small-caps; color: #33466b; }
+ul.given { padding-left: 1.2rem; } .assumed { color: #7a4b00; }
+.status { font: .9rem/1.4 sans-serif; color: #1c6b35; background: #eef7f0; padding: .35rem .7rem; border-radius: .3rem; }
+code { font-size: .88em; background: #f3f3f6; padding: .08em .3em; border-radius: .2em; }
+@media print { h2 { break-before: page; border: 0; } nav { display: none; } }
+"""
+
+
+def _math(formula: str, *, block: bool = False) -> str:
+    return f"<math{_DISPLAY if block else ''}><mrow>{formula}</mrow></math>"
+
+
+_DISPLAY = ' displaystyle="true"'
+
+
+def as_html(derivation: Derivation, *, anchor: str = "", status: str = "") -> str:
+    """A section."""
+    escape = html.escape
+    parts = [f'<h2 id="{escape(anchor)}">{escape(derivation.title)}</h2>']
+    if derivation.about:
+        parts.append(f"<p>{escape(derivation.about)}</p>")
+    equals = "<mo>=</mo>"
+    spans = [
+        _math(mathml(i) + equals + mathml(i.lower) + "<mo>,</mo><mo>…</mo><mo>,</mo>" + mathml(i.upper))
+        for i in ranges(derivation)
+    ]
+    items = [f"<li>Indices: {', '.join(spans)}.</li>"] if spans else []
+    for fact in derivation.given:
+        left, right, because = _fact(fact, mathml)
+        items.append(
+            f"<li>Given: {_math(left + equals + right, block=True)}" + (f" ({escape(because)})" if because else "") + "</li>"
+        )
+    items += [f'<li class="assumed">Assumed: {escape(sentence)}</li>' for sentence in derivation.assumes]
+    parts.append(f'<ul class="given">{"".join(items)}</ul>')
+    start = mathml(derivation.start)
+    if derivation.name is not None:
+        start = mathml(derivation.name) + equals + start
+    parts.append(f'<ol class="steps"><li class="start"><div class="formula">{_math(start, block=True)}</div></li>')
+    for step in derivation.steps:
+        parts.append(
+            f'<li><div class="formula">{_math(equals + mathml(step.after), block=True)}</div>'
+            f'<div class="because"><span class="rule">{escape(step.rule)}</span>: {escape(step.because)}</div></li>'
+        )
+    parts.append("</ol>")
+    parts += [f"<p>Computed by <code>{escape(path)}</code>.</p>" for path in derivation.implemented_by]
+    if status:
+        parts.append(f'<p class="status">{escape(status)}</p>')
+    return f"<section>{''.join(parts)}</section>"
+
+
+def html_page(derivations: Sequence[Derivation], title: str, *, statuses: Sequence[str] = ()) -> str:
+    """A whole page: one file, no script, nothing fetched; formulas are MathML."""
+    escape = html.escape
+    contents = "".join(
+        f'<li><a href="#d{number}">{escape(derivation.title)}</a></li>'
+        for number, derivation in enumerate(derivations, start=1)
+    )
+    sections = "".join(
+        as_html(derivation, anchor=f"d{number}", status=statuses[number - 1] if statuses else "")
+        for number, derivation in enumerate(derivations, start=1)
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
+        f"<body><h1>{escape(title)}</h1><nav><ol>{contents}</ol></nav>{sections}</body></html>\n"
+    )

@@ -1,0 +1,190 @@
+"""Two arithmetics for the interpreter: plain SymPy with exact fractions, and numbers of 60 digits.
+
+Each says how an unknown function looks and how a derivative is taken. In the first, unknown functions are
+polynomials and SymPy differentiates; in the second, they are transcendental and a difference quotient at
+many digits differentiates. Neither knows a rule of the calculus.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Protocol
+
+import mpmath
+import sympy
+
+__all__ = ["DIGITS", "Digits", "Domain", "Plain", "random_fraction"]
+
+# Decimal digits of the numeric check, and how many of them must agree. A difference quotient loses some:
+# the worst difference seen between equal sides over `derivations/` was 1e-57 of the larger side.
+DIGITS = 60
+AGREEING_DIGITS = 45
+
+# Random numbers are quotients of small whole numbers between 1/4 and 7/4, with a sign: large enough that
+# nothing is lost beside something else, small enough that exp and cubes stay tame.
+NUMERATORS = range(16, 113)
+DENOMINATOR = 64
+
+
+def random_fraction(key: object, *, positive: bool = False) -> Fraction:
+    """A fraction that depends on the key alone, of size 1/4 to 7/4.
+
+    Examples
+    --------
+    >>> random_fraction("W") == random_fraction("W")
+    True
+    >>> random_fraction("W", positive=True) > 0
+    True
+    """
+    rng = random.Random(repr(key))
+    size = Fraction(rng.choice(NUMERATORS), DENOMINATOR)
+    return size if positive or rng.random() < 0.5 else -size
+
+
+class Domain(Protocol):
+    """What the interpreter asks of an arithmetic."""
+
+    def number(self, value: Fraction) -> Any:
+        """A fraction as a number of this arithmetic."""
+
+    def apply(self, name: str, x: Any) -> Any:
+        """Exp, log or tanh."""
+
+    def power(self, x: Any, exponent: Fraction) -> Any:
+        """x to a rational power."""
+
+    def unknown(self, name: str, seed: object, x: Any) -> Any:
+        """An unknown function of one number."""
+
+    def differentiate(self, function: Callable[[Any], Any], x: Any) -> Any:
+        """The derivative of a function of one number."""
+
+    def same(self, left: Any, right: Any) -> bool:
+        """Whether two numbers agree as far as this arithmetic can tell."""
+
+    def as_float(self, x: Any) -> float:
+        """For people to read."""
+
+
+def unknown_of_array(
+    domain: Domain, key: object, entries: Mapping[Sequence[Any], Any]
+) -> Any:
+    """An unknown function of a whole array: a polynomial with every linear, square, mixed and cubic term."""
+    terms: list[Any] = []
+    items = list(entries.items())
+    for place, (index, x) in enumerate(items):
+        terms.append(domain.number(random_fraction((key, index))) * x)
+        terms.append(domain.number(random_fraction((key, index, 3))) * x * x * x)
+        for other, y in items[: place + 1]:
+            terms.append(domain.number(random_fraction((key, index, other))) * x * y)
+    return sum(terms, domain.number(Fraction(0)))
+
+
+class Plain:
+    """Exact fractions, and plain SymPy where something is differentiated."""
+
+    name = "plain SymPy"
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    def number(self, value: Fraction) -> Any:
+        """The fraction itself."""
+        return value
+
+    def apply(self, name: str, x: Any) -> Any:
+        """SymPy's function, unevaluated."""
+        return getattr(sympy, name)(sympy.sympify(x))
+
+    def power(self, x: Any, exponent: Fraction) -> Any:
+        """An exact power."""
+        if exponent.denominator == 1:
+            return x ** int(exponent)
+        return sympy.sympify(x) ** sympy.Rational(exponent.numerator, exponent.denominator)
+
+    def unknown(self, name: str, seed: object, x: Any) -> Any:
+        """A polynomial of degree 3."""
+        return sum(random_fraction((seed, name, power)) * x**power for power in range(4))
+
+    def differentiate(self, function: Callable[[Any], Any], x: Any) -> Any:
+        """SymPy's diff by a plain symbol."""
+        # one symbol for each level of derivatives within derivatives: SymPy's caches know it by then
+        t = sympy.Symbol(f"t{self._depth}")
+        self._depth += 1
+        try:
+            value = sympy.sympify(function(t))
+        finally:
+            self._depth -= 1
+        if not value.has(t):
+            return Fraction(0)
+        slope = sympy.diff(value, t).subs(t, sympy.sympify(x))
+        return Fraction(int(slope.p), int(slope.q)) if slope.is_Rational else slope
+
+    def same(self, left: Any, right: Any) -> bool:
+        """Exactly, or to many digits where a function left no fraction."""
+        difference = sympy.sympify(left - right)
+        if difference.is_Rational or difference.free_symbols:
+            return bool(sympy.expand(difference) == 0)
+        context = mpmath.MPContext()
+        context.dps = DIGITS
+        size = max(abs(_digits(left)), abs(_digits(right)), 1)
+        return bool(abs(_digits(left) - _digits(right)) <= context.mpf(10) ** -AGREEING_DIGITS * size)
+
+    def as_float(self, x: Any) -> float:
+        """The nearest float."""
+        return float(sympy.sympify(x))
+
+
+def _digits(x: Any) -> Any:
+    return sympy.sympify(x).evalf(DIGITS)
+
+
+class Digits:
+    """Numbers of 60 digits; derivatives are difference quotients."""
+
+    name = f"{DIGITS}-digit numbers"
+
+    def __init__(self) -> None:
+        self._context = mpmath.MPContext()
+        self._context.dps = DIGITS
+
+    def number(self, value: Fraction) -> Any:
+        """Rounded to the digits in use; asked again when there are more."""
+        return self._context.mpf(value.numerator) / value.denominator
+
+    def apply(self, name: str, x: Any) -> Any:
+        """mpmath's function."""
+        return getattr(self._context, name)(x)
+
+    def power(self, x: Any, exponent: Fraction) -> Any:
+        """mpmath's power."""
+        return self._context.power(x, self.number(exponent))
+
+    def unknown(self, name: str, seed: object, x: Any) -> Any:
+        """A bend, a slope and a curvature: c₁ tanh(c₂ x + c₃) + c₄ x + c₅ x²."""
+        c = [self.number(random_fraction((seed, name, place))) for place in range(5)]
+        return c[0] * self._context.tanh(c[1] * x + c[2]) + c[3] * x + c[4] * x * x
+
+    def differentiate(self, function: Callable[[Any], Any], x: Any) -> Any:
+        """A central difference with three times the digits, its step a third of them."""
+        context = self._context
+        before = context.dps
+        context.dps = 3 * before
+        try:
+            # error h² ~ 10^(-2·dps), rounding 10^(-3·dps)/h ~ 10^(-2·dps): more than the digits kept
+            h = context.mpf(10) ** -before
+            slope = (function(x + h) - function(x - h)) / (2 * h)
+        finally:
+            context.dps = before
+        return +slope
+
+    def same(self, left: Any, right: Any) -> bool:
+        """To all but the last digits, which a difference quotient may lose."""
+        size = max(abs(left), abs(right), 1)
+        return bool(abs(left - right) <= self._context.mpf(10) ** -AGREEING_DIGITS * size)
+
+    def as_float(self, x: Any) -> float:
+        """The nearest float."""
+        return float(x)

@@ -1,0 +1,136 @@
+"""What a derivation may use: definitions of tensors, and facts about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from bpcheck.errors import InputError
+from bpcheck.symbolic.index.term import Index
+
+__all__ = ["Definition", "Fact", "Given", "TotalIs", "family", "validate"]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """``left = right``, for every value of the indices of ``left``.
+
+    Other superscripts than the one written are left alone: a definition of ``z[l + 1, k]`` says nothing
+    of ``z[l, j]``.
+
+    Parameters
+    ----------
+    left : Indexed
+        One entry, ``z[l + 1, k]``.
+    right : expression
+    because : str
+        A name or a sentence for the reader.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Size, Tensor, Unknown
+    >>> a, z, sigma, k = Tensor("a"), Tensor("z"), Unknown("sigma"), Index("k", Size("n"))
+    >>> Definition(a[k], sigma(z[k])).parameters
+    (k,)
+    """
+
+    left: Any
+    right: Any
+    because: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.left, sympy.Indexed):
+            raise InputError(f"the left side of a definition is one entry, such as z[l, j]; given: {self.left}.")
+        object.__setattr__(self, "right", sympy.sympify(self.right))
+        parameters = self.parameters
+        if len(set(parameters)) != len(parameters):
+            raise InputError(f"{self.left} names an index twice; a definition needs a different one at each place.")
+        if any(not isinstance(i, Index) and i.has(Index) for i in self.left.indices):
+            raise InputError(f"{self.left}: an index of a definition is an Index or a fixed layer, no calculation.")
+
+    @property
+    def parameters(self) -> tuple[Index, ...]:
+        """The indices for which it holds."""
+        return tuple(index for index in self.left.indices if isinstance(index, Index))
+
+
+@dataclass(frozen=True)
+class TotalIs:
+    """The fact that a tensor's entries add up: Σ_index entry = value (targets that are a distribution).
+
+    Parameters
+    ----------
+    entry : Indexed
+    over : Index
+        Summed over its whole range; the other indices are free.
+    value : number
+    because : str
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Size, Tensor
+    >>> y, k = Tensor("y"), Index("k", Size("n"))
+    >>> TotalIs(y[k], over=k, value=1).place
+    0
+    """
+
+    entry: Any
+    over: Index
+    value: Any
+    because: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.entry, sympy.Indexed) or tuple(self.entry.indices).count(self.over) != 1:
+            raise InputError(f"{self.entry} must be one entry of a tensor that names {self.over} once.")
+        object.__setattr__(self, "value", sympy.sympify(self.value))
+
+    @property
+    def place(self) -> int:
+        """Which of the entry's indices is summed over."""
+        return tuple(self.entry.indices).index(self.over)
+
+
+Fact = Definition | TotalIs
+Given = tuple[Fact, ...]
+
+
+def family(entry: Any) -> tuple[Any, ...]:
+    """What two entries share when one definition speaks of both: tensor, rank, fixed superscripts."""
+    return (
+        entry.base,
+        *((place, index) for place, index in enumerate(entry.indices) if not index.has(Index)),
+        len(entry.indices),
+    )
+
+
+def validate(given: Iterable[Fact]) -> Given:
+    """The facts as a tuple.
+
+    Raises
+    ------
+    InputError
+        If something else is among them, a tensor is defined twice, or definitions go round in a circle.
+    """
+    facts = tuple(given)
+    for fact in facts:
+        if not isinstance(fact, (Definition, TotalIs)):
+            raise InputError(f"given holds {fact!r}; it takes Definition(left, right) and TotalIs(entry, over, value).")
+    definitions = [fact for fact in facts if isinstance(fact, Definition)]
+    families = [family(definition.left) for definition in definitions]
+    for definition, own in zip(definitions, families, strict=True):
+        if families.count(own) > 1:
+            raise InputError(f"{definition.left} is defined twice.")
+    uses = {
+        own: {family(entry) for entry in definition.right.atoms(sympy.Indexed)} & set(families)
+        for own, definition in zip(families, definitions, strict=True)
+    }
+    while ready := [own for own, needs in uses.items() if not needs & set(uses)]:
+        for own in ready:
+            del uses[own]
+    if uses:
+        names = ", ".join(str(d.left) for d, own in zip(definitions, families, strict=True) if own in uses)
+        raise InputError(f"these definitions go round in a circle: {names}.")
+    return facts

@@ -1,0 +1,282 @@
+"""What a term means at concrete sizes: loops over indices, entries of arrays, nothing rewritten.
+
+This is the other opinion on every step of a derivation. It shares no code with the rewriter: it renames
+nothing, for an index is a number here; it knows no derivative, for its arithmetic has one; and it finds
+definitions on its own. An interpreter that borrowed the rewriter's renaming would share its mistakes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import sympy
+
+from bpcheck.errors import InputError
+from bpcheck.symbolic.index.domain import Domain, random_fraction, unknown_of_array
+from bpcheck.symbolic.index.given import Definition, TotalIs
+from bpcheck.symbolic.index.term import Diff, Index, Layer, Member, Size, UnknownValue, VectorValue
+
+__all__ = ["World", "evaluate", "points", "symbols_of"]
+
+Entry = tuple[str, tuple[Fraction, ...]]
+
+
+@dataclass(frozen=True)
+class World:
+    """Concrete sizes, layers and values: an instance.
+
+    Parameters
+    ----------
+    sizes : mapping of Size to int
+    layers : mapping of Layer to int
+    widths : mapping of (name, layer) to int
+        ``n(3)`` is ``widths["n", 3]``.
+    seed : int
+        All values are drawn from it, each when it is first needed.
+    given : tuple
+        Definitions and facts that hold in it.
+    values : mapping of (tensor, indices) to number
+        Entries that are not to be drawn.
+    """
+
+    sizes: Mapping[Any, int]
+    layers: Mapping[Any, int]
+    widths: Mapping[tuple[str, int], int]
+    seed: int = 0
+    given: tuple[Any, ...] = ()
+    values: Mapping[Entry, Any] = field(default_factory=dict)
+
+    def whole(self, expression: Any, at: Mapping[Any, Fraction]) -> Fraction:
+        """An index expression, a size or the end of a range."""
+        if expression.is_Rational:
+            return Fraction(int(expression.p), int(expression.q))
+        if isinstance(expression, Index):
+            return at[expression]
+        if isinstance(expression, Size):
+            return Fraction(self.sizes[expression])
+        if isinstance(expression, Layer):
+            return Fraction(self.layers[expression])
+        parts = [self.whole(argument, at) for argument in expression.args]
+        if isinstance(expression, sympy.Add):
+            return sum(parts, Fraction(0))
+        if isinstance(expression, sympy.Mul):
+            product = Fraction(1)
+            for part in parts:
+                product *= part
+            return product
+        if isinstance(expression, sympy.Pow):
+            return Fraction(parts[0] ** int(parts[1]))
+        if isinstance(expression, sympy.core.function.AppliedUndef):
+            return Fraction(self.widths[expression.func.__name__, int(parts[0])])
+        raise InputError(f"{expression} is no index, size or layer.")
+
+    def range_of(self, index: Index, at: Mapping[Any, Fraction]) -> range:
+        """All values of an index."""
+        return range(int(self.whole(index.lower, at)), int(self.whole(index.upper, at)) + 1)
+
+
+def evaluate(expression: Any, world: World, domain: Domain, at: Mapping[Any, Any] | None = None) -> Any:
+    """The value of a term.
+
+    Parameters
+    ----------
+    expression : term
+    world : World
+    domain : Domain
+        :class:`.domain.Plain` or :class:`.domain.Digits`.
+    at : mapping of Index to int
+        Values of the free indices.
+
+    Returns
+    -------
+    number of the domain
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Size, Tensor, total
+    >>> from bpcheck.symbolic.index.domain import Plain
+    >>> n = Size("n")
+    >>> world = World({n: 3}, {}, {})
+    >>> evaluate(total(2 * n, Index("j", n)), world, Plain())
+    Fraction(18, 1)
+    """
+    where = {index: Fraction(value) for index, value in (at or {}).items()}
+    return _Reading(world, domain, {}).value(expression, where)
+
+
+class _Reading:
+    """An evaluation with some entries held at given numbers."""
+
+    def __init__(self, world: World, domain: Domain, held: Mapping[Entry, Any]) -> None:
+        self.world, self.domain, self.held = world, domain, held
+        self.known: dict[Entry, Any] = {}
+
+    def value(self, expression: Any, at: Mapping[Any, Fraction]) -> Any:
+        number = self.domain.number
+        if expression.is_Rational:
+            return number(Fraction(int(expression.p), int(expression.q)))
+        if isinstance(expression, sympy.Add):
+            return sum((self.value(term, at) for term in expression.args), number(Fraction(0)))
+        if isinstance(expression, sympy.Mul):
+            return self._product(expression.args, at)
+        if isinstance(expression, sympy.Sum):
+            return self._sum(expression, at)
+        if isinstance(expression, sympy.Indexed):
+            where = tuple(self.world.whole(index, at) for index in expression.indices)
+            return self.entry((str(expression.base.label), where))
+        if isinstance(expression, sympy.KroneckerDelta):
+            left, right = (self.world.whole(argument, at) for argument in expression.args)
+            return number(Fraction(int(left == right)))
+        if isinstance(expression, Member):
+            value, lower, upper = (self.world.whole(argument, at) for argument in expression.args)
+            return number(Fraction(int(value.denominator == 1 and lower <= value <= upper)))
+        if isinstance(expression, UnknownValue):
+            return self._unknown(expression.name, expression.order, self.value(expression.argument, at))
+        if isinstance(expression, VectorValue):
+            return self._vector(expression, at)
+        if isinstance(expression, Diff):
+            return self._derivative(expression, at)
+        if isinstance(expression, (Index, Size, Layer, sympy.core.function.AppliedUndef)):
+            return number(self.world.whole(expression, at))
+        if isinstance(expression, sympy.Symbol):
+            return number(
+                random_fraction((self.world.seed, expression.name), positive=expression.is_positive is True)
+            )
+        if isinstance(expression, sympy.Pow) and expression.args[1].is_Rational:
+            base, exponent = expression.args
+            return self.domain.power(self.value(base, at), Fraction(int(exponent.p), int(exponent.q)))
+        if isinstance(expression, (sympy.exp, sympy.log, sympy.tanh)):
+            return self.domain.apply(type(expression).__name__, self.value(expression.args[0], at))
+        if expression is sympy.E:
+            return self.domain.apply("exp", number(Fraction(1)))
+        raise InputError(f"the interpreter does not know {type(expression).__name__}, in {expression}.")
+
+    def _product(self, factors: Iterable[Any], at: Mapping[Any, Fraction]) -> Any:
+        # conditions first: what stands beside a 0 may have no value (a position outside the array)
+        ordered = sorted(factors, key=lambda f: not isinstance(f, (sympy.KroneckerDelta, Member)))
+        product = self.domain.number(Fraction(1))
+        for factor in ordered:
+            value = self.value(factor, at)
+            if isinstance(factor, (sympy.KroneckerDelta, Member)) and value == 0:
+                return value
+            product = product * value
+        return product
+
+    def _sum(self, expression: Any, at: Mapping[Any, Fraction]) -> Any:
+        # SymPy lists the innermost index first: loop from the last to the first
+        result = self.domain.number(Fraction(0))
+        indices = [limit[0] for limit in reversed(expression.limits)]
+        for values in itertools.product(*(self.world.range_of(index, at) for index in indices)):
+            inner = dict(at)
+            for index, value in zip(indices, values, strict=True):
+                inner[index] = Fraction(value)
+            result = result + self.value(expression.function, inner)
+        return result
+
+    def entry(self, entry: Entry) -> Any:
+        """One number of a tensor: held, defined, fixed by a fact, or drawn."""
+        if entry in self.held:
+            return self.held[entry]
+        if entry not in self.known:
+            self.known[entry] = self._find(entry)
+        return self.known[entry]
+
+    def _find(self, entry: Entry) -> Any:
+        if entry in self.world.values:
+            return self.world.values[entry]
+        name, where = entry
+        for fact in self.world.given:
+            if isinstance(fact, Definition):
+                at = self._match(fact.left, entry)
+                if at is not None:
+                    return self.value(fact.right, at)
+            elif isinstance(fact, TotalIs):
+                at = self._match(fact.entry, entry)
+                if at is not None and where[fact.place] == self.world.range_of(fact.over, at)[-1]:
+                    others = self.world.range_of(fact.over, at)[:-1]
+                    before, after = where[: fact.place], where[fact.place + 1 :]
+                    rest = sum(
+                        (self.entry((name, (*before, Fraction(other), *after))) for other in others),
+                        self.domain.number(Fraction(0)),
+                    )
+                    return self.value(fact.value, at) - rest
+        return self.domain.number(random_fraction((self.world.seed, entry)))
+
+    def _match(self, pattern: Any, entry: Entry) -> dict[Any, Fraction] | None:
+        """What a pattern's indices must be to mean an entry."""
+        name, where = entry
+        if str(pattern.base.label) != name or len(pattern.indices) != len(where):
+            return None
+        at: dict[Any, Fraction] = {}
+        for index, value in zip(pattern.indices, where, strict=True):
+            if isinstance(index, Index):
+                at[index] = value
+            elif self.world.whole(index, {}) != value:
+                return None
+        return at
+
+    def _unknown(self, name: str, order: int, x: Any) -> Any:
+        if order == 0:
+            return self.domain.unknown(name, self.world.seed, x)
+        return self.domain.differentiate(lambda t: self._unknown(name, order - 1, t), x)
+
+    def _vector(self, expression: VectorValue, at: Mapping[Any, Fraction]) -> Any:
+        entries = {}
+        for values in itertools.product(*(self.world.range_of(b, at) for b in expression.binders)):
+            inner = dict(at)
+            inner.update(zip(expression.binders, map(Fraction, values), strict=True))
+            entries[values] = self.value(expression.body, inner)
+        component = tuple(str(self.world.whole(index, at)) for index in expression.components)
+        partials = [tuple(self.world.whole(index, at) for index in p) for p in expression.partials]
+        return self._partial((self.world.seed, expression.name, component), partials, entries)
+
+    def _partial(self, key: object, partials: list[tuple[Fraction, ...]], entries: dict[Any, Any]) -> Any:
+        if not partials:
+            return unknown_of_array(self.domain, key, entries)
+        by, rest = partials[0], partials[1:]
+        if by not in entries:  # (1, 2) == (Fraction(1), Fraction(2)), and so are their hashes
+            return self.domain.number(Fraction(0))
+        return self.domain.differentiate(
+            lambda t: self._partial(key, rest, {**entries, tuple(int(i) for i in by): t}), entries[by]
+        )
+
+    def _derivative(self, expression: Diff, at: Mapping[Any, Fraction]) -> Any:
+        variable = expression.variable
+        entry = (
+            str(variable.base.label),
+            tuple(self.world.whole(index, at) for index in variable.indices),
+        )
+
+        def moved(t: Any) -> Any:
+            return _Reading(self.world, self.domain, {**self.held, entry: t}).value(expression.expression, at)
+
+        return self.domain.differentiate(moved, self.entry(entry))
+
+
+def symbols_of(expressions: Iterable[Any], kind: type) -> list[Any]:
+    """All symbols of a kind, also those in ranges, by name."""
+    found: set[Any] = set()
+    pending = list(expressions)
+    seen: set[Any] = set()
+    while pending:
+        expression = pending.pop()
+        if expression in seen:
+            continue
+        seen.add(expression)
+        if isinstance(expression, kind):
+            found.add(expression)
+        if isinstance(expression, Index):
+            pending += [expression.lower, expression.upper]
+        pending += expression.args
+    return sorted(found, key=str)
+
+
+def points(indices: Iterable[Index], world: World) -> Iterator[dict[Any, int]]:
+    """All values of free indices."""
+    indices = list(indices)
+    for values in itertools.product(*(world.range_of(index, {}) for index in indices)):
+        yield dict(zip(indices, values, strict=True))

@@ -1,0 +1,500 @@
+"""Terms as a textbook prints them: plain text, LaTeX, and MathML (which browsers show without help).
+
+One walk over the term decides what stands where; a dialect says how it is written.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sympy
+
+from bpcheck.symbolic.index.term import Diff, Index, Layer, Member, Size, UnknownValue, VectorValue
+
+__all__ = ["Dialect", "Latex", "MathML", "Text", "latex", "mathml", "text"]
+
+GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ",
+    "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ",
+    "psi": "ψ", "omega": "ω",
+}  # fmt: skip
+ACCENTS = {"bar": "\N{COMBINING MACRON}", "hat": "\N{COMBINING CIRCUMFLEX ACCENT}"}
+LATEX_ACCENTS = {"bar": r"\bar", "hat": r"\hat"}
+MATHML_ACCENTS = {"bar": "¯", "hat": "^"}
+
+
+class Dialect(Protocol):
+    """How the parts of a formula are written."""
+
+    def number(self, value: str) -> str:
+        """A number."""
+
+    def name(self, name: str) -> str:
+        """A symbol: a letter or a Greek name, with ``_bar`` or ``_hat`` for an accent."""
+
+    def word(self, name: str) -> str:
+        """The name of a known function."""
+
+    def operator(self, sign: str) -> str:
+        """A sign between two things."""
+
+    def scripts(self, base: str, below: str, above: str) -> str:
+        """Base with a subscript and a superscript; either may be empty."""
+
+    def fraction(self, above: str, below: str) -> str:
+        """A quotient."""
+
+    def root(self, inside: str) -> str:
+        """A square root."""
+
+    def sum(self, indices: Sequence[str], body: str) -> str:
+        """A sum over indices."""
+
+    def group(self, inside: str, left: str, right: str) -> str:
+        """Something in brackets."""
+
+    def row(self, parts: Sequence[str], between: str) -> str:
+        """Parts side by side."""
+
+
+def _split(name: str) -> tuple[str, str]:
+    base, _, accent = name.partition("_")
+    return base, accent
+
+
+class Text:
+    """Plain text with Unicode letters, ``W^{l+1}_{kj}`` for scripts."""
+
+    def number(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def name(self, name: str) -> str:
+        """The letter."""
+        base, accent = _split(name)
+        letter = GREEK.get(base, base)
+        return letter[:1] + ACCENTS[accent] + letter[1:] if accent in ACCENTS else GREEK.get(name, letter if not accent else name)
+
+    def word(self, name: str) -> str:
+        """The name."""
+        return name
+
+    def operator(self, sign: str) -> str:
+        """The sign with a space on each side."""
+        return "," if sign == "," else f" {sign} "
+
+    def scripts(self, base: str, below: str, above: str) -> str:
+        """Braces only where there is more than one character."""
+        if above in ("2", "3") and not below:
+            return base + {"2": "²", "3": "³"}[above]
+        if above in ("2", "3"):
+            return f"{base}_{_brace(below)}{ {'2': '²', '3': '³'}[above] }"
+        return base + (f"^{_brace(above)}" if above else "") + (f"_{_brace(below)}" if below else "")
+
+    def fraction(self, above: str, below: str) -> str:
+        """A slash, with brackets where they are needed."""
+        return f"{_bracket(above)}/{_bracket(below, product=True)}"
+
+    def root(self, inside: str) -> str:
+        """√(…)."""
+        return f"√{inside}" if len(inside) == 1 else f"√({inside})"
+
+    def sum(self, indices: Sequence[str], body: str) -> str:
+        """Σ_j …."""
+        return f"Σ_{_brace(','.join(indices) if max(map(len, indices)) > 1 else ''.join(indices))} {body}"
+
+    def group(self, inside: str, left: str, right: str) -> str:
+        """Brackets around."""
+        return f"{left}{inside}{right}"
+
+    def row(self, parts: Sequence[str], between: str) -> str:
+        """Joined."""
+        return (" " if between == "thin" else between).join(parts)
+
+
+def _brace(script: str) -> str:
+    return script if len(script) == 1 else f"{{{script.replace(' ', '')}}}"
+
+
+def _bracket(part: str, *, product: bool = False) -> str:
+    outside = re.sub(r"\([^()]*\)|\{[^{}]*\}", "", part)
+    needs = " + " in outside or " − " in outside or (product and " " in outside) or outside.startswith("Σ")
+    return f"({part})" if needs else part
+
+
+class Latex:
+    """LaTeX for mathematics mode."""
+
+    def number(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def name(self, name: str) -> str:
+        r"""The letter, \delta for δ."""
+        base, accent = _split(name)
+        letter = rf"\{base}" if base in GREEK else base if len(base) == 1 else rf"\mathit{{{base}}}"
+        if base == "epsilon":
+            letter = r"\varepsilon"
+        return f"{LATEX_ACCENTS[accent]}{{{letter}}}" if accent in LATEX_ACCENTS else letter
+
+    def word(self, name: str) -> str:
+        r"""\exp, \log, …."""
+        return rf"\{name}"
+
+    def operator(self, sign: str) -> str:
+        """The sign."""
+        return {"−": " - ", "∈": r" \in ", "…": r" \ldots ", "∂": r"\partial ", "·": r" \cdot "}.get(sign, f" {sign} ")
+
+    def scripts(self, base: str, below: str, above: str) -> str:
+        """Always with braces."""
+        return base + (f"^{{{above}}}" if above else "") + (f"_{{{below}}}" if below else "")
+
+    def fraction(self, above: str, below: str) -> str:
+        r"""\frac."""
+        return rf"\frac{{{above}}}{{{below}}}"
+
+    def root(self, inside: str) -> str:
+        r"""\sqrt."""
+        return rf"\sqrt{{{inside}}}"
+
+    def sum(self, indices: Sequence[str], body: str) -> str:
+        r"""\sum."""
+        return rf"\sum_{{{','.join(indices)}}} {body}"
+
+    def group(self, inside: str, left: str, right: str) -> str:
+        r"""\left( … \right)."""
+        escaped = {"{": r"\{", "}": r"\}"}
+        return rf"\left{escaped.get(left, left)} {inside} \right{escaped.get(right, right)}"
+
+    def row(self, parts: Sequence[str], between: str) -> str:
+        """Joined."""
+        return (r" \, " if between == "thin" else between).join(parts)
+
+
+class MathML:
+    """MathML Core, which browsers show offline and without a script."""
+
+    def number(self, value: str) -> str:
+        """<mn>."""
+        return f"<mn>{value}</mn>"
+
+    def name(self, name: str) -> str:
+        """<mi>."""
+        base, accent = _split(name)
+        letter = f"<mi>{html.escape(GREEK.get(base, base))}</mi>"
+        if accent in MATHML_ACCENTS:
+            return f'<mover accent="true">{letter}<mo>{MATHML_ACCENTS[accent]}</mo></mover>'
+        return letter
+
+    def word(self, name: str) -> str:
+        """<mi> upright."""
+        return f'<mi mathvariant="normal">{name}</mi><mo>&#x2061;</mo>'
+
+    def operator(self, sign: str) -> str:
+        """<mo>."""
+        return f"<mo>{html.escape(sign)}</mo>"
+
+    def scripts(self, base: str, below: str, above: str) -> str:
+        """<msubsup> and its halves."""
+        base = f"<mrow>{base}</mrow>"
+        if below and above:
+            return f"<msubsup>{base}<mrow>{below}</mrow><mrow>{above}</mrow></msubsup>"
+        if below:
+            return f"<msub>{base}<mrow>{below}</mrow></msub>"
+        return f"<msup>{base}<mrow>{above}</mrow></msup>"
+
+    def fraction(self, above: str, below: str) -> str:
+        """<mfrac>."""
+        return f"<mfrac><mrow>{above}</mrow><mrow>{below}</mrow></mfrac>"
+
+    def root(self, inside: str) -> str:
+        """<msqrt>."""
+        return f"<msqrt>{inside}</msqrt>"
+
+    def sum(self, indices: Sequence[str], body: str) -> str:
+        """A large sigma with its indices under it."""
+        below = "<mo>,</mo>".join(indices)
+        return f"<munder><mo>∑</mo><mrow>{below}</mrow></munder>{body}"
+
+    def group(self, inside: str, left: str, right: str) -> str:
+        """Stretching brackets."""
+        return f"<mrow><mo>{left}</mo>{inside}<mo>{right}</mo></mrow>"
+
+    def row(self, parts: Sequence[str], between: str) -> str:
+        """Side by side."""
+        gap = '<mspace width="0.17em"></mspace>' if between == "thin" else ""
+        return gap.join(parts)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A piece of output, and whether it needs brackets inside a product or under a power."""
+
+    text: str
+    kind: str = "atom"  # atom, product, sum (Σ), terms (+)
+
+
+class _Writer:
+    def __init__(self, dialect: Dialect) -> None:
+        self.d = dialect
+
+    def plain(self, expression: Any) -> str:
+        return self.write(expression).text
+
+    def tight(self, expression: Any, *kinds: str) -> str:
+        """In brackets if it is of one of the kinds."""
+        written = self.write(expression)
+        return self.d.group(written.text, "(", ")") if written.kind in kinds else written.text
+
+    def write(self, expression: Any) -> _Written:
+        d = self.d
+        if isinstance(expression, sympy.Add):
+            return self._terms(expression)
+        if isinstance(expression, sympy.Mul):
+            return self._product(expression)
+        if isinstance(expression, sympy.Sum):
+            indices = [self.plain(limit[0]) for limit in reversed(expression.limits)]
+            return _Written(d.sum(indices, self.tight(expression.function, "terms")), "sum")
+        if isinstance(expression, sympy.Pow):
+            return self._power(*expression.args)
+        if isinstance(expression, sympy.Rational) and expression.q != 1:
+            sign = d.operator("−").strip() if expression < 0 else ""
+            return _Written(sign + d.fraction(d.number(str(abs(expression.p))), d.number(str(expression.q))))
+        if expression.is_Number:
+            return _Written(d.number(str(expression).replace("-", "−")))
+        if isinstance(expression, sympy.Indexed):
+            return _Written(self._entry(expression))
+        if isinstance(expression, sympy.KroneckerDelta):
+            left, right = sorted((self.plain(argument) for argument in expression.args), key=lambda s: (s.isdigit(), s))
+            return _Written(d.group(d.row([left, d.operator("="), right], ""), "[", "]"))
+        if isinstance(expression, Member):
+            return _Written(self._member(expression))
+        if isinstance(expression, UnknownValue):
+            marks = "′" * expression.order if expression.order < 4 else f"({expression.order})"
+            name = d.name(expression.name) + (_prime(d, marks) if marks else "")
+            return _Written(name + d.group(self.plain(expression.argument), "(", ")"))
+        if isinstance(expression, VectorValue):
+            return _Written(self._vector(expression))
+        if isinstance(expression, Diff):
+            return _Written(self._quotient(expression))
+        if isinstance(expression, sympy.core.function.AppliedUndef):
+            return _Written(d.scripts(d.name(expression.func.__name__), self.plain(expression.args[0]), ""))
+        if isinstance(expression, sympy.exp):
+            return _Written(d.word("exp") + d.group(self.plain(expression.args[0]), "(", ")"))
+        if isinstance(expression, sympy.Function):
+            name = type(expression).__name__
+            return _Written(d.word(name) + d.group(self.plain(expression.args[0]), "(", ")"))
+        if expression is sympy.E:
+            return _Written(d.name("e"))
+        return _Written(d.name(str(expression)))
+
+    def _entry(self, entry: Any) -> str:
+        count = getattr(entry.base, "superscripts", 0)
+        above, below = entry.indices[:count], entry.indices[count:]
+        return self.d.scripts(self.d.name(str(entry.base.label)), self._indices(below), self._indices(above))
+
+    def _indices(self, indices: Iterable[Any]) -> str:
+        written = [self.plain(index) for index in indices]
+        simple = all(isinstance(index, (Index, Layer, Size)) and len(index.name) == 1 for index in indices)
+        return self.d.row(written, "" if simple else self.d.operator(","))
+
+    def _terms(self, expression: Any) -> _Written:
+        terms = sorted(expression.args, key=_term_order)
+        parts = []
+        for place, term in enumerate(terms):
+            negative = term.could_extract_minus_sign() and not isinstance(term, sympy.Add)
+            sign = "−" if negative else "+"
+            if place:
+                parts.append(self.d.operator(sign))
+            elif negative:
+                parts.append(self.d.operator("−").strip())
+            parts.append(self.tight(-term if negative else term, "terms"))
+        return _Written(self.d.row(parts, ""), "terms")
+
+    def _product(self, expression: Any) -> _Written:
+        d = self.d
+        if expression.could_extract_minus_sign():
+            return _Written(d.operator("−").strip() + self.tight(-expression, "terms"), "terms")
+        above, below = [], []
+        for factor in expression.args:
+            if isinstance(factor, sympy.Pow) and factor.args[1].is_Number and factor.args[1] < 0:
+                below.append(factor.args[0] ** -factor.args[1])
+            elif isinstance(factor, sympy.Rational) and factor.q != 1:
+                below.append(sympy.Integer(factor.q))
+                if factor.p != 1:
+                    above.append(sympy.Integer(factor.p))
+            else:
+                above.append(factor)
+        if below:
+            # a fraction of small things in front, 1/m Σ …, and otherwise everything on its bar
+            small = [f for f in above if not isinstance(f, (sympy.Sum, sympy.Add)) or not above]
+            large = [f for f in above if f not in small]
+            simple = all(isinstance(f, (sympy.Symbol, sympy.Integer)) or f.is_Function for f in below)
+            if simple and (large or len(small) > 1):
+                front = d.fraction(d.number("1"), self._side(below))
+                return _Written(d.row([front, *self._factors(above)], "thin"), "product")
+            return _Written(d.fraction(self._side(above) if above else d.number("1"), self._side(below)))
+        return _Written(d.row(self._factors(above), "thin"), "product")
+
+    def _side(self, factors: list[Any]) -> str:
+        return self.plain(factors[0]) if len(factors) == 1 else self.d.row(self._factors(factors), "thin")
+
+    def _factors(self, factors: list[Any]) -> list[str]:
+        ordered = sorted(factors, key=_factor_order)
+        # a sum may stand last without brackets: Σ_k W δ; anywhere else it would swallow what follows
+        return [
+            self.tight(factor, "terms", "product", *(() if place == len(ordered) - 1 else ("sum",)))
+            for place, factor in enumerate(ordered)
+        ]
+
+    def _power(self, base: Any, exponent: Any) -> _Written:
+        d = self.d
+        if exponent == sympy.Rational(1, 2):
+            return _Written(d.root(self.plain(base)))
+        if exponent.is_Number and exponent < 0:
+            return _Written(d.fraction(d.number("1"), self.plain(base**-exponent)))
+        if isinstance(base, sympy.Indexed) and not getattr(base.base, "superscripts", 0):
+            name = d.name(str(base.base.label))
+            return _Written(d.scripts(name, self._indices(base.indices), self.plain(exponent)))
+        inside = self.tight(base, "terms", "product", "sum")
+        if isinstance(base, (UnknownValue, VectorValue, Diff, sympy.Indexed, sympy.Function)):
+            inside = d.group(self.plain(base), "(", ")")
+        return _Written(d.scripts(inside, "", self.plain(exponent)))
+
+    def _member(self, expression: Member) -> str:
+        d = self.d
+        value, lower, upper = (self.plain(argument) for argument in expression.args)
+        numbers = d.group(d.row([lower, d.operator(","), d.operator("…").strip(), d.operator(","), upper], ""), "{", "}")
+        return d.group(d.row([value, d.operator("∈"), numbers], ""), "[", "]")
+
+    def _vector(self, expression: VectorValue) -> str:
+        d = self.d
+        function = d.name(expression.name)
+        if expression.components:
+            function = d.scripts(function, self._indices(expression.components), "")
+        if not expression.partials:
+            return function + d.group(self._array(expression), "(", ")")
+        below = []
+        for partial in expression.partials:
+            values = dict(zip(expression.binders, partial, strict=True))
+            entry = expression.body.subs(values, simultaneous=True) if isinstance(expression.body, sympy.Indexed) else None
+            shown = self._entry(entry) if entry is not None else d.scripts(d.number("∂"), self._indices(partial), "")
+            below.append(d.operator("∂").strip() + (" " if isinstance(d, Latex) else "") + shown)
+        top = d.operator("∂").strip()
+        if len(expression.partials) > 1:
+            top = d.scripts(top, "", d.number(str(len(expression.partials))))
+        return d.fraction(f"{top} {function}" if isinstance(d, Latex) else top + function, d.row(below, "thin"))
+
+    def _array(self, expression: VectorValue) -> str:
+        """The argument of an unknown function: the whole tensor if it is one, otherwise its entry."""
+        body = expression.body
+        if isinstance(body, sympy.Indexed):
+            count = getattr(body.base, "superscripts", 0)
+            rest = [index for index in body.indices[count:] if index not in expression.binders]
+            if len(rest) + len(expression.binders) == len(body.indices[count:]):
+                name = self.d.name(str(body.base.label))
+                above = self._indices(body.indices[:count])
+                return self.d.scripts(name, self._indices(rest), above) if above or rest else name
+        return self.plain(body)
+
+    def _quotient(self, expression: Diff) -> str:
+        d = self.d
+        sign = d.operator("∂").strip() + (" " if isinstance(d, Latex) else "")
+        inside = expression.expression
+        below = sign + self._entry(expression.variable)
+        if isinstance(inside, VectorValue) and not inside.partials:
+            function = d.name(inside.name)
+            if inside.components:
+                function = d.scripts(function, self._indices(inside.components), "")
+            return d.fraction(sign + function, below)
+        if isinstance(inside, sympy.Indexed):
+            return d.fraction(sign + self._entry(inside), below)
+        if isinstance(d, Text):
+            return f"∂{d.group(self.plain(inside), '(', ')')}/{below}"
+        return d.fraction(sign, below) + d.group(self.plain(inside), "(", ")")
+
+
+def _prime(dialect: Dialect, marks: str) -> str:
+    if isinstance(dialect, Latex):
+        return "'" * len(marks)
+    if isinstance(dialect, MathML):
+        return f"<mo>{marks}</mo>"
+    return "'" * len(marks)
+
+
+def _factor_order(factor: Any) -> tuple[int, str]:
+    """Numbers, scalars, brackets [j = k], sums with weights, tensors as W δ a, functions last."""
+    base = factor.args[0] if isinstance(factor, sympy.Pow) else factor
+    name = str(base)
+    if base.is_Number:
+        return 0, name
+    if isinstance(base, (sympy.Symbol, sympy.core.function.AppliedUndef)):
+        return 1, name
+    if isinstance(base, sympy.Indexed):
+        label = str(base.base.label)
+        return (4 if label[0].isupper() else 5 if label.partition("_")[0] in GREEK else 6), name
+    if isinstance(base, VectorValue):
+        return 2, name
+    if isinstance(base, Diff):
+        return 7, name
+    if isinstance(base, sympy.Sum):
+        return 8, name
+    if isinstance(base, UnknownValue):
+        return 9, name
+    return (10 if isinstance(base, (sympy.KroneckerDelta, Member)) else 6), name
+
+
+def _term_order(term: Any) -> tuple[int, int, str]:
+    """Positive before negative; numbers and sums first."""
+    negative = int(term.could_extract_minus_sign())
+    inner = -term if negative else term
+    if not inner.has(sympy.Indexed, UnknownValue, VectorValue):  # l + 1, n − 1: the number last
+        return negative, 1 if inner.is_Number else 0, str(inner)
+    return negative, 0 if inner.is_Number else 1 if inner.has(sympy.Sum) else 2, str(inner)
+
+
+def text(expression: Any) -> str:
+    """A term as plain text.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Layer, Tensor, Unknown, Widths, total
+    >>> n, l = Widths("n"), Layer("l")
+    >>> W, delta = Tensor("W", superscripts=1), Tensor("delta", superscripts=1)
+    >>> j, k = Index("j", n(l)), Index("k", n(l + 1))
+    >>> text(total(W[l + 1, k, j] * delta[l + 1, k], k))
+    'Σ_k W^{l+1}_{kj} δ^{l+1}_k'
+    """
+    return _Writer(Text()).plain(sympy.sympify(expression))
+
+
+def latex(expression: Any) -> str:
+    r"""A term as LaTeX, for mathematics mode.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Layer, Tensor, Widths
+    >>> n, l = Widths("n"), Layer("l")
+    >>> print(latex(Tensor("delta", superscripts=1)[l, Index("j", n(l))]))
+    \delta^{l}_{j}
+    """
+    return _Writer(Latex()).plain(sympy.sympify(expression))
+
+
+def mathml(expression: Any) -> str:
+    """A term as the inside of a ``<math>`` element.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Size, Tensor
+    >>> mathml(Tensor("x")[Index("j", Size("n"))])
+    '<msub><mrow><mi>x</mi></mrow><mrow><mi>j</mi></mrow></msub>'
+    """
+    return _Writer(MathML()).plain(sympy.sympify(expression))
+
+
+Render = Callable[[Any], str]
