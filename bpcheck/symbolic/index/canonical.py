@@ -515,10 +515,10 @@ def _as_one_index(position: Any, delta: Any, steps: Iterable[Any], bound: tuple[
         return position
     for step in steps:
         candidate = sympy.expand(position - step * delta)
-        # free beats bound, one index beats a calculation
-        if isinstance(candidate, Index) and (
-            not isinstance(position, Index) or (position in bound and candidate not in bound)
-        ):
+        if not isinstance(candidate, Index):
+            continue
+        # one index beats a calculation, free beats bound, and of two free ones the first by name
+        if not isinstance(position, Index) or (candidate not in bound and (position in bound or candidate.name < position.name)):
             return candidate
     return position
 

@@ -8,8 +8,9 @@ many digits differentiates. Neither knows a rule of the calculus.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Protocol
 
 import mpmath
@@ -27,7 +28,11 @@ AGREEING_DIGITS = 45
 NUMERATORS = range(16, 113)
 DENOMINATOR = 64
 
+# One line of a derivation draws some hundreds of numbers, each of them many times (measured: attention 2 000).
+NUMBERS_KEPT = 1 << 14
 
+
+@lru_cache(maxsize=NUMBERS_KEPT)
 def random_fraction(key: object, *, positive: bool = False) -> Fraction:
     """A fraction that depends on the key alone, of size 1/4 to 7/4.
 
@@ -68,18 +73,14 @@ class Domain(Protocol):
         """For people to read."""
 
 
-def unknown_of_array(
-    domain: Domain, key: object, entries: Mapping[Sequence[Any], Any]
-) -> Any:
-    """An unknown function of a whole array: a polynomial with every linear, square, mixed and cubic term."""
-    terms: list[Any] = []
-    items = list(entries.items())
-    for place, (index, x) in enumerate(items):
-        terms.append(domain.number(random_fraction((key, index))) * x)
-        terms.append(domain.number(random_fraction((key, index, 3))) * x * x * x)
-        for other, y in items[: place + 1]:
-            terms.append(domain.number(random_fraction((key, index, other))) * x * y)
-    return sum(terms, domain.number(Fraction(0)))
+def unknown_of_array(domain: Domain, key: object, entries: Mapping[Any, Any]) -> Any:
+    """An unknown function of a whole array: Σ bᵢxᵢ + (Σ cᵢxᵢ)² + Σ dᵢxᵢ³, so that all entries interact."""
+    zero = domain.number(Fraction(0))
+    linear, mixed, cubic = zero, zero, zero
+    for index, x in entries.items():
+        b, c, d = (domain.number(random_fraction((key, index, part))) for part in "bcd")
+        linear, mixed, cubic = linear + b * x, mixed + c * x, cubic + d * x * x * x
+    return linear + mixed * mixed + cubic
 
 
 class Plain:

@@ -8,6 +8,7 @@ definitions on its own. An interpreter that borrowed the rewriter's renaming wou
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,9 +21,10 @@ from bpcheck.symbolic.index.domain import Domain, random_fraction, unknown_of_ar
 from bpcheck.symbolic.index.given import Definition, TotalIs
 from bpcheck.symbolic.index.term import Diff, Index, Layer, Member, Size, UnknownValue, VectorValue
 
-__all__ = ["World", "evaluate", "points", "symbols_of"]
+__all__ = ["Reading", "World", "evaluate", "points", "symbols_of"]
 
-Entry = tuple[str, tuple[Fraction, ...]]
+Whole = int | Fraction
+Entry = tuple[str, tuple[Whole, ...]]
 
 
 @dataclass(frozen=True)
@@ -50,31 +52,34 @@ class World:
     given: tuple[Any, ...] = ()
     values: Mapping[Entry, Any] = field(default_factory=dict)
 
-    def whole(self, expression: Any, at: Mapping[Any, Fraction]) -> Fraction:
+    def whole(self, expression: Any, at: Mapping[Any, Whole]) -> Whole:
         """An index expression, a size or the end of a range."""
-        if expression.is_Rational:
-            return Fraction(int(expression.p), int(expression.q))
+        value = self._whole(expression, at)
+        return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
+
+    def _whole(self, expression: Any, at: Mapping[Any, Whole]) -> Whole:
         if isinstance(expression, Index):
             return at[expression]
+        if isinstance(expression, sympy.Integer):
+            return int(expression)
         if isinstance(expression, Size):
-            return Fraction(self.sizes[expression])
+            return self.sizes[expression]
         if isinstance(expression, Layer):
-            return Fraction(self.layers[expression])
-        parts = [self.whole(argument, at) for argument in expression.args]
+            return self.layers[expression]
+        if expression.is_Rational:
+            return Fraction(int(expression.p), int(expression.q))
+        parts = [self._whole(argument, at) for argument in expression.args]
         if isinstance(expression, sympy.Add):
-            return sum(parts, Fraction(0))
+            return sum(parts)
         if isinstance(expression, sympy.Mul):
-            product = Fraction(1)
-            for part in parts:
-                product *= part
-            return product
+            return math.prod(parts)
         if isinstance(expression, sympy.Pow):
-            return Fraction(parts[0] ** int(parts[1]))
+            return Fraction(parts[0]) ** int(parts[1])
         if isinstance(expression, sympy.core.function.AppliedUndef):
-            return Fraction(self.widths[expression.func.__name__, int(parts[0])])
+            return self.widths[expression.func.__name__, int(parts[0])]
         raise InputError(f"{expression} is no index, size or layer.")
 
-    def range_of(self, index: Index, at: Mapping[Any, Fraction]) -> range:
+    def range_of(self, index: Index, at: Mapping[Any, Whole]) -> range:
         """All values of an index."""
         return range(int(self.whole(index.lower, at)), int(self.whole(index.upper, at)) + 1)
 
@@ -104,18 +109,25 @@ def evaluate(expression: Any, world: World, domain: Domain, at: Mapping[Any, Any
     >>> evaluate(total(2 * n, Index("j", n)), world, Plain())
     Fraction(18, 1)
     """
-    where = {index: Fraction(value) for index, value in (at or {}).items()}
-    return _Reading(world, domain, {}).value(expression, where)
+    return Reading(world, domain).value(expression, at or {})
 
 
-class _Reading:
-    """An evaluation with some entries held at given numbers."""
+class Reading:
+    """Many values in one world: what a definition gives is computed once.
 
-    def __init__(self, world: World, domain: Domain, held: Mapping[Entry, Any]) -> None:
-        self.world, self.domain, self.held = world, domain, held
+    Parameters
+    ----------
+    world : World
+    domain : Domain
+    held : mapping of (tensor, indices) to number
+        Entries that are not to be looked up: the one by which something is differentiated.
+    """
+
+    def __init__(self, world: World, domain: Domain, held: Mapping[Entry, Any] | None = None) -> None:
+        self.world, self.domain, self.held = world, domain, held or {}
         self.known: dict[Entry, Any] = {}
 
-    def value(self, expression: Any, at: Mapping[Any, Fraction]) -> Any:
+    def value(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
         number = self.domain.number
         if expression.is_Rational:
             return number(Fraction(int(expression.p), int(expression.q)))
@@ -127,13 +139,13 @@ class _Reading:
             return self._sum(expression, at)
         if isinstance(expression, sympy.Indexed):
             where = tuple(self.world.whole(index, at) for index in expression.indices)
-            return self.entry((str(expression.base.label), where))
+            return self.entry((expression.base.name, where))
         if isinstance(expression, sympy.KroneckerDelta):
             left, right = (self.world.whole(argument, at) for argument in expression.args)
             return number(Fraction(int(left == right)))
         if isinstance(expression, Member):
             value, lower, upper = (self.world.whole(argument, at) for argument in expression.args)
-            return number(Fraction(int(value.denominator == 1 and lower <= value <= upper)))
+            return number(Fraction(int(isinstance(value, int) and lower <= value <= upper)))
         if isinstance(expression, UnknownValue):
             return self._unknown(expression.name, expression.order, self.value(expression.argument, at))
         if isinstance(expression, VectorValue):
@@ -141,7 +153,7 @@ class _Reading:
         if isinstance(expression, Diff):
             return self._derivative(expression, at)
         if isinstance(expression, (Index, Size, Layer, sympy.core.function.AppliedUndef)):
-            return number(self.world.whole(expression, at))
+            return number(Fraction(self.world.whole(expression, at)))
         if isinstance(expression, sympy.Symbol):
             return number(
                 random_fraction((self.world.seed, expression.name), positive=expression.is_positive is True)
@@ -155,7 +167,7 @@ class _Reading:
             return self.domain.apply("exp", number(Fraction(1)))
         raise InputError(f"the interpreter does not know {type(expression).__name__}, in {expression}.")
 
-    def _product(self, factors: Iterable[Any], at: Mapping[Any, Fraction]) -> Any:
+    def _product(self, factors: Iterable[Any], at: Mapping[Any, Whole]) -> Any:
         # conditions first: what stands beside a 0 may have no value (a position outside the array)
         ordered = sorted(factors, key=lambda f: not isinstance(f, (sympy.KroneckerDelta, Member)))
         product = self.domain.number(Fraction(1))
@@ -166,14 +178,14 @@ class _Reading:
             product = product * value
         return product
 
-    def _sum(self, expression: Any, at: Mapping[Any, Fraction]) -> Any:
+    def _sum(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
         # SymPy lists the innermost index first: loop from the last to the first
         result = self.domain.number(Fraction(0))
         indices = [limit[0] for limit in reversed(expression.limits)]
         for values in itertools.product(*(self.world.range_of(index, at) for index in indices)):
             inner = dict(at)
             for index, value in zip(indices, values, strict=True):
-                inner[index] = Fraction(value)
+                inner[index] = value
             result = result + self.value(expression.function, inner)
         return result
 
@@ -200,18 +212,18 @@ class _Reading:
                     others = self.world.range_of(fact.over, at)[:-1]
                     before, after = where[: fact.place], where[fact.place + 1 :]
                     rest = sum(
-                        (self.entry((name, (*before, Fraction(other), *after))) for other in others),
+                        (self.entry((name, (*before, other, *after))) for other in others),
                         self.domain.number(Fraction(0)),
                     )
                     return self.value(fact.value, at) - rest
         return self.domain.number(random_fraction((self.world.seed, entry)))
 
-    def _match(self, pattern: Any, entry: Entry) -> dict[Any, Fraction] | None:
+    def _match(self, pattern: Any, entry: Entry) -> dict[Any, Whole] | None:
         """What a pattern's indices must be to mean an entry."""
         name, where = entry
-        if str(pattern.base.label) != name or len(pattern.indices) != len(where):
+        if pattern.base.name != name or len(pattern.indices) != len(where):
             return None
-        at: dict[Any, Fraction] = {}
+        at: dict[Any, Whole] = {}
         for index, value in zip(pattern.indices, where, strict=True):
             if isinstance(index, Index):
                 at[index] = value
@@ -224,35 +236,33 @@ class _Reading:
             return self.domain.unknown(name, self.world.seed, x)
         return self.domain.differentiate(lambda t: self._unknown(name, order - 1, t), x)
 
-    def _vector(self, expression: VectorValue, at: Mapping[Any, Fraction]) -> Any:
+    def _vector(self, expression: VectorValue, at: Mapping[Any, Whole]) -> Any:
         entries = {}
         for values in itertools.product(*(self.world.range_of(b, at) for b in expression.binders)):
             inner = dict(at)
-            inner.update(zip(expression.binders, map(Fraction, values), strict=True))
+            inner.update(zip(expression.binders, values, strict=True))
             entries[values] = self.value(expression.body, inner)
         component = tuple(str(self.world.whole(index, at)) for index in expression.components)
         partials = [tuple(self.world.whole(index, at) for index in p) for p in expression.partials]
         return self._partial((self.world.seed, expression.name, component), partials, entries)
 
-    def _partial(self, key: object, partials: list[tuple[Fraction, ...]], entries: dict[Any, Any]) -> Any:
+    def _partial(self, key: object, partials: list[tuple[Whole, ...]], entries: dict[Any, Any]) -> Any:
         if not partials:
             return unknown_of_array(self.domain, key, entries)
         by, rest = partials[0], partials[1:]
-        if by not in entries:  # (1, 2) == (Fraction(1), Fraction(2)), and so are their hashes
+        if by not in entries:
             return self.domain.number(Fraction(0))
-        return self.domain.differentiate(
-            lambda t: self._partial(key, rest, {**entries, tuple(int(i) for i in by): t}), entries[by]
-        )
+        return self.domain.differentiate(lambda t: self._partial(key, rest, {**entries, by: t}), entries[by])
 
-    def _derivative(self, expression: Diff, at: Mapping[Any, Fraction]) -> Any:
+    def _derivative(self, expression: Diff, at: Mapping[Any, Whole]) -> Any:
         variable = expression.variable
         entry = (
-            str(variable.base.label),
+            variable.base.name,
             tuple(self.world.whole(index, at) for index in variable.indices),
         )
 
         def moved(t: Any) -> Any:
-            return _Reading(self.world, self.domain, {**self.held, entry: t}).value(expression.expression, at)
+            return Reading(self.world, self.domain, {**self.held, entry: t}).value(expression.expression, at)
 
         return self.domain.differentiate(moved, self.entry(entry))
 
