@@ -1,13 +1,24 @@
-"""The command line as a user meets it: real processes, exit codes, files, what goes where."""
+"""The command line as a user meets it: exit codes, files, what goes where.
+
+What only a process can show (the exit code that a shell sees, the file descriptors, a crash) is tested on
+real ones: :func:`process`. The rest calls ``main()`` here, in :func:`bpcheck`; the subject has a process of its
+own there too, but one that is forked with everything imported.
+"""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import sysconfig
 import textwrap
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bpcheck import __version__
 from bpcheck.cli import main
 
 CODE = """
@@ -83,17 +94,52 @@ def folder(tmp_path):
     return tmp_path
 
 
-def bpcheck(folder, *arguments):
+def process(folder, *arguments, program=(sys.executable, "-m", "bpcheck")):
+    """The exit code and the output of a real process, started the way a user starts it."""
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # it would hide a __pycache__ in the user's folder
     return subprocess.run(
-        [sys.executable, "-m", "bpcheck", *arguments],
+        [*program, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
         encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        env=environment,
     )
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """A context whose processes start in milliseconds: what they are given is pickled, as for spawned ones."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bpcheck.process", "bpcheck.diagnosis", "scipy.special", "pytest"])
+    first = context.Process(target=os.getpid)  # starts the server here, and in no test's time limit
+    first.start()
+    first.join()
+    assert first.exitcode == 0
+    return context
+
+
+@pytest.fixture
+def bpcheck(folder, forks, monkeypatch, capsys):
+    """``main()`` in the folder, with what a process would give back; the subject is in another process."""
+
+    def get_context(method):
+        assert method == "spawn"
+        return forks
+
+    def run(*arguments):
+        try:
+            code = main(arguments)
+        except SystemExit as stop:  # argparse's own way out
+            code = stop.code
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("bpcheck.process.multiprocessing", SimpleNamespace(get_context=get_context))
+    return run
 
 
 @pytest.mark.parametrize(
@@ -107,8 +153,8 @@ def bpcheck(folder, *arguments):
         ("odd", 3, ["INCONCLUSIVE", "fits no network"]),
     ],
 )
-def test_reports_and_exit_codes(folder, function, code, words):
-    done = bpcheck(folder, "compare", f"code.py:{function}", "--seed", "1", "--examples", "30")
+def test_reports_and_exit_codes(bpcheck, folder, function, code, words):
+    done = bpcheck("compare", f"code.py:{function}", "--seed", "1", "--examples", "30")
     assert done.returncode == code, done.stdout + done.stderr
     for word in words:
         assert word in done.stdout
@@ -119,18 +165,21 @@ def test_reports_and_exit_codes(folder, function, code, words):
 @pytest.mark.parametrize(
     ("function", "words"), [("raises", ["KeyError", "W1", "Case("]), ("crashes", ["SIGABRT", "Case("])]
 )
-def test_a_subject_that_raises_or_crashes_is_wrong(folder, function, words):
-    done = bpcheck(folder, "compare", f"code.py:{function}", "--seed", "1")
+def test_a_subject_that_raises_or_crashes_is_wrong(bpcheck, folder, function, words):
+    arguments = ["compare", f"code.py:{function}", "--seed", "1"]
+    done = process(folder, *arguments) if function == "crashes" else bpcheck(*arguments)
     assert done.returncode == 1
     for word in words:
         assert word in done.stderr
     assert "bpcheck/search" not in done.stderr  # no traceback from our inside
 
 
-def test_a_subject_that_hangs_is_ended_and_reported(folder):
-    done = bpcheck(folder, "compare", "code.py:hangs", "--timeout", "3", "--json", "report.json")
+def test_a_subject_that_hangs_is_ended_and_reported(bpcheck, folder):
+    start = time.monotonic()
+    done = bpcheck("compare", "code.py:hangs", "--timeout", "1", "--json", "report.json")
+    assert 1 <= time.monotonic() - start < 5
     assert done.returncode == 3
-    assert "ended after 3 s" in done.stdout
+    assert "ended after 1 s" in done.stdout
     report = json.loads((folder / "report.json").read_text())
     assert report["verdict"] == "INCONCLUSIVE"
     assert report["counterexample"] is not None
@@ -138,7 +187,7 @@ def test_a_subject_that_hangs_is_ended_and_reported(folder):
 
 
 def test_what_the_subject_prints_stays_out_of_stdout(folder):
-    done = bpcheck(folder, "compare", "code.py:talks", "--seed", "1", "--examples", "5")
+    done = process(folder, "compare", "code.py:talks", "--seed", "1", "--examples", "5")
     assert done.returncode == 0
     assert "chatter" not in done.stdout
     assert "printed while importing" not in done.stdout
@@ -146,8 +195,9 @@ def test_what_the_subject_prints_stays_out_of_stdout(folder):
 
 
 def test_json_holds_the_whole_report(folder):
-    done = bpcheck(folder, "compare", "code.py:bad", "--seed", "1", "--json", "report.json")
+    done = process(folder, "compare", "code.py:bad", "--seed", "1", "--json", "report.json")
     assert done.returncode == 1
+    assert sorted(os.listdir(folder)) == ["code.py", "report.json"]  # and no __pycache__
     report = json.loads((folder / "report.json").read_text())
     assert report["verdict"] == "DISAGREES"
     assert report["diagnoses"][0]["equation"] == "BP3"
@@ -155,24 +205,27 @@ def test_json_holds_the_whole_report(folder):
     assert report["counterexample"]["architecture"]["loss"] == "half_mse"
 
 
-def test_json_of_a_subject_that_raised(folder):
-    bpcheck(folder, "compare", "code.py:raises", "--seed", "1", "--json", "report.json")
+def test_json_of_a_subject_that_raised(bpcheck, folder):
+    bpcheck("compare", "code.py:raises", "--seed", "1", "--json", "report.json")
     report = json.loads((folder / "report.json").read_text())
     assert report["ok"] is False
     assert "KeyError" in report["error"]
 
 
-def test_options_pin_the_network(folder):
+def test_options_pin_the_network(bpcheck):
     options = ["--activation", "tanh", "--loss", "half_mse", "--reduction", "mean", "--output", "identity"]
     sizes = ["--widths", "3,4,2", "--batch", "5", "--examples", "10", "--seed", "2"]
-    assert bpcheck(folder, "compare", "code.py:good", *options, *sizes).returncode == 0
-    assert bpcheck(folder, "compare", "code.py:good", "--loss", "huber", *sizes).returncode == 1
-    done = bpcheck(folder, "compare", "code.py:good", *sizes, "--resolution", "1e-15")
+    done = bpcheck("compare", "code.py:good", *options, *sizes)
+    assert done.returncode == 0
+    assert "10 cases" in done.stdout
+    assert "seed 2" in done.stdout
+    assert bpcheck("compare", "code.py:good", "--loss", "huber", *sizes).returncode == 1
+    done = bpcheck("compare", "code.py:good", *sizes, "--resolution", "1e-15")
     assert done.returncode == 3
     assert "inferred" in done.stdout
 
 
-def test_batch_and_widths_reach_the_subject(folder):
+def test_batch_and_widths_reach_the_subject(bpcheck, folder):
     (folder / "code.py").write_text(
         CODE
         + """
@@ -181,7 +234,7 @@ def fixed(params, x, y):
     return good(params, x, y)
 """
     )
-    done = bpcheck(folder, "compare", "code.py:fixed", "--widths", "3,4,2", "--batch", "7", "--examples", "5")
+    done = bpcheck("compare", "code.py:fixed", "--widths", "3,4,2", "--batch", "7", "--examples", "5")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -210,29 +263,36 @@ def test_usage_errors_exit_with_2_and_say_how(folder, arguments, word, monkeypat
     assert word in capsys.readouterr().err
 
 
-def test_a_usage_error_that_the_child_finds_exits_with_2(folder):
-    done = bpcheck(folder, "compare", "code.py:missing")
+def test_a_usage_error_that_the_child_finds_exits_with_2(bpcheck):
+    done = bpcheck("compare", "code.py:missing")
     assert done.returncode == 2
     assert "it has good, bad" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_that_does_not_import_is_the_subjects_fault(folder):
+def test_a_file_that_does_not_import_is_the_subjects_fault(bpcheck, folder):
     (folder / "broken.py").write_text("1 / 0\n")
-    done = bpcheck(folder, "compare", "broken.py:f")
+    done = bpcheck("compare", "broken.py:f")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
 
 
-def test_the_demo_names_equation_layer_and_bug(folder):
-    done = bpcheck(folder, "demo")
+def test_the_demo_names_equation_layer_and_bug(bpcheck, folder):
+    done = bpcheck("demo")
     assert done.returncode == 0, done.stdout + done.stderr
     for word in ("AGREES", "1,210 weights", "BP2", "(layer 2)", "hidden-derivative-missing"):
         assert word in done.stdout
     assert sorted(os.listdir(folder)) == ["code.py"]
 
 
-def test_version(folder):
-    import bpcheck as package
+def test_version(bpcheck):
+    done = bpcheck("--version")
+    assert done.returncode == 0
+    assert done.stdout == f"bpcheck {__version__}\n"
 
-    assert package.__version__ in bpcheck(folder, "--version").stdout
+
+def test_the_installed_script_gives_the_shell_its_exit_code(folder):
+    script = Path(sysconfig.get_path("scripts")) / "bpcheck"
+    done = process(folder, "compare", "nothing.py:f", program=[script])
+    assert done.returncode == 2
+    assert done.stderr.startswith("bpcheck: there is no file 'nothing.py'")

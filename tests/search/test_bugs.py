@@ -5,6 +5,7 @@ import pytest
 from students import BUGS, make
 
 import bpcheck
+import bpcheck.search.sample
 from bpcheck import Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.reference import build
@@ -15,7 +16,7 @@ FALLS_BACK = {"weight-not-transposed", "outer-transposed", "output-derivative-tw
 
 
 @pytest.mark.parametrize("bug", BUGS)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.nightly)])
 def test_every_planted_bug_is_caught_in_its_equation(bug, seed):
     report = bpcheck.compare(make(bug), seed=seed)
     assert report.verdict is Verdict.DISAGREES, str(report)
@@ -68,15 +69,16 @@ def test_every_bug_of_the_catalogue_is_caught_and_never_misnamed(slug):
 def test_a_prediction_differs_from_the_right_gradient_somewhere(slug):
     """Negative control of the catalogue: a bug that never changes anything is no bug."""
     rng = np.random.default_rng(1)
-    seen = False
-    for kind in ("generic", "equal widths") * 30:
+
+    def differs(kind):
         case = bpcheck.search.sample.random_case(
             rng, bpcheck.search.sample.random_architecture(rng, kind), kind
         )
         predicted = CATALOGUE[slug].predict(case)
         right = dict(bpcheck.tree.leaves(build(case.architecture).gradient(case.params, case.x, case.y)))
-        seen = seen or (predicted is not None and any(not np.allclose(predicted[p], right[p]) for p in right))
-    assert seen
+        return predicted is not None and any(not np.allclose(predicted[p], right[p]) for p in right)
+
+    assert any(differs(kind) for kind in ("generic", "equal widths") * 30)  # the first that differs is enough
 
 
 def test_unmutated_rules_give_the_reference_gradient():

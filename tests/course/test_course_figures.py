@@ -1,0 +1,150 @@
+"""The figures without a browser: self-contained, escaped, packaged, and their numbers those of bpcheck."""
+
+import json
+import re
+from html.parser import HTMLParser
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy
+
+import bpcheck
+from bpcheck.course.figure import figure
+from bpcheck.course.figures import CONVENTIONS, FUNCTIONS, network_figure, step_figure
+
+FIGURES = {"network": network_figure, "step": step_figure}
+MADE = {}
+
+
+def made(name):
+    if name not in MADE:
+        MADE[name] = FIGURES[name]()
+    return MADE[name]
+
+
+def data(name):
+    text = re.search(r"const DATA = (.*);\n", made(name).page)[1]
+    return json.loads(text)
+
+
+class Frame(HTMLParser):
+    """The iframe's attributes, entities resolved."""
+
+    def handle_starttag(self, tag, attributes):
+        assert tag == "iframe"
+        self.attributes = dict(attributes)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_frame_holds_the_page_unchanged(name):
+    frame = Frame()
+    frame.feed(made(name)._repr_html_())
+    assert frame.attributes["srcdoc"] == made(name).page
+    assert frame.attributes["title"] == made(name).title
+    assert "width:100%" in frame.attributes["style"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_comes_from_outside(name):
+    page = made(name).page.replace("http://www.w3.org/2000/svg", "")  # the name of SVG, not an address
+    assert not re.search(r"https?:|//\w+\.\w|url\(|@import|<link|\ssrc=|fetch\(|XMLHttp|import\(", page)
+    assert len(page) < 40_000
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_placeholder_is_left(name):
+    assert not re.search(r"/\*[A-Z]+\*/|<!--[A-Z]+-->", made(name).page)
+
+
+def test_text_in_the_data_cannot_end_the_script():
+    page = figure("step", "A <title> & more", {"functions": [], "text": "</script><b>"}, height=1).page
+    assert "</script><b>" not in page
+    assert "<title>A &lt;title&gt; &amp; more</title>" in page
+
+
+def test_it_can_be_saved(tmp_path):
+    made("step").save(tmp_path / "figure.html")
+    assert (tmp_path / "figure.html").read_text(encoding="utf-8") == made("step").page
+
+
+def test_the_pages_are_part_of_the_package():
+    names = {entry.name for entry in resources.files("bpcheck.course").joinpath("pages").iterdir()}
+    assert {"frame.html", "frame.css", "frame.js"} <= names
+    assert {f"{name}.{end}" for name in FIGURES for end in ("html", "js")} <= names
+
+
+def test_the_network_is_computed_by_the_reference():
+    told = data("network")
+    a = np.array(told["a"][0])
+    for number, layer in enumerate(told["params"]):
+        z = a @ np.array(layer["weight"]).T + layer["bias"]
+        a = np.tanh(z) if number == 0 else z
+        assert np.allclose(z, told["z"][number + 1], rtol=1e-14, atol=1e-14)
+        assert np.allclose(a, told["a"][number + 1], rtol=1e-14, atol=1e-14)
+
+
+def letters(html):
+    """A symbol without its indices: ``W`` of ``Wˡⱼₖ``."""
+    return re.sub(r"<su[bp]>.*?</su[bp]>|<[^>]*>|\{\w\}", "", html)
+
+
+def test_the_symbols_are_those_of_the_notation_page():
+    page = (Path(__file__).parents[2] / "docs" / "notation.md").read_text(encoding="utf-8")
+    table = page[page.index("## The same symbol elsewhere") :]
+    rows = [
+        [cell.strip(" *") for cell in line.split("|")[1:-1]] for line in table.splitlines() if line[:1] == "|"
+    ]
+    column = {name: rows[0].index(name) for name in ("Nielsen", "Goodfellow", "Bishop", "CS231n", "PyTorch")}
+    column["Ours"] = 0
+    found = {
+        key: next(row for row in rows if row[0].startswith(key)) for key in ("Wˡ", "bˡ", "zˡ", "aˡ, ac", "σ")
+    }
+    # what a table cell begins with, without bold and without indices
+    expected = {
+        "ours": ("Ours", "W b z a σ"),
+        "nielsen": ("Nielsen", "w b z a σ"),
+        "goodfellow": ("Goodfellow", "W b a h f"),
+        "bishop": ("Bishop", "w w a z h"),
+        "cs231n": ("CS231n", "W b scores h f"),
+        "pytorch": ("PyTorch", "weight bias – output nn.Tanh"),
+    }
+    for convention in CONVENTIONS:
+        name, words = expected[convention.key]
+        for key, word in zip(found, words.split(), strict=True):
+            assert found[key][column[name]].lstrip("*`").startswith(word), (name, key)
+        ours = [letters(t) for t in (convention.weight, convention.bias, convention.pre, convention.act)]
+        if name != "PyTorch":
+            assert [*ours, letters(convention.sigma)] == words.split()
+        else:
+            assert [ours[0], ours[1], ours[3]] == ["weight", "bias", "output"]
+        assert convention.transposed == ("in, out" in found["Wˡ"][column[name]])
+
+
+@pytest.mark.parametrize("curve", FUNCTIONS, ids=lambda curve: curve.key)
+def test_second_and_third_derivatives(curve):
+    x = sympy.Symbol("x")
+    formula = {
+        "exp": sympy.exp(x),
+        "wave": sympy.sin(50 * x),
+        "offset": sympy.exp(x) + 10**6,
+        "near": x + sympy.sin(x),
+        "kink": x + sympy.sin(x),
+    }[curve.key]
+    at = sympy.nsimplify(curve.at)
+    assert float(curve.f(curve.at)) == pytest.approx(float(formula.subs(x, at)), rel=1e-13)
+    assert curve.second == pytest.approx(float(formula.diff(x, 2).subs(x, at)), rel=1e-7, abs=1e-12)
+    assert curve.third == pytest.approx(float(formula.diff(x, 3).subs(x, at)), rel=1e-7)
+
+
+def test_the_bar_that_is_drawn_holds():
+    for told in data("step")["functions"]:
+        if told["interval"]:
+            assert told["bpcheck"]["interval"] == pytest.approx([1.0, 2.0])
+        else:
+            assert told["bpcheck"]["off"] <= told["bpcheck"]["error"]
+
+
+def test_the_course_is_reached_lazily():
+    assert bpcheck.course.forward_pass.unit(...).state is bpcheck.course.State.NOT_DONE

@@ -1,0 +1,212 @@
+"""The figures in a real browser that has no network: they load, move, speak, and ask nobody for anything."""
+
+import json
+import shutil
+import time
+
+import pytest
+
+from bpcheck.course.figures import FUNCTIONS, network_figure, step_figure
+
+pytestmark = pytest.mark.browser
+
+FIGURES = {"network": network_figure, "step": step_figure}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a screen, in which every address outside resolves to nothing."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    assert chromium, "no browser: apt-get install chromium chromium-driver"
+    assert driver, "no driver for the browser: apt-get install chromium chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1000,900",
+                     "--host-resolver-rules=MAP * ~NOTFOUND"):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options=options, service=Service(driver)) as driver:
+        yield driver
+
+
+def load(browser, name, tmp_path):
+    """The figure as a notebook shows it: in its frame, on a dark page."""
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)  # forget what came before
+    page = tmp_path / f"{name}.html"
+    frame = FIGURES[name]()._repr_html_()
+    page.write_text(
+        f"<!doctype html><meta charset=utf-8><style>p{{color:red}}svg{{display:none}}</style>"
+        f'<body style="background:#111"><p id="says">outside</p>{frame}',
+        encoding="utf-8",
+    )
+    browser.get(page.as_uri())
+    browser.switch_to.frame(browser.find_element("tag name", "iframe"))
+
+
+def quiet(browser):
+    """No error on the console, and no request but for the page itself."""
+    assert browser.get_log("browser") == []
+    asked = []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            asked.append(message["params"]["request"]["url"])
+    assert [url for url in asked if not url.startswith(("file:", "about:", "data:"))] == []
+
+
+def said(browser):
+    return browser.find_element("id", "says").text
+
+
+def choose(browser, name, value):
+    from selenium.webdriver.support.ui import Select
+
+    Select(browser.find_element("id", name)).select_by_value(value)
+
+
+def press(browser, element, *keys):
+    element.send_keys(*keys)
+    time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_it_loads_alone_and_fits_its_frame(browser, name, tmp_path):
+    load(browser, name, tmp_path)
+    assert said(browser)
+    needed = browser.execute_script("return document.documentElement.offsetHeight")
+    given = browser.execute_script("return window.frameElement.clientHeight")
+    assert needed <= given <= needed + 10
+    assert (
+        browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
+    quiet(browser)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_it_fits_a_narrow_window(browser, name, tmp_path):
+    browser.set_window_size(520, 900)
+    try:
+        load(browser, name, tmp_path)
+        wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide[0] <= wide[1]
+    finally:
+        browser.set_window_size(1000, 900)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_control_has_a_name(browser, name, tmp_path):
+    load(browser, name, tmp_path)
+    nameless = browser.execute_script(
+        "return [...document.querySelectorAll('select, input, button, [role=button]')].filter("
+        "node => !(node.getAttribute('aria-label') || (node.labels && node.labels.length) || node.textContent.trim())).length"
+    )
+    assert nameless == 0
+    assert browser.execute_script("return document.documentElement.lang") == "en"
+
+
+def test_moving_the_slider_changes_the_picture_and_the_sentence(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    load(browser, "step", tmp_path)
+    slider = browser.find_element("id", "h")
+    seen = set()
+    for key in (Keys.HOME, Keys.END, Keys.ARROW_LEFT):
+        press(browser, slider, key)
+        seen.add((said(browser), browser.find_element("id", "plot").get_attribute("innerHTML")))
+    assert len({sentence for sentence, _ in seen}) == len({picture for _, picture in seen}) == 3
+    press(browser, slider, Keys.END)
+    assert "h is too large" in said(browser)
+    press(browser, slider, Keys.HOME)
+    assert "nothing is left to divide" in said(browser)
+    quiet(browser)
+
+
+def test_every_function_is_the_one_that_bpcheck_differentiated(browser, tmp_path):
+    load(browser, "step", tmp_path)
+    for curve in FUNCTIONS:
+        points = [curve.at, curve.at + 2.0**-10, curve.at - 2.0**-10]
+        computed = browser.execute_script(
+            "return arguments[1].map(x => F[arguments[0]].f(x))", curve.key, points
+        )
+        # two libraries, two last bits: sine and exponential are within one unit in the last place
+        assert computed == pytest.approx([float(curve.f(x)) for x in points], rel=2.0**-51)
+        slope = browser.execute_script(
+            "return F[arguments[0]].im(arguments[1], 1e-20) / 1e-20", curve.key, curve.at
+        )
+        exact = float((curve.f(curve.at + 1e-20j) / 1e-20).imag)
+        assert slope == pytest.approx(exact, rel=2.0**-50)
+
+
+def test_each_function_speaks_for_itself(browser, tmp_path):
+    load(browser, "step", tmp_path)
+    sentences = set()
+    for curve in FUNCTIONS:
+        choose(browser, "which", curve.key)
+        sentences.add(said(browser))
+    assert len(sentences) == len(FUNCTIONS)
+    assert "there is no derivative" in said(browser)  # the last one is the kink
+    assert "[1.00000, 2.00000]" in said(browser)
+    before = browser.find_element("id", "plot").get_attribute("innerHTML")
+    choose(browser, "which", "exp")
+    browser.find_element("id", "parts").click()
+    assert "part" not in browser.find_element("id", "plot").get_attribute("innerHTML")
+    assert before != browser.find_element("id", "plot").get_attribute("innerHTML")
+    quiet(browser)
+
+
+def test_near_the_kink_a_step_that_reaches_across_is_told(browser, tmp_path):
+    load(browser, "step", tmp_path)
+    choose(browser, "which", "near")
+    for exponent, across in (("-3", True), ("-6", False)):
+        browser.execute_script(
+            "const s = document.getElementById('h'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))",
+            exponent,
+        )
+        assert ("across the kink" in said(browser)) is across
+
+
+def test_a_unit_is_chosen_with_mouse_and_keyboard(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    load(browser, "network", tmp_path)
+    unit = browser.find_element("css selector", '[data-unit="3,1"]')
+    browser.execute_script("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", unit)
+    assert said(browser).startswith("Unit 2 of layer 3")
+    press(browser, browser.find_element("css selector", '[data-unit="3,1"]'), Keys.ARROW_LEFT)
+    assert said(browser).startswith("Unit 2 of layer 2")
+    press(browser, browser.switch_to.active_element, Keys.ARROW_DOWN)
+    assert said(browser).startswith("Unit 3 of layer 2")
+    browser.find_element("css selector", '[data-weight="0,2"]').click()
+    assert "leads from unit 3 of layer 1 to unit 1 of layer 2" in said(browser)
+    quiet(browser)
+
+
+def test_another_book_other_symbols_same_numbers(browser, tmp_path):
+    load(browser, "network", tmp_path)
+    choose(browser, "book", "ours")
+    number = said(browser).split("=")[1].split(".")[1]
+    ours = browser.find_element("id", "general").text
+    assert "(out, in)" in browser.find_element("id", "shape").text
+    choose(browser, "book", "bishop")
+    assert "Bishop’s a is our z" in said(browser)
+    assert browser.find_element("id", "general").text != ours
+    assert number in said(browser)
+    choose(browser, "book", "cs231n")
+    assert "(in, out)" in browser.find_element("id", "shape").text
+    rows = browser.find_elements("css selector", "#matrix tr")
+    assert len(rows) == 1 + 3
+    quiet(browser)
+
+
+def test_another_example_other_numbers(browser, tmp_path):
+    load(browser, "network", tmp_path)
+    first = said(browser)
+    choose(browser, "example", "1")
+    assert "example 2" in said(browser)
+    assert said(browser) != first
