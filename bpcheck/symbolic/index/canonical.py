@@ -23,7 +23,7 @@ from typing import Any
 import sympy
 
 from bpcheck.errors import InputError
-from bpcheck.symbolic.index.given import Given, TotalIs, validate
+from bpcheck.symbolic.index.given import Given, TotalIs, topmost_first, validate
 from bpcheck.symbolic.index.substitute import Fresh, freshen, indices_of, limits_of, substitute
 from bpcheck.symbolic.index.derive import unfold
 from bpcheck.symbolic.index.term import Diff, Index, Member, UnknownValue, VectorValue, kronecker, total
@@ -125,8 +125,16 @@ def is_zero(expression: Any, given: Iterable[Any] = ()) -> bool:
     True
     """
     facts = validate(given)
+    expression = sympy.sympify(expression)
+    # From the top: first the names that no other definition uses, such as δ for ∂C/∂z; what they are made of
+    # when that was not enough. Layer norm with everything written out at once takes 30 times longer.
+    top_first = topmost_first(facts)
+    return any(_vanishes(expression, facts, top_first[:count]) for count in range(len(top_first) + 1))
+
+
+def _vanishes(expression: Any, facts: Given, written_out: Given) -> bool:
     rewriter = Rewriter(facts)
-    monomials = rewriter.normal(unfold(sympy.sympify(expression), facts, rewriter.fresh))
+    monomials = rewriter.normal(unfold(expression, facts, rewriter.fresh, written_out=written_out))
     for _ in range(MAX_CLEARINGS):
         denominators = _denominators(monomials)
         if not monomials or not denominators:
@@ -137,7 +145,7 @@ def is_zero(expression: Any, given: Iterable[Any] = ()) -> bool:
 
 
 def _is_composite(factor: Any) -> bool:
-    return isinstance(factor, (sympy.Add, sympy.Mul, sympy.Sum))
+    return isinstance(factor, (sympy.Add, sympy.Mul, sympy.Sum, sympy.KroneckerDelta))
 
 
 def _denominators(monomials: Polynomial) -> dict[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy
@@ -23,37 +23,52 @@ from bpcheck.symbolic.index.term import (
 __all__ = ["derivative", "unfold"]
 
 
-def unfold(expression: Any, given: Given, fresh: Fresh) -> Any:
-    """The expression with every definition written out and every derivative carried out.
+def unfold(expression: Any, given: Given, fresh: Fresh, *, written_out: Given | None = None) -> Any:
+    """The expression with every derivative carried out, and definitions written out.
 
-    Under ``Diff(…, x)`` the definition of x itself is not used: x is what varies there.
+    A derivative looks through all definitions. Outside of derivatives only those of ``written_out`` are used
+    (None: all): what holds for any tensors holds for the defined ones, and is shorter.
     """
-    return _unfold(expression, given, fresh, frozenset())
+    return _unfold(expression, given, fresh, given if written_out is None else written_out)
 
 
-def _unfold(expression: Any, given: Given, fresh: Fresh, kept: frozenset[Any]) -> Any:
+def _unfold(expression: Any, given: Given, fresh: Fresh, written_out: Given) -> Any:
     if isinstance(expression, Diff):
         variable = expression.variable
-        inside = _unfold(expression.expression, given, fresh, kept | {family(variable)})
-        return _unfold(derivative(inside, variable, fresh), given, fresh, kept)
+        kept = tuple(fact for fact in given if not _defines(fact, family(variable)))
+        inside = _unfold(expression.expression, kept, fresh, ()) if expression.expression.has(Diff) else expression.expression
+        return _unfold(derivative(inside, variable, fresh, kept), given, fresh, written_out)
     if isinstance(expression, sympy.Indexed):
-        definition = None if family(expression) in kept else _definition(expression, given)
+        definition = _definition(expression, written_out)
         if definition is None:
             return expression
-        values = dict(zip(definition.left.indices, expression.indices, strict=True))
-        values = {index: value for index, value in values.items() if isinstance(index, Index)}
-        return _unfold(substitute(definition.right, values, fresh), given, fresh, kept)
+        return _unfold(_instance(definition, expression, fresh), given, fresh, written_out)
+    return _in_parts(expression, lambda part: _unfold(part, given, fresh, written_out))
+
+
+def _defines(fact: Any, of: tuple[Any, ...]) -> bool:
+    return isinstance(fact, Definition) and family(fact.left) == of
+
+
+def _instance(definition: Definition, entry: Any, fresh: Fresh) -> Any:
+    """The right side of a definition for one entry."""
+    pairs = zip(definition.left.indices, entry.indices, strict=True)
+    values = {index: value for index, value in pairs if isinstance(index, Index)}
+    return fresh.once((definition.left, entry), lambda: substitute(definition.right, values, fresh))
+
+
+def _in_parts(expression: Any, change: Callable[[Any], Any]) -> Any:
+    """The expression with the parts that can hold tensors changed."""
     if isinstance(expression, sympy.Sum):
-        bound = limits_of(expression)
-        return total(_unfold(expression.function, given, fresh, kept), *bound)
+        return total(change(expression.function), *limits_of(expression))
     if isinstance(expression, VectorValue):
-        body = _unfold(expression.body, given, fresh, kept)
+        body = change(expression.body)
         return VectorValue(
             expression.name, expression.components, expression.partials, expression.binders, body
         )
-    if not expression.args or isinstance(expression, (sympy.KroneckerDelta, Member)):
+    if not expression.args or isinstance(expression, (sympy.Indexed, sympy.KroneckerDelta, Member)):
         return expression
-    return expression.func(*(_unfold(argument, given, fresh, kept) for argument in expression.args))
+    return expression.func(*(change(argument) for argument in expression.args))
 
 
 def _definition(entry: Any, given: Given) -> Definition | None:
@@ -83,8 +98,8 @@ _SLOPES: Mapping[Any, Any] = {
 }
 
 
-def derivative(expression: Any, variable: Any, fresh: Fresh) -> Any:
-    """∂expression/∂variable, for an expression without definitions or derivatives that wait.
+def derivative(expression: Any, variable: Any, fresh: Fresh, given: Given = ()) -> Any:
+    """∂expression/∂variable, for an expression without derivatives that wait; definitions are looked through.
 
     Every bound index is renamed before the derivative goes under it, so that ``∂/∂x[k]`` of ``Sum(x[k], (k, 1, n))``
     does not take the bound k for the free one (sympy issue 21891).
@@ -96,36 +111,39 @@ def derivative(expression: Any, variable: Any, fresh: Fresh) -> Any:
     >>> derivative(total(x[k] ** 2, k), x[k], Fresh())
     Sum(2*KroneckerDelta(k, ~1)*x[~1], (~1, 1, n))
     """
-    if not expression.has(variable.base):
+    if not expression.has(sympy.Indexed):
         return sympy.Integer(0)
+
+    def d(part: Any) -> Any:
+        return derivative(part, variable, fresh, given)
+
     if isinstance(expression, sympy.Indexed):
-        return _same_entry(expression, variable)
+        definition = _definition(expression, given)
+        return _same_entry(expression, variable) if definition is None else d(_instance(definition, expression, fresh))
     if isinstance(expression, sympy.Add):
-        return sympy.Add(*(derivative(term, variable, fresh) for term in expression.args))
+        return sympy.Add(*map(d, expression.args))
     if isinstance(expression, sympy.Mul):
         factors = expression.args
         return sympy.Add(
-            *(
-                sympy.Mul(*factors[:place], derivative(factor, variable, fresh), *factors[place + 1 :])
-                for place, factor in enumerate(factors)
-            )
+            *(sympy.Mul(*factors[:at], d(factor), *factors[at + 1 :]) for at, factor in enumerate(factors))
         )
     if isinstance(expression, sympy.Pow):
         base, exponent = expression.args
         if not exponent.is_Number:
             raise InputError(f"the calculus differentiates powers with a fixed number as exponent; given: {expression}.")
-        return exponent * base ** (exponent - 1) * derivative(base, variable, fresh)
+        return exponent * base ** (exponent - 1) * d(base)
     if expression.func in _SLOPES:
         argument = expression.args[0]
-        return _SLOPES[expression.func](argument) * derivative(argument, variable, fresh)
+        return _SLOPES[expression.func](argument) * d(argument)
     if isinstance(expression, UnknownValue):
         outer = UnknownValue(expression.name, expression.order + 1, expression.argument)
-        return outer * derivative(expression.argument, variable, fresh)
+        return outer * d(expression.argument)
     if isinstance(expression, VectorValue):
-        return _chain(expression, variable, fresh)
+        return _chain(expression, d, fresh)
     if isinstance(expression, sympy.Sum):
         body, renamed = freshen(expression, fresh)
-        return total(derivative(body, variable, fresh), *renamed)
+        slope = d(body)
+        return total(slope, *renamed) if slope != 0 else slope
     raise InputError(f"the calculus has no derivative for {expression.func.__name__}, in {expression}.")
 
 
@@ -136,9 +154,9 @@ def _same_entry(entry: Any, variable: Any) -> Any:
     return sympy.Mul(*(kronecker(left, right) for left, right in pairs))
 
 
-def _chain(value: VectorValue, variable: Any, fresh: Fresh) -> Any:
+def _chain(value: VectorValue, d: Callable[[Any], Any], fresh: Fresh) -> Any:
     """The multivariate chain rule: Σ over all entries of the array, ∂f/∂entry times ∂entry/∂variable."""
     entry = [fresh(binder) for binder in value.binders]
     moved = substitute(value.body, dict(zip(value.binders, entry, strict=True)), fresh)
     outer = VectorValue(value.name, value.components, (*value.partials, entry), value.binders, value.body)
-    return total(outer * derivative(moved, variable, fresh), *entry)
+    return total(outer * d(moved), *entry)

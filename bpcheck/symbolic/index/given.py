@@ -11,7 +11,7 @@ import sympy
 from bpcheck.errors import InputError
 from bpcheck.symbolic.index.term import Index
 
-__all__ = ["Definition", "Fact", "Given", "TotalIs", "family", "validate"]
+__all__ = ["Definition", "Fact", "Given", "TotalIs", "family", "topmost_first", "validate"]
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,23 @@ def validate(given: Iterable[Fact]) -> Given:
     for definition, own in zip(definitions, families, strict=True):
         if families.count(own) > 1:
             raise InputError(f"{definition.left} is defined twice.")
-    uses = {
-        own: {family(entry) for entry in definition.right.atoms(sympy.Indexed)} & set(families)
-        for own, definition in zip(families, definitions, strict=True)
-    }
-    while ready := [own for own, needs in uses.items() if not needs & set(uses)]:
-        for own in ready:
-            del uses[own]
-    if uses:
-        names = ", ".join(str(d.left) for d, own in zip(definitions, families, strict=True) if own in uses)
+    circle = set(definitions) - set(topmost_first(facts))
+    if circle:
+        names = ", ".join(sorted(str(definition.left) for definition in circle))
         raise InputError(f"these definitions go round in a circle: {names}.")
     return facts
+
+
+def topmost_first(given: Given) -> tuple[Definition, ...]:
+    """The definitions, each before those that its right side uses; without those that go round in a circle."""
+    left = {family(fact.left): fact for fact in given if isinstance(fact, Definition)}
+    uses = {
+        own: {family(entry) for entry in definition.right.atoms(sympy.Indexed)} & set(left)
+        for own, definition in left.items()
+    }
+    order: list[Definition] = []
+    while free := [own for own in uses if not any(own in needs for other, needs in uses.items())]:
+        order += [left[own] for own in free]
+        for own in free:
+            del uses[own]
+    return tuple(order)

@@ -7,7 +7,7 @@ make that mistake (sympy issues 20127 and 11829). Here every bound index gets a 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -31,10 +31,17 @@ class Fresh:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
+        self._made: dict[Any, Any] = {}
 
     def __call__(self, like: Index) -> Index:
         """A new index with the range of another one."""
         return Index(f"~{next(self._numbers)}", like.upper, lower=like.lower)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What was made for a key the first time: equal parts keep equal names, and are worked on once."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
 
 def limits_of(sum_: Any) -> list[Index]:
