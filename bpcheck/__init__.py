@@ -31,9 +31,20 @@ _HOMES = {
     "derivative": "bpcheck.numeric.derivative",
     "check_gradient": "bpcheck.check.gradient",
     "assert_gradient": "bpcheck.check.gradient",
+    "certify": "bpcheck.check.certify",
     "compare": "bpcheck.search",
 }
-_WINGS = ("reference", "symbolic", "numeric", "diagnosis", "strategies", "adapters", "report")
+_WINGS = (
+    "reference",
+    "symbolic",
+    "numeric",
+    "certified",
+    "diagnosis",
+    "strategies",
+    "adapters",
+    "report",
+    "course",
+)
 
 __version__ = "0.1.0"
 __all__ = sorted([*_HOMES, *_WINGS, "__version__"])
@@ -59,6 +70,7 @@ if TYPE_CHECKING:
     from bpcheck.architecture import Architecture as Architecture
     from bpcheck.architecture import mlp as mlp
     from bpcheck.case import Case as Case
+    from bpcheck.check.certify import certify as certify
     from bpcheck.check.gradient import assert_gradient as assert_gradient
     from bpcheck.check.gradient import check_gradient as check_gradient
     from bpcheck.conventions import Conventions as Conventions

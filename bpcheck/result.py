@@ -68,7 +68,7 @@ class Testimony:
     Attributes
     ----------
     witness : str
-        ``"analytic"``, ``"symbolic"`` or ``"numeric"``.
+        ``"analytic"``, ``"symbolic"``, ``"numeric"`` or ``"certified"``.
     loss, loss_error : float
     gradient : mapping of Path to float64 array
         Paths start with ``params``.

@@ -5,8 +5,12 @@ import typing
 import numpy as np
 import pytest
 
-from bpcheck import Case, mlp, numeric, reference, symbolic
+from bpcheck import Case, certified, mlp, numeric, reference, symbolic
 from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, Dense, LayerSpec, Skip
+from bpcheck.certified import series
+from bpcheck.certified.activation import LOW_SLOPE, SMOOTH
+from bpcheck.certified.exact import is_rational
+from bpcheck.certified.loss import LOSS as CERTIFIED_LOSS
 from bpcheck.check import witness
 from bpcheck.check.agreement import agree
 from bpcheck.reference.activation import ACTIVATION
@@ -25,11 +29,26 @@ def test_the_reference_has_every_kind():
     }
 
 
+def test_the_certified_witness_has_every_kind_and_says_which_have_fractions():
+    everywhere = {"identity", "softmax"}  # no formula of one unit
+    assert set(SMOOTH) | set(LOW_SLOPE) | everywhere == set(ACTIVATIONS)
+    assert set(series.ACTIVATION) | {"softmax"} == set(ACTIVATIONS)
+    assert set(CERTIFIED_LOSS) == set(series.LOSS) == set(LOSSES)
+    # what exact() refuses, because it is not rational: nothing else
+    refused = {name for name in ACTIVATIONS if not is_rational(mlp([2, 3, 1], activation=name))}
+    assert refused == {"tanh", "sigmoid", "softplus", "gelu", "silu", "softmax"}
+    assert {name for name in LOSSES if not is_rational(mlp([2, 1], loss=name))} == {
+        "binary_cross_entropy",
+        "cross_entropy",
+    }
+
+
 def agreed(case: Case):
     network = reference.build(case.architecture)
     said = [
         witness.testify(case),
         symbolic.testify(case),
+        certified.testify(case),
         numeric.complex_step(
             lambda params: network.cost(params, case.x, case.y), case.params, rng=np.random.default_rng(0)
         ),

@@ -88,8 +88,9 @@ def _refuse(architecture: Architecture, batch: int, what: str, size: int, limit:
     if size > limit:
         raise InputError(
             f"{architecture!r} with a batch of {batch} is too large for the symbolic witness: {what} is "
-            f"{size:,}, the limit {limit:,}. Take a smaller network or batch, {remedy}or the numeric witness "
-            "(complex step, bpcheck.numeric), which takes every parameter of larger networks."
+            f"{size:,}, the limit {limit:,}. Take a smaller network or batch, {remedy}or a witness that takes every "
+            "parameter of larger networks: the certified one (bpcheck.certify judges a gradient by it, "
+            "bpcheck.certified.testify speaks for itself) or the numeric one (complex step, bpcheck.numeric)."
         )
 
 
