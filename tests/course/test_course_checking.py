@@ -1,5 +1,7 @@
 """Notebook 3's checkers, with checkers among the answers: those must be judged as bpcheck judges."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -215,13 +217,19 @@ def test_the_juries_hold_right_and_wrong_gradients_as_they_say():
     assert max(abs(NEAR)) < 1 < min(abs(FAR))
 
 
+@cache
 def report_on(suspect):
     return check_gradient(suspect.loss, suspect.gradient, suspect.params, seed=3)
 
 
+@cache
+def suspect_of(seed):
+    return check.suspect(seed)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_wrong_entry_is_found_in_every_form(seed):
-    suspect = check.suspect(seed)
+    suspect = suspect_of(seed)
     report = report_on(suspect)
     worst = max(report.comparisons, key=lambda c: c.verdict.severity)
     assert [c.verdict.ok for c in report.comparisons].count(False) == 1
@@ -234,7 +242,7 @@ def test_the_wrong_entry_is_found_in_every_form(seed):
 
 
 def test_other_entries_are_refused():
-    suspect = check.suspect()
+    suspect = suspect_of(0)
     worst = max(report_on(suspect).comparisons, key=lambda c: c.verdict.severity)
     other = next(c.path for c in report_on(suspect).comparisons if c.path != worst.path)
     assert "agrees" in check.wrong_entry((other, (0, 0))).reason
@@ -247,12 +255,7 @@ def test_other_entries_are_refused():
 
 
 def test_row_and_column_exchanged_is_named():
-    seeds = (
-        s
-        for s in range(20)
-        if len(check.suspect(s)._spot[2]) == 2 and len(set(check.suspect(s)._spot[2])) == 2
-    )
-    suspect = check.suspect(next(seeds))
+    suspect = next(s for s in map(suspect_of, range(20)) if len(s._spot[2]) == len(set(s._spot[2])) == 2)
     number, name, index = suspect._spot
     said = check.wrong_entry((f"params[{number}]['{name}']", index[::-1]), of=suspect)
     assert "other way round" in said.reason

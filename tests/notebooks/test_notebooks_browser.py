@@ -48,15 +48,20 @@ def load(browser, name, tmp_path):
     browser.switch_to.frame(browser.find_element("tag name", "iframe"))
 
 
-def quiet(browser):
-    """No error on the console, and no request but for the page itself."""
-    assert browser.get_log("browser") == []
+def asked_outside(browser):
+    """Addresses that the page asked for, but for itself."""
     asked = []
     for entry in browser.get_log("performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             asked.append(message["params"]["request"]["url"])
-    assert [url for url in asked if not url.startswith(("file:", "about:", "data:"))] == []
+    return [url for url in asked if not url.startswith(("file:", "about:", "data:"))]
+
+
+def quiet(browser):
+    """No error on the console, and no request."""
+    assert browser.get_log("browser") == []
+    assert asked_outside(browser) == []
 
 
 def said(browser):
@@ -104,7 +109,8 @@ def test_every_control_has_a_name(browser, name, tmp_path):
     load(browser, name, tmp_path)
     nameless = browser.execute_script(
         "return [...document.querySelectorAll('select, input, button, [role=button]')].filter("
-        "node => !(node.getAttribute('aria-label') || (node.labels && node.labels.length) || node.textContent.trim())).length"
+        "node => !(node.getAttribute('aria-label') || (node.labels && node.labels.length)"
+        " || node.textContent.trim())).length"
     )
     assert nameless == 0
     assert browser.execute_script("return document.documentElement.lang") == "en"
@@ -210,3 +216,13 @@ def test_another_example_other_numbers(browser, tmp_path):
     choose(browser, "example", "1")
     assert "example 2" in said(browser)
     assert said(browser) != first
+
+
+def test_a_page_that_does_ask_or_fails_is_noticed(browser, tmp_path):
+    page = tmp_path / "loud.html"
+    page.write_text('<img src="http://outside.invalid/x.png"><script>nothing()</script>', encoding="utf-8")
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(page.as_uri())
+    assert asked_outside(browser) == ["http://outside.invalid/x.png"]
+    assert any("nothing is not defined" in entry["message"] for entry in browser.get_log("browser"))

@@ -1,0 +1,383 @@
+"""Putting questions to a reader's function: call it on copies, hold what it says against bounds, name the mistake.
+
+A mistake is named only if it is *reproduced*: a function with that mistake gives the reader's numbers in
+every trial (or stops with the same message). A mistake that nothing reproduces gets no name.
+"""
+
+from __future__ import annotations
+
+import dis
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.check.agreement import judge
+from bpcheck.check.contract import Clock, changed, guarded, guarded_call
+from bpcheck.course.answer import Answer, State, shortened
+from bpcheck.numeric.noise import UNIT_ROUNDOFF
+from bpcheck.reference.ball import Ball
+from bpcheck.tree import FloatArray, Tree
+
+__all__ = ["Mistake", "Outcome", "Trial", "call", "hold", "is_stub", "unusable"]
+
+# A formula with a mistake in it may round where the right one does not: so many units in the last place,
+# as many as it has operations (the longest of them has about ten).
+ROUNDINGS = 16
+
+# What a function that only holds a docstring and `...` (or `pass`) compiles to, in Python 3.11 to 3.13.
+NOTHING = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "NOP"}
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One question.
+
+    Attributes
+    ----------
+    about : str
+        What it is about, to end a sentence with: ``"for a layer from 3 to 5 units"``.
+    arguments : tuple
+    right : nested lists of arrays
+    bound : nested lists of arrays
+        How far rounding may take a right answer from ``right``; 0 where everything is exact.
+    names : tuple of str
+        What the parts of the answer are called, in order.
+    """
+
+    about: str
+    arguments: tuple[Any, ...]
+    right: Tree
+    bound: Tree
+    names: tuple[str, ...]
+
+    @classmethod
+    def enclosed(cls, about: str, arguments: tuple[Any, ...], balls: Tree, names: tuple[str, ...]) -> Trial:
+        """A trial whose right answer is known as balls: the bound is twice the radius.
+
+        Once for the distance of the middle from the exact value, once for the reader's.
+        """
+        return cls(about, arguments, _each(balls, lambda b: b.mid), _each(balls, lambda b: 2 * b.rad), names)
+
+    @classmethod
+    def exact(cls, about: str, arguments: tuple[Any, ...], right: Tree, names: tuple[str, ...]) -> Trial:
+        """A trial without any rounding."""
+        arrays = _each(right, lambda value: np.asarray(value, dtype=float))
+        return cls(about, arguments, arrays, _each(arrays, np.zeros_like), names)
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A function with a mistake in it, and what to tell somebody who makes it.
+
+    Attributes
+    ----------
+    hint : str
+    wrong : callable
+        Takes the arguments of a trial.
+    """
+
+    hint: str
+    wrong: Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one call of a reader's function came to.
+
+    Attributes
+    ----------
+    value : object
+        What it returned; None if it raised.
+    error : str
+        Type and message of the exception, or ``""``.
+    place : str
+        The reader's line that raised.
+    changed : str
+        An argument that the call changed in place, or ``""``.
+    undone : bool
+        Whether it is still a stub: it raised NotImplementedError or handed back ``...``.
+    """
+
+    value: Any = None
+    error: str = ""
+    place: str = ""
+    changed: str = ""
+    undone: bool = False
+
+
+def _each(node: Tree, function: Callable[[Any], Any]) -> Tree:
+    if isinstance(node, list | tuple):
+        return [_each(child, function) for child in node]
+    return function(node)
+
+
+def is_stub(function: Any) -> bool:
+    """Whether an exercise is still as it was handed out: ``...``, None, or a function that does nothing.
+
+    Examples
+    --------
+    >>> def untouched(x):
+    ...     ...
+    >>> is_stub(untouched), is_stub(...), is_stub(lambda x: x + 1)
+    (True, True, False)
+    """
+    if function is None or function is ...:
+        return True
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return False
+    returned = [i.argval for i in dis.get_instructions(code) if "CONST" in i.opname]
+    does_nothing = all(i.opname in NOTHING for i in dis.get_instructions(code))
+    return does_nothing and all(value is None or value is ... for value in returned)
+
+
+def call(function: Callable[..., Any], arguments: Sequence[Any], names: Sequence[str] = ()) -> Outcome:
+    """Call a reader's function on copies and look at everything it did.
+
+    Parameters
+    ----------
+    function : callable
+    arguments : sequence
+    names : sequence of str
+        What the arguments are called, for those that are changed in place.
+
+    Returns
+    -------
+    Outcome
+
+    Examples
+    --------
+    >>> call(lambda x: 1 / x, [0.0]).error
+    'ZeroDivisionError: float division by zero'
+    """
+    given = [tree.copy(argument) for argument in arguments]
+    try:
+        with guarded():
+            value = guarded_call(lambda: function(*given), Clock())
+    except NotImplementedError:
+        return Outcome(undone=True)
+    except (Exception, SystemExit) as error:
+        return Outcome(error=f"{type(error).__name__}: {shortened(str(error))}", place=_place(error))
+    if _holds_ellipsis(value):
+        return Outcome(undone=True)
+    labels = list(names) or _parameter_names(function, len(given))
+    for label, before, after in zip(labels, arguments, given, strict=False):
+        found = changed(before, after, label)
+        if found:
+            return Outcome(value, changed=found[0].path.removesuffix(" after the call"))
+    return Outcome(value)
+
+
+def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
+    code = getattr(function, "__code__", None)
+    names = list(code.co_varnames[: code.co_argcount]) if code is not None else []
+    return names if len(names) >= count else [f"argument {number}" for number in range(1, count + 1)]
+
+
+def _holds_ellipsis(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_ellipsis, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_ellipsis, value))
+    return value is ...
+
+
+def _place(error: BaseException) -> str:
+    """The reader's own line, the innermost that lies neither in bpcheck nor in an installed package."""
+    ours = str(FilePath(__file__).parents[1])
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith(ours) and "site-packages" not in frame.filename and frame.line
+    ]
+    return f"line {theirs[-1].lineno} of the cell: {theirs[-1].line}" if theirs else ""
+
+
+def unusable(exercise: str, function: Any) -> Answer | None:
+    """An answer for what cannot be asked at all: a stub, or something that is no function.
+
+    Examples
+    --------
+    >>> unusable("unit", ...)
+    unit: not done yet
+    <BLANKLINE>
+      Replace the three dots, then run the cell again.
+    """
+    if is_stub(function):
+        return not_done(exercise)
+    if not callable(function):
+        reason = f"A function is needed, but this is {tree.describe(function)}."
+        return Answer(
+            exercise, State.WRONG, reason, hint="Hand over the function itself, without calling it."
+        )
+    return None
+
+
+def not_done(exercise: str) -> Answer:
+    """The answer to a stub."""
+    return Answer(exercise, State.NOT_DONE, "Replace the three dots, then run the cell again.")
+
+
+def raised(exercise: str, outcome: Outcome, about: str, hint: str = "") -> Answer:
+    """The answer to a function that raised."""
+    place = f" ({outcome.place})" if outcome.place else ""
+    return Answer(exercise, State.RAISED, f"{outcome.error}{place}, {about}.", hint=hint)
+
+
+def hold(
+    exercise: str, function: Any, trials: Sequence[Trial], mistakes: Iterable[Mistake] = (), *, checked: str
+) -> Answer:
+    """Put all trials to a reader's function.
+
+    Parameters
+    ----------
+    exercise : str
+    function : callable, or a stub
+    trials : sequence of Trial
+    mistakes : iterable of Mistake
+        The commonest ones; the first that gives the reader's numbers everywhere is named.
+    checked : str
+        What was looked at, for an answer that is right.
+
+    Returns
+    -------
+    Answer
+
+    Examples
+    --------
+    >>> trials = [Trial.exact("for 3", (3.0,), 9.0, ("the square",))]
+    >>> forgot = Mistake("You doubled.", lambda x: 2 * x)
+    >>> hold("square", lambda x: x * x, trials, [forgot], checked="One number.").ok
+    True
+    >>> print(hold("square", lambda x: x + x, trials, [forgot], checked="One number."))
+    square: not right yet
+    <BLANKLINE>
+      the square is 6, but 9 is right, for 3.
+      Hint: You doubled.
+    """
+    refused = unusable(exercise, function)
+    if refused is not None:
+        return refused
+    outcomes = []
+    for trial in trials:
+        outcomes.append(call(function, trial.arguments))
+        if outcomes[-1].undone:
+            return not_done(exercise)
+    widest = largest = 0.0
+    for trial, outcome in zip(trials, outcomes, strict=True):
+        if outcome.error:
+            return raised(exercise, outcome, trial.about, _recognise(trials, outcomes, mistakes))
+        if outcome.value is None:
+            hint = "A Python function without `return` returns None."
+            return Answer(exercise, State.WRONG, "Your function returns None.", hint=hint)
+        if outcome.changed:
+            reason = f"Your function changes {outcome.changed} in place, {trial.about}."
+            hint = "The caller still needs it as it was. Work on a copy, or write x = x - … instead of x -= …"
+            return Answer(exercise, State.WRONG, reason, hint=hint)
+        fault, difference, bound = _fault(trial, outcome.value)
+        if fault:
+            return Answer(exercise, State.WRONG, fault, hint=_recognise(trials, outcomes, mistakes))
+        largest, widest = max(largest, difference), max(widest, bound)
+    numbers = (
+        "Every number is exact."
+        if widest == 0.0
+        else f"The largest difference is {largest:.1e}; rounding allows up to {widest:.1e}."
+    )
+    return Answer(exercise, State.RIGHT, checked=f"{checked} {numbers}")
+
+
+def _recognise(trials: Sequence[Trial], outcomes: Sequence[Outcome], mistakes: Iterable[Mistake]) -> str:
+    """The hint of the first mistake that does what the reader's function did, in every trial."""
+    for mistake in mistakes:
+        if all(
+            _same(trial, outcome, call(mistake.wrong, trial.arguments))
+            for trial, outcome in zip(trials, outcomes, strict=True)
+        ):
+            return mistake.hint
+    return ""
+
+
+def _same(trial: Trial, one: Outcome, other: Outcome) -> bool:
+    if one.error or other.error:
+        return one.error == other.error
+    if one.changed or one.value is None or other.value is None:
+        return False
+    left, right = _flat(one.value), _flat(other.value)
+    if left is None or right is None or [a.shape for a in left] != [a.shape for a in right]:
+        return False
+    # rounding grows with the numbers: the bound of the right answer, in proportion
+    size = max((float(abs(a).max(initial=0.0)) for _, a in tree.leaves(trial.right)), default=0.0)
+    relative = max((float(b.max(initial=0.0)) for _, b in tree.leaves(trial.bound)), default=0.0)
+    largest = max((float(abs(a).max(initial=0.0)) for a in right), default=0.0)
+    allowed = relative * max(1.0, largest / size if size > 0 else 1.0)
+    allowed += ROUNDINGS * UNIT_ROUNDOFF * largest
+    return all(bool(np.all(abs(a - b) <= allowed)) for a, b in zip(left, right, strict=True))
+
+
+def _flat(value: Any) -> list[FloatArray] | None:
+    """All arrays of an answer, in order, or None if there is something else in it."""
+    try:
+        return [np.asarray(leaf, dtype=float) for _, leaf in tree.leaves(value)]
+    except (TypeError, ValueError):
+        return None
+
+
+def _fault(trial: Trial, value: Any) -> tuple[str, float, float]:
+    """What is wrong with one answer, or ``""``; the largest difference, the widest bound."""
+    pairs: list[tuple[str, FloatArray, FloatArray, FloatArray]] = []
+    fault = _pair(value, trial.right, trial.bound, iter(trial.names), "your answer", pairs)
+    if fault:
+        return f"{fault}, {trial.about}.", 0.0, 0.0
+    largest = widest = 0.0
+    for name, actual, expected, bound in pairs:
+        comparison = judge(name, actual, expected, bound)
+        if not comparison.verdict.ok:
+            index = comparison.worst_index
+            where = f"{name}[{', '.join(map(str, index))}]" if index else name
+            text = f"{where} is {actual[index]:.6g}, but {expected[index]:.6g} is right, {trial.about}."
+            return text, 0.0, 0.0
+        largest = max(largest, float(abs(actual - expected).max(initial=0.0)))
+        widest = max(widest, float(bound.max(initial=0.0)))
+    return "", largest, widest
+
+
+def _pair(value: Any, right: Tree, bound: Tree, names: Any, what: str, pairs: list[Any]) -> str:
+    """Match an answer with what is right, part by part; the fault of its form, or ``""``."""
+    if isinstance(right, list):
+        listed = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+        if not listed:
+            return f"{what} is {tree.describe(value)}, but {len(right)} parts are needed"
+        if len(value) != len(right):
+            return f"{what} has {len(value)} parts, but {len(right)} are needed"
+        for number, (child, its_right, its_bound) in enumerate(zip(value, right, bound, strict=True)):
+            part = what if isinstance(its_right, np.ndarray) else f"part {number + 1} of {what}"
+            fault = _pair(child, its_right, its_bound, names, part, pairs)
+            if fault:
+                return fault
+        return ""
+    name = next(names)
+    try:
+        actual = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return f"{name} is {tree.describe(value)}, but numbers are needed"
+    if actual.shape != right.shape:
+        return f"{name} has shape {actual.shape}, but {right.shape} is needed"
+    pairs.append((name, actual, right, np.asarray(bound)))
+    return ""
+
+
+def exact(array: Any) -> Ball:
+    """Numbers as a float64 ball of radius zero.
+
+    Examples
+    --------
+    >>> exact([1.0]).rad
+    array([0.])
+    """
+    return Ball.exact(array, u=UNIT_ROUNDOFF)

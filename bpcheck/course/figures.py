@@ -1,0 +1,246 @@
+"""The figures of the notebooks, with their data: nothing in them is drawn from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.architecture import mlp
+from bpcheck.case import Case
+from bpcheck.course.figure import Figure, figure
+from bpcheck.numeric import complex_derivative, derivative
+from bpcheck.numeric.noise import UNIT_ROUNDOFF
+from bpcheck.reference import build
+from bpcheck.strategies.numbers import fill, readable
+
+__all__ = ["CONVENTIONS", "FUNCTIONS", "Convention", "Curve", "network_figure", "step_figure"]
+
+
+# --- notebook 1: the network and its symbols ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How one book writes a dense layer.
+
+    In the templates {l} is our layer number, {m} is l − 1, {p} is l − 2 (the place in a list), {j} the
+    unit, {k} the unit below.
+
+    Attributes
+    ----------
+    key, label : str
+    unit, below : str
+        Letters for the unit and for the one below.
+    weight, bias, pre, act : str
+        Templates of Wˡⱼₖ, bˡⱼ, zˡⱼ, aˡⱼ.
+    prev, first : str
+        Templates of aˡ⁻¹ₖ, and of the same where layer l − 1 is the input.
+    matrix : str
+        Template of the whole Wˡ.
+    sigma : str
+    transposed : bool
+        Whether the matrix is stored as (in, out).
+    code : str
+        The layer as a line of code or of mathematics.
+    note : str
+        What to watch out for.
+    """
+
+    key: str
+    label: str
+    unit: str
+    below: str
+    weight: str
+    bias: str
+    pre: str
+    act: str
+    prev: str
+    first: str
+    matrix: str
+    sigma: str
+    transposed: bool
+    code: str
+    note: str
+
+
+def _i(letter: str, upper: str = "", lower: str = "") -> str:
+    """A letter in italics with indices."""
+    indices = (f"<sup>{upper}</sup>" if upper else "") + (f"<sub>{lower}</sub>" if lower else "")
+    # both: one above the other
+    return f"<i>{letter}</i>" + (f'<span class="ix">{indices}</span>' if upper and lower else indices)
+
+
+# Every symbol stands in the table of docs/notation.md too; a test holds the two against each other.
+CONVENTIONS = (
+    Convention(
+        "ours", "bpcheck (ours)", "j", "k",
+        _i("W", "{l}", "{j}{k}"), _i("b", "{l}", "{j}"), _i("z", "{l}", "{j}"), _i("a", "{l}", "{j}"),
+        _i("a", "{m}", "{k}"), _i("a", "1", "{k}"), _i("W", "{l}"), _i("σ"), False,
+        'z = a @ params[{p}]["weight"].T + params[{p}]["bias"]',
+        "The first index of a weight says where it arrives, the second where it comes from. "
+        "That is why W is (out, in).",
+    ),
+    Convention(
+        "nielsen", "Nielsen", "j", "k",
+        _i("w", "{l}", "{j}{k}"), _i("b", "{l}", "{j}"), _i("z", "{l}", "{j}"), _i("a", "{l}", "{j}"),
+        _i("a", "{m}", "{k}"), _i("a", "1", "{k}"), _i("w", "{l}"), _i("σ"), False,
+        "z = np.dot(w, a) + b",
+        "The same letters as ours, with a small w. One example is a column here, so W stands on the left.",
+    ),
+    Convention(
+        "goodfellow", "Goodfellow, Bengio, Courville", "i", "j",
+        _i("W", "({m})", "{j},{k}"), _i("b", "({m})", "{j}"), _i("a", "({m})", "{j}"), _i("h", "({m})", "{j}"),
+        _i("h", "({p})", "{k}"), _i("x", "", "{k}"), _i("W", "({m})"), _i("f"), False,
+        "a({m}) = b({m}) + W({m}) h({p})",
+        "Careful: the a of this book is our z, and its h is our a. It counts the layers of weights, "
+        "so its layer {m} is our layer {l}.",
+    ),
+    Convention(
+        "bishop", "Bishop", "j", "i",
+        _i("w", "({m})", "{j}{k}"), _i("w", "({m})", "{j}0"), _i("a", "", "{j}"), _i("z", "", "{j}"),
+        _i("z", "", "{k}"), _i("x", "", "{k}"), _i("w", "({m})"), _i("h"), False,
+        "a = w @ np.append(1, z)",
+        "Careful: Bishop’s a is our z, and his z is our a. The bias is the weight from a unit 0 that is "
+        "always 1; the outputs of the network he calls y.",
+    ),
+    Convention(
+        "cs231n", "CS231n", "j", "k",
+        _i("W") + "{m}<sub>{k}{j}</sub>", _i("b") + "{m}<sub>{j}</sub>", "scores<sub>{j}</sub>", _i("h", "", "{j}"),
+        _i("h", "", "{k}"), _i("x", "", "{k}"), _i("W") + "{m}", _i("f"), True,
+        "scores = h.dot(W{m}) + b{m}",
+        "W is stored as (in, out): a column belongs to a unit, and nothing is transposed in the forward pass.",
+    ),
+    Convention(
+        "pytorch", "PyTorch", "j", "k",
+        "weight<sub>{j}{k}</sub>", "bias<sub>{j}</sub>", "linear<sub>{j}</sub>", "output<sub>{j}</sub>",
+        "input<sub>{k}</sub>", "input<sub>{k}</sub>", "linear[{p}].weight", "Tanh", False,
+        "z = torch.nn.functional.linear(input, weight, bias)",
+        "nn.Linear stores weight as (out, in), as we do, and the activation is a module of its own.",
+    ),
+)  # fmt: skip
+
+WIDTHS = (3, 4, 2)
+BATCH = 3
+# Numbers that are readable and of both signs; any seed would do.
+FIGURE_SEED = 4
+
+
+def network_figure() -> Figure:
+    """A small network: choose a unit, an example and a book, and read its sum.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> network_figure().title
+    'A network of three layers: what one unit computes, in the symbols of six books'
+    """
+    rng = np.random.default_rng(FIGURE_SEED)
+    architecture = mlp(WIDTHS, activation="tanh", output="identity")
+    params = fill(architecture.parameter_shapes, lambda _, shape: readable(rng, shape, 0.1, 1.0))
+    case = Case(
+        architecture, params, readable(rng, (BATCH, WIDTHS[0]), 0.1, 1.0), np.zeros((BATCH, WIDTHS[-1]))
+    )
+    trace = build(architecture).trace(case.params, case.x, case.y)
+    data = {
+        "widths": list(WIDTHS),
+        "params": tree.restore(case.params, [leaf.tolist() for _, leaf in tree.leaves(case.params)]),
+        "z": [None, *(z.tolist() for z in trace.pre_activations)],
+        "a": [case.x.tolist(), *(a.tolist() for a in trace.activations)],
+        "conventions": [asdict(convention) for convention in CONVENTIONS],
+    }
+    title = "A network of three layers: what one unit computes, in the symbols of six books"
+    return figure("network", title, data, height=620)
+
+
+# --- notebook 3: error against step size -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A function of one number whose differences are looked at, at one point.
+
+    Attributes
+    ----------
+    key, label : str
+        The script computes the same function under the same key.
+    f : callable
+    at : float
+    second, third : float
+        f'' and f''' there, for the truncation error (Taylor).
+    kink : float or None
+        Where the slope jumps.
+    """
+
+    key: str
+    label: str
+    f: Callable[[Any], Any]
+    at: float
+    second: float
+    third: float
+    kink: float | None = None
+
+
+def _rectified(x: Any) -> Any:
+    x = np.asarray(x)
+    return np.where(x.real > 0, x, 0.0) + np.sin(x)
+
+
+FUNCTIONS = (
+    Curve("exp", "eˣ at x = 1", np.exp, 1.0, float(np.e), float(np.e)),
+    Curve(
+        "wave", "sin 50x at x = 0.3: bends fast", lambda x: np.sin(50 * x), 0.3,
+        -2500 * float(np.sin(15.0)), -125000 * float(np.cos(15.0)),
+    ),
+    Curve("offset", "eˣ + 1,000,000 at x = 1: far from 0", lambda x: np.exp(x) + 1e6, 1.0, float(np.e), float(np.e)),
+    Curve("near", "max(x, 0) + sin x at x = 0.0001: beside a kink", _rectified, 1e-4, -1e-4, -1.0, 0.0),
+    Curve("kink", "max(x, 0) + sin x at x = 0: on a kink", _rectified, 0.0, 0.0, -1.0, 0.0),
+)  # fmt: skip
+
+
+def step_figure() -> Figure:
+    """Error against step size for three difference formulas; the script computes them in float64.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> step_figure()
+    <Figure: Error of a difference quotient against its step (shown in a notebook; save("figure.html") writes a page)>
+    """
+    listed = []
+    for curve in FUNCTIONS:
+        said = derivative(curve.f, curve.at, 1.0)
+        # on the kink the figure shows the distance from the right-hand slope
+        truth = said.interval[1] if said.interval else complex_derivative(curve.f, curve.at, 1.0).value
+        listed.append(
+            {
+                "key": curve.key,
+                "label": curve.label,
+                "x": curve.at,
+                "value": float(curve.f(curve.at)),
+                # the value is rounded, and x + h is rounded before f sees it
+                "noise": UNIT_ROUNDOFF * (abs(float(curve.f(curve.at))) + abs(curve.at * truth)),
+                "truth": truth,
+                "second": curve.second,
+                "third": curve.third,
+                **({} if curve.kink is None else {"kink": curve.kink}),
+                "interval": said.interval is not None,
+                "bpcheck": {
+                    "step": said.step,
+                    "error": said.error,
+                    "off": abs(said.value - truth),
+                    "interval": said.interval,
+                },
+            }
+        )
+    data = {"functions": listed}
+    return figure("step", "Error of a difference quotient against its step", data, height=640)
