@@ -45,7 +45,11 @@ values = Derivation(
     "Attention: the gradient of the values",
     Diff(cost, V[q, g]),
     (
-        Step(total(O_bar[i, h] * Diff(O[i, h], V[q, g]), i, h), "chain rule", "Every query may look at the value q."),
+        Step(
+            total(O_bar[i, h] * Diff(O[i, h], V[q, g]), i, h),
+            "chain rule",
+            "Every query may look at the value q.",
+        ),
         Step(
             total(O_bar[i, h] * A[i, j] * kronecker(j, q) * kronecker(h, g), i, h, j),
             "derivative",
@@ -65,7 +69,11 @@ softmax_in = Derivation(
     "Attention: the gradient of the weights",
     Diff(cost, A[p, q]),
     (
-        Step(total(O_bar[i, h] * Diff(O[i, h], A[p, q]), i, h), "chain rule", "A_{pq} moves the output of query p."),
+        Step(
+            total(O_bar[i, h] * Diff(O[i, h], A[p, q]), i, h),
+            "chain rule",
+            "A_{pq} moves the output of query p.",
+        ),
         Step(total(O_bar[p, h] * V[q, h], h), "delta", "i = p and j = q are left: Ō Vᵀ."),
     ),
     given=(outputs, from_above),
@@ -73,7 +81,9 @@ softmax_in = Derivation(
     mutants=(Mutant("the transpose", 2, total(O_bar[q, h] * V[p, h], h)),),
 )
 
-weights_bar = Definition(A_bar[i, j], C.partial((i, j), of=A[i, j], over=(i, j)), "∂C/∂A, from the derivation before")
+weights_bar = Definition(
+    A_bar[i, j], C.partial((i, j), of=A[i, j], over=(i, j)), "∂C/∂A, from the derivation before"
+)
 cost_of_weights = C(A[i, j], over=(i, j))
 
 through_softmax = Derivation(
@@ -106,14 +116,20 @@ through_softmax = Derivation(
     ),
 )  # fmt: skip
 
-scores_bar = Definition(S_bar[i, j], C.partial((i, j), of=S[i, j], over=(i, j)), "∂C/∂S, from the derivation before")
+scores_bar = Definition(
+    S_bar[i, j], C.partial((i, j), of=S[i, j], over=(i, j)), "∂C/∂S, from the derivation before"
+)
 cost_of_scores = C(S[i, j], over=(i, j))
 
 queries_gradient = Derivation(
     "Attention: the gradient of the queries",
     Diff(cost_of_scores, Q[p, r]),
     (
-        Step(total(S_bar[i, j] * Diff(S[i, j], Q[p, r]), i, j), "chain rule", "Query p is in the scores of row p."),
+        Step(
+            total(S_bar[i, j] * Diff(S[i, j], Q[p, r]), i, j),
+            "chain rule",
+            "Query p is in the scores of row p.",
+        ),
         Step(
             total(S_bar[i, j] * kronecker(i, p) * kronecker(f, r) * K[j, f] / root, i, j, f),
             "derivative",
@@ -134,7 +150,11 @@ keys_gradient = Derivation(
     "Attention: the gradient of the keys",
     Diff(cost_of_scores, K[q, r]),
     (
-        Step(total(S_bar[i, j] * Diff(S[i, j], K[q, r]), i, j), "chain rule", "Key q is in the scores of column q."),
+        Step(
+            total(S_bar[i, j] * Diff(S[i, j], K[q, r]), i, j),
+            "chain rule",
+            "Key q is in the scores of column q.",
+        ),
         Step(
             total(S_bar[i, j] * kronecker(j, q) * kronecker(f, r) * Q[i, f] / root, i, j, f),
             "derivative",

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 
 from bpcheck.symbolic.index import (
@@ -28,16 +30,18 @@ i, i2 = Index("i", m), Index("h", m)
 j, p = Index("j", out), Index("p", out)
 k, q = Index("k", into), Index("q", into)
 W, b, a, z, delta = Tensor("W"), Tensor("b"), Tensor("a"), Tensor("z"), Tensor("delta")
-loss = VectorFunction("c")  # the loss of one example, a function of all its z; every example has its own target
+loss = VectorFunction(
+    "c"
+)  # the loss of one example, a function of all its z; every example has its own target
 penalty = sympy.Symbol("lambda", positive=True)
 
 
-def loss_of(example):
+def loss_of(example: Any) -> Any:
     """The loss of one example, as an unknown function with the example as a parameter."""
     return loss(z[example, p], over=p, component=example)
 
 
-def slope_of(example, at):
+def slope_of(example: Any, at: Any) -> Any:
     """Its partial derivative by one z of the example."""
     return loss.partial(at, of=z[example, p], over=p, component=example)
 
@@ -60,7 +64,9 @@ bias = Derivation(
             "definition",
             "The factor 1/m goes into δ, and appears nowhere again.",
         ),
-        Step(total(total(delta[i, p] * kronecker(p, j), p), i), "derivative", "z_{ip} holds b_j where p = j."),
+        Step(
+            total(total(delta[i, p] * kronecker(p, j), p), i), "derivative", "z_{ip} holds b_j where p = j."
+        ),
         Step(total(delta[i, j], i), "delta", "The sum of the errors of unit j over the examples."),
     ),
     given=(forward, error),

@@ -6,17 +6,16 @@ write them as a document.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 
 from bpcheck.symbolic.index import (
     Definition,
     Derivation,
     Diff,
-    Index,
     Mutant,
-    Size,
     Step,
-    Tensor,
     VectorFunction,
     kronecker,
     total,
@@ -27,7 +26,7 @@ j, k, m = unit("j", L), unit("k", L), unit("m", L)
 cost = C(a[L, k], over=k)  # C(a^L_1, …, a^L_n): any cost
 
 
-def slope(of):
+def slope(of: Any) -> Any:
     """∂C/∂a^L at an index: the formal partial derivative of the unknown cost."""
     return C.partial(of, of=a[L, k], over=k)
 
@@ -58,7 +57,9 @@ elementwise = Derivation(
         Mutant("σ' is missing", 3, slope(j)),
         Mutant("σ in the place of σ'", 3, slope(j) * sigma(z[L, j])),
         Mutant("σ' of the activation, not of z", 3, slope(j) * sigma.prime(a[L, j])),
-        Mutant("the sum is kept: every unit gets the same error", 3, total(slope(k) * sigma.prime(z[L, k]), k)),
+        Mutant(
+            "the sum is kept: every unit gets the same error", 3, total(slope(k) * sigma.prime(z[L, k]), k)
+        ),
         Mutant("∂C/∂a of another unit", 2, total(slope(j) * sigma.prime(z[L, k]), k)),
     ),
     implemented_by=("bpcheck.reference.equations.bp1_output_error",),
@@ -73,7 +74,7 @@ f = VectorFunction("sigma")
 units = unit("i", L)
 
 
-def output(component):
+def output(component: Any) -> Any:
     """a_k as a function of all of z^L."""
     return f(z[L, units], over=units, component=component)
 
@@ -139,7 +140,9 @@ softmax_jacobian = Derivation(
     mutants=(
         Mutant("only the diagonal", 3, a[L, k] * (1 - a[L, k]) * kronecker(k, j)),
         Mutant("sign of the second term", 3, a[L, k] * (kronecker(k, j) + a[L, j])),
-        Mutant("the denominator is taken for a constant", 2, kronecker(k, j) * sympy.exp(z[L, k]) / normalizer),
+        Mutant(
+            "the denominator is taken for a constant", 2, kronecker(k, j) * sympy.exp(z[L, k]) / normalizer
+        ),
     ),
     implemented_by=("bpcheck.reference.activation.ACTIVATION['softmax'].derivative",),
     about="The example of a Jacobian that every classifier needs.",

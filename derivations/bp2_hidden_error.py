@@ -71,8 +71,16 @@ hidden_error = Derivation(
             total(W[l + 1, k, j] * delta[l + 1, k] * sigma.prime(z[l + 1, k]), k),
         ),
         Mutant("weights of layer l", 6, total(W[l, k, j] * delta[l + 1, k], k) * sigma.prime(z[l, j])),
-        Mutant("error of layer l + 1 of the same unit", 6, W[l + 1, j, j] * delta[l + 1, j] * sigma.prime(z[l, j])),
-        Mutant("σ' of the activation, not of z", 6, total(W[l + 1, k, j] * delta[l + 1, k], k) * sigma.prime(a[l, j])),
+        Mutant(
+            "error of layer l + 1 of the same unit",
+            6,
+            W[l + 1, j, j] * delta[l + 1, j] * sigma.prime(z[l, j]),
+        ),
+        Mutant(
+            "σ' of the activation, not of z",
+            6,
+            total(W[l + 1, k, j] * delta[l + 1, k], k) * sigma.prime(a[l, j]),
+        ),
         Mutant(
             "the sum over i is kept",
             5,

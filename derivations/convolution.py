@@ -31,7 +31,10 @@ c, c_ = Index("c", channels), Index("d", channels)
 i, j = Index("i", rows - 1, lower=0), Index("j", columns - 1, lower=0)
 u, v = Index("u", high - 1, lower=0), Index("v", wide - 1, lower=0)
 u_, v_ = Index("g", high - 1, lower=0), Index("h", wide - 1, lower=0)
-x, y = Index("x", stride * (rows - 1) + high - 1, lower=0), Index("y", stride * (columns - 1) + wide - 1, lower=0)
+x, y = (
+    Index("x", stride * (rows - 1) + high - 1, lower=0),
+    Index("y", stride * (columns - 1) + wide - 1, lower=0),
+)
 
 X, K, b, Y, Y_bar = Tensor("X"), Tensor("K"), Tensor("b"), Tensor("Y"), Tensor("Y_bar")
 C = VectorFunction("C")
@@ -76,7 +79,9 @@ bias = Derivation(
     "Convolution: the gradient of the bias",
     Diff(cost, b[o_]),
     (
-        Step(total(Y_bar[o, i, j] * Diff(Y[o, i, j], b[o_]), o, i, j), "chain rule", "One bias for all places."),
+        Step(
+            total(Y_bar[o, i, j] * Diff(Y[o, i, j], b[o_]), o, i, j), "chain rule", "One bias for all places."
+        ),
         Step(total(Y_bar[o_, i, j], i, j), "delta", "The places add up."),
     ),
     given=(forward, from_above),

@@ -154,7 +154,9 @@ gains = Derivation(
             "chain rule",
             "The same gain serves every example.",
         ),
-        Step(total(y_bar[i, k] * kronecker(k, j) * x_hat[i, k], i, k), "derivative", "Only y_{ij} holds γ_j."),
+        Step(
+            total(y_bar[i, k] * kronecker(k, j) * x_hat[i, k], i, k), "derivative", "Only y_{ij} holds γ_j."
+        ),
         Step(total(y_bar[i, j] * x_hat[i, j], i), "delta", "k = j is left; the examples add up."),
     ),
     given=(scaled, from_above),

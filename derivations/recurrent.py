@@ -87,19 +87,26 @@ through_time = Derivation(
 # --- shared weights: a copy for each step, and the copies add up -----------------------------------
 
 t = Index("t", steps)
-zs, hs, xs, errors = Tensor("z", superscripts=1), Tensor("h", superscripts=1), Tensor("x", superscripts=1), delta
-copy_W, copy_U = Tensor("W", superscripts=1), Tensor("U", superscripts=1)
+zs, hs, xs, errors = (
+    Tensor("z", superscripts=1),
+    Tensor("h", superscripts=1),
+    Tensor("x", superscripts=1),
+    delta,
+)
+weight_copy, input_copy = Tensor("W", superscripts=1), Tensor("U", superscripts=1)
 cost = VectorFunction("C")
 whole = cost(zs[t, i], over=(t, i))
 
 unrolled = Definition(
     zs[t, i],
-    total(copy_W[t, i, m] * hs[t - 1, m], m) + total(copy_U[t, i, f] * xs[t, f], f) + b[i],
+    total(weight_copy[t, i, m] * hs[t - 1, m], m) + total(input_copy[t, i, f] * xs[t, f], f) + b[i],
     "step t with weights of its own",
 )
-shared_W = Definition(copy_W[t, i, m], W[i, m], "all copies are one")
-shared_U = Definition(copy_U[t, i, f], U[i, f], "all copies are one")
-known = Definition(errors[t, i], cost.partial((t, i), of=zs[t, i], over=(t, i)), "error of every step, from above")
+shared_weight = Definition(weight_copy[t, i, m], W[i, m], "all copies are one")
+shared_input = Definition(input_copy[t, i, f], U[i, f], "all copies are one")
+known = Definition(
+    errors[t, i], cost.partial((t, i), of=zs[t, i], over=(t, i)), "error of every step, from above"
+)
 
 UNROLLED = (
     "C is the cost as a function of what arrives at each z^t; that z^t moves the later steps is inside C, so that "
@@ -111,23 +118,27 @@ recurrent_weights = Derivation(
     Diff(whole, W[j, k]),
     (
         Step(
-            total(Diff(whole, copy_W[t, i, m]) * Diff(copy_W[t, i, m], W[j, k]), t, i, m),
+            total(Diff(whole, weight_copy[t, i, m]) * Diff(weight_copy[t, i, m], W[j, k]), t, i, m),
             "chain rule",
             "Give every step a copy of W of its own: W reaches the cost through each of them.",
         ),
         Step(
-            total(Diff(whole, copy_W[t, i, m]) * kronecker(i, j) * kronecker(m, k), t, i, m),
+            total(Diff(whole, weight_copy[t, i, m]) * kronecker(i, j) * kronecker(m, k), t, i, m),
             "derivative",
             "Every copy is W itself.",
         ),
-        Step(total(Diff(whole, copy_W[t, j, k]), t), "delta", "A shared weight: the gradients of its copies add up."),
+        Step(
+            total(Diff(whole, weight_copy[t, j, k]), t),
+            "delta",
+            "A shared weight: the gradients of its copies add up.",
+        ),
         Step(
             total(errors[t, j] * hs[t - 1, k], t),
             "derivative",
             "BP4 for each step: error at the end times state at the start, which is the state of the step before.",
         ),
     ),
-    given=(unrolled, shared_W, shared_U, known),
+    given=(unrolled, shared_weight, shared_input, known),
     assumes=(CHAIN_RULE, UNROLLED),
     mutants=(
         Mutant("the state of the same step", 4, total(errors[t, j] * hs[t, k], t)),
@@ -141,10 +152,10 @@ input_weights = Derivation(
     "BPTT: the gradient of the input weights",
     Diff(whole, U[j, f]),
     (
-        Step(total(Diff(whole, copy_U[t, j, f]), t), "chain rule", "As for W: the copies add up."),
+        Step(total(Diff(whole, input_copy[t, j, f]), t), "chain rule", "As for W: the copies add up."),
         Step(total(errors[t, j] * xs[t, f], t), "derivative", "BP4 with the input of the same step."),
     ),
-    given=(unrolled, shared_W, shared_U, known),
+    given=(unrolled, shared_weight, shared_input, known),
     assumes=(CHAIN_RULE, UNROLLED),
     mutants=(Mutant("the input of the step before", 2, total(errors[t, j] * xs[t - 1, f], t)),),
 )
@@ -156,7 +167,7 @@ bias = Derivation(
         Step(total(errors[t, i] * Diff(zs[t, i], b[j]), t, i), "chain rule", "The bias is in every step."),
         Step(total(errors[t, j], t), "delta", "BP3, summed over the steps."),
     ),
-    given=(unrolled, shared_W, shared_U, known),
+    given=(unrolled, shared_weight, shared_input, known),
     assumes=(CHAIN_RULE, UNROLLED),
     mutants=(Mutant("the last step only", 2, errors[steps, j]),),
 )

@@ -19,7 +19,8 @@ def main(derivations: Sequence[Derivation], arguments: Sequence[str] | None = No
     """Print, check or typeset the derivations of one file; exits with 1 if a check fails."""
     options = _options("Print a derivation and its steps.").parse_args(arguments)
     if options.check:
-        sys.exit(0 if all([_checked(derivation) for derivation in derivations]) else 1)
+        held = [_checked(derivation) for derivation in derivations]  # all of them, also after a failure
+        sys.exit(0 if all(held) else 1)
     if options.latex or options.html:
         sys.stdout.write(_page(derivations, options, derivations[0].title))
         return
@@ -28,17 +29,19 @@ def main(derivations: Sequence[Derivation], arguments: Sequence[str] | None = No
 
 def main_course(arguments: Sequence[str] | None = None) -> None:
     """All of them: a list with status and time, or one document."""
-    options = _options("All derivations: a list with their status and time, or one document.").parse_args(arguments)
+    options = _options("All derivations: a list with their status and time, or one document.").parse_args(
+        arguments
+    )
     everything = [derivation for name in COURSE for derivation in load(name)]
     if options.latex or options.html:
         sys.stdout.write(_page(everything, options, TITLE))
         return
-    held = True
+    held = []
     for name in COURSE:
         print(f"\nderivations.{name}", flush=True)
-        held = all([_checked(derivation) for derivation in load(name)]) and held
-    print("\nAll hold." if held else "\nNot all hold.")
-    sys.exit(0 if held else 1)
+        held += [_checked(derivation) for derivation in load(name)]
+    print("\nAll hold." if all(held) else "\nNot all hold.")
+    sys.exit(0 if all(held) else 1)
 
 
 def _options(description: str) -> argparse.ArgumentParser:
@@ -69,5 +72,3 @@ def _page(derivations: Sequence[Derivation], options: argparse.Namespace, title:
         return latex_page(derivations, title)
     statuses = [str(derivation.check()) for derivation in derivations]
     return html_page(derivations, title, statuses=statuses)
-
-

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import sympy
 
-from bpcheck.symbolic.index import Definition, Derivation, Diff, Index, Mutant, Size, Step, Tensor, kronecker, total
+from bpcheck.symbolic.index import (
+    Definition,
+    Derivation,
+    Diff,
+    Index,
+    Mutant,
+    Size,
+    Step,
+    Tensor,
+    kronecker,
+    total,
+)
 
 n = Size("n")
 j, k = Index("j", n), Index("k", n)

@@ -6,6 +6,8 @@ as a document.
 
 from __future__ import annotations
 
+from typing import Any
+
 from bpcheck.symbolic.index import (
     Definition,
     Derivation,
@@ -29,7 +31,7 @@ f, C = VectorFunction("f"), VectorFunction("C")
 cost = C(y[k], over=k)
 
 
-def slope(component, by):
+def slope(component: Any, by: Any) -> Any:
     """∂f_component/∂x_by."""
     return f.partial(by, of=x[i], over=i, component=component)
 

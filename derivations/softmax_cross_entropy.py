@@ -43,12 +43,13 @@ targets_that_sum_to_one = Derivation(
         Step(
             -total(y[k] / p[k] * p[k] * (kronecker(k, j) - p[j]), k),
             "derivative",
-            "The Jacobian of softmax (derivations.bp1_output_error).",
+            "The Jacobian of softmax is p_k ([j = k] − p_j) (derivations.bp1_output_error). Its p_k cancels the one in "
+            "the denominator, whatever its size: this is why the pair is computed as one.",
         ),
         Step(
             -total(y[k] * kronecker(k, j), k) + p[j] * total(y[k], k),
             "algebra",
-            "p_k cancels, whatever its size: this is why the pair is computed as one.",
+            "Two sums; p_j does not depend on k.",
         ),
         Step(
             p[j] * total(y[k], k) - y[j],
@@ -66,7 +67,7 @@ targets_that_sum_to_one = Derivation(
         Mutant("the other classes are forgotten", 4, y[j] * (p[j] - 1)),
     ),
     implemented_by=("bpcheck.reference.loss.LOSS['cross_entropy'].gradient",),
-    about="The short form of BP1 for the pair of softmax and cross-entropy. The last step uses that the targets add up to 1.",
+    about="The short form of BP1 for this pair. Only the last step uses that the targets add up to 1.",
     name=Tensor("delta")[j],
 )
 

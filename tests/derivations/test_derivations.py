@@ -244,7 +244,9 @@ def test_the_skip_layer_computes_the_last_line():
     from bpcheck.architecture import Dense, Skip
 
     rng = np.random.default_rng(0)
-    network = reference.build(Architecture((3,), (Skip((Dense(4, "tanh"), Dense(3, "sigmoid"))),), "half_mse"))
+    network = reference.build(
+        Architecture((3,), (Skip((Dense(4, "tanh"), Dense(3, "sigmoid"))),), "half_mse")
+    )
     params, layer = network.init(rng), network._chain.layers[0]
     x, y_bar = rng.normal(size=(1, 3)), rng.normal(size=(1, 3))
 

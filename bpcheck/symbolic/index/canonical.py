@@ -18,6 +18,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import sympy
@@ -362,7 +363,7 @@ class Rewriter:
             slopes = [delta.coeff(symbol) for symbol in delta.free_symbols if isinstance(symbol, Index)]
             steps = {sign / slope for slope in slopes for sign in (1, -1) if slope != 0}
             for factor, exponent in monomial.factors.items():
-                better = _map_positions(factor, lambda p, d=delta, s=steps: _as_one_index(p, d, s, monomial.bound))
+                better = _map_positions(factor, partial(_as_one_index, delta, steps, monomial.bound))
                 if better != factor:
                     rest = {f: e for f, e in monomial.factors.items() if f != factor}
                     return [replace(monomial, factors=rest).times(t) for t in self._power(better, exponent)]
@@ -517,7 +518,7 @@ def _map_positions(expression: Any, change: Callable[[Any], Any]) -> Any:
     return expression.func(*(_map_positions(argument, change) for argument in expression.args))
 
 
-def _as_one_index(position: Any, delta: Any, steps: Iterable[Any], bound: tuple[Index, ...]) -> Any:
+def _as_one_index(delta: Any, steps: Iterable[Any], bound: tuple[Index, ...], position: Any) -> Any:
     """An index that a delta makes equal to a position, if it is simpler; otherwise the position."""
     if not indices_of(position) & indices_of(delta):
         return position

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bpcheck.symbolic.index.derivation import Derivation
 from bpcheck.symbolic.index.given import Definition, TotalIs
 from bpcheck.symbolic.index.interpret import symbols_of
-from bpcheck.symbolic.index.render import latex, mathml, text
+from bpcheck.symbolic.index.render import GREEK, latex, mathml, text
 from bpcheck.symbolic.index.substitute import indices_of
 from bpcheck.symbolic.index.term import Index, total
 
@@ -57,8 +59,6 @@ def as_text(derivation: Derivation) -> str:
 
 
 def _wrapped(sentence: str, width: int) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(sentence, width) or [""]
 
 
@@ -69,7 +69,46 @@ _SPECIAL = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\
 
 
 def _prose(sentence: str) -> str:
+    """A sentence for LaTeX; z^L_j in it is mathematics."""
+
+    def formula(match: re.Match[str]) -> str:
+        letter, above, below = match["letter"], match["above"], match["below"]
+        letter = _LETTERS.get(letter, letter)
+        return "$" + letter + (f"^{{{_bare(above)}}}" if above else "") + (f"_{{{_bare(below)}}}" if below else "") + "$"
+
+    pieces, end = [], 0
+    for match in _SCRIPTED.finditer(sentence):
+        pieces += [_escaped(sentence[end : match.start()]), formula(match)]
+        end = match.end()
+    return "".join([*pieces, _escaped(sentence[end:])])
+
+
+def _escaped(sentence: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in sentence)
+
+
+# A letter with an index or two in running text: z^L_j, W^{l+1}_{kj}, x_1.
+_SCRIPTED = re.compile(
+    r"(?P<letter>[A-Za-zα-ωΔ∇][\u0304\u0302]?)(?=[\^_])"
+    r"(?:\^(?P<above>\{[^}]*\}|\w))?(?:_(?P<below>\{[^}]*\}|\w))?"
+)
+_LETTERS = {letter: f"\\{name} " for name, letter in GREEK.items()} | {"∇": r"\nabla "}
+
+
+def _bare(script: str) -> str:
+    return script.removeprefix("{").removesuffix("}")
+
+
+def _html_prose(sentence: str) -> str:
+    """A sentence for a page; z^L_j in it gets its scripts."""
+
+    def formula(match: re.Match[str]) -> str:
+        letter, above, below = match["letter"], match["above"], match["below"]
+        return (
+            f"<i>{letter}</i>" + (f"<sup>{_bare(above)}</sup>" if above else "") + (f"<sub>{_bare(below)}</sub>" if below else "")
+        )
+
+    return _SCRIPTED.sub(formula, html.escape(sentence, quote=False))
 
 
 def as_latex(derivation: Derivation) -> str:
@@ -133,7 +172,7 @@ ol.steps > li { counter-increment: step; margin: .9rem 0; padding-left: 2.6rem; 
 ol.steps > li::before { content: counter(step); position: absolute; left: 0; top: .3rem; width: 1.7rem; height: 1.7rem;
   border-radius: 50%; background: #eef1f7; color: #33466b; font: 600 .85rem/1.7rem sans-serif; text-align: center; }
 ol.steps > li.start::before { content: ""; background: none; } ol.steps > li.start { counter-increment: none; }
-.formula { overflow-x: auto; padding: .15rem 0; } math { font-size: 1.12em; }
+.formula { overflow: auto hidden; padding: .15rem 0; } math { font-size: 1.12em; }
 .because { color: #4a4a55; font-size: .95rem; } .rule { font-variant: small-caps; color: #33466b; }
 ul.given { padding-left: 1.2rem; } .assumed { color: #7a4b00; }
 .status { font: .9rem/1.4 sans-serif; color: #1c6b35; background: #eef7f0; padding: .35rem .7rem; border-radius: .3rem; }
@@ -152,9 +191,9 @@ _DISPLAY = ' displaystyle="true"'
 def as_html(derivation: Derivation, *, anchor: str = "", status: str = "") -> str:
     """A section."""
     escape = html.escape
-    parts = [f'<h2 id="{escape(anchor)}">{escape(derivation.title)}</h2>']
+    parts = [f'<h2 id="{escape(anchor)}">{_html_prose(derivation.title)}</h2>']
     if derivation.about:
-        parts.append(f"<p>{escape(derivation.about)}</p>")
+        parts.append(f"<p>{_html_prose(derivation.about)}</p>")
     equals = "<mo>=</mo>"
     spans = [
         _math(mathml(i) + equals + mathml(i.lower) + "<mo>,</mo><mo>…</mo><mo>,</mo>" + mathml(i.upper))
@@ -164,9 +203,9 @@ def as_html(derivation: Derivation, *, anchor: str = "", status: str = "") -> st
     for fact in derivation.given:
         left, right, because = _fact(fact, mathml)
         items.append(
-            f"<li>Given: {_math(left + equals + right, block=True)}" + (f" ({escape(because)})" if because else "") + "</li>"
+            f"<li>Given: {_math(left + equals + right, block=True)}" + (f" ({_html_prose(because)})" if because else "") + "</li>"
         )
-    items += [f'<li class="assumed">Assumed: {escape(sentence)}</li>' for sentence in derivation.assumes]
+    items += [f'<li class="assumed">Assumed: {_html_prose(sentence)}</li>' for sentence in derivation.assumes]
     parts.append(f'<ul class="given">{"".join(items)}</ul>')
     start = mathml(derivation.start)
     if derivation.name is not None:
@@ -175,12 +214,12 @@ def as_html(derivation: Derivation, *, anchor: str = "", status: str = "") -> st
     for step in derivation.steps:
         parts.append(
             f'<li><div class="formula">{_math(equals + mathml(step.after), block=True)}</div>'
-            f'<div class="because"><span class="rule">{escape(step.rule)}</span>: {escape(step.because)}</div></li>'
+            f'<div class="because"><span class="rule">{escape(step.rule)}</span>: {_html_prose(step.because)}</div></li>'
         )
     parts.append("</ol>")
     parts += [f"<p>Computed by <code>{escape(path)}</code>.</p>" for path in derivation.implemented_by]
     if status:
-        parts.append(f'<p class="status">{escape(status)}</p>')
+        parts.append(f'<p class="status">{_html_prose(status)}</p>')
     return f"<section>{''.join(parts)}</section>"
 
 
@@ -188,7 +227,7 @@ def html_page(derivations: Sequence[Derivation], title: str, *, statuses: Sequen
     """A whole page: one file, no script, nothing fetched; formulas are MathML."""
     escape = html.escape
     contents = "".join(
-        f'<li><a href="#d{number}">{escape(derivation.title)}</a></li>'
+        f'<li><a href="#d{number}">{_html_prose(derivation.title)}</a></li>'
         for number, derivation in enumerate(derivations, start=1)
     )
     sections = "".join(

@@ -9,7 +9,7 @@ from typing import Any
 import sympy
 
 from bpcheck.errors import InputError
-from bpcheck.symbolic.index.term import Index
+from bpcheck.symbolic.index.term import Index, indices_of
 
 __all__ = ["Definition", "Fact", "Given", "TotalIs", "family", "topmost_first", "validate"]
 
@@ -44,12 +44,12 @@ class Definition:
     def __post_init__(self) -> None:
         if not isinstance(self.left, sympy.Indexed):
             raise InputError(f"the left side of a definition is one entry, such as z[l, j]; given: {self.left}.")
-        object.__setattr__(self, "right", sympy.sympify(self.right))
-        parameters = self.parameters
-        if len(set(parameters)) != len(parameters):
-            raise InputError(f"{self.left} names an index twice; a definition needs a different one at each place.")
-        if any(not isinstance(i, Index) and i.has(Index) for i in self.left.indices):
-            raise InputError(f"{self.left}: an index of a definition is an Index or a fixed layer, no calculation.")
+        _check_pattern(self.left, "a definition")
+        object.__setattr__(self, "right", _expression(self.right, f"the right side of {self.left}"))
+        extra = indices_of(self.right) - set(self.parameters)
+        if extra:
+            names = ", ".join(sorted(map(str, extra)))
+            raise InputError(f"{self.right} has the free index {names}, which {self.left} has not: its value is not fixed.")
 
     @property
     def parameters(self) -> tuple[Index, ...]:
@@ -85,12 +85,34 @@ class TotalIs:
     def __post_init__(self) -> None:
         if not isinstance(self.entry, sympy.Indexed) or tuple(self.entry.indices).count(self.over) != 1:
             raise InputError(f"{self.entry} must be one entry of a tensor that names {self.over} once.")
-        object.__setattr__(self, "value", sympy.sympify(self.value))
+        _check_pattern(self.entry, "a fact")
+        value = _expression(self.value, f"the total of {self.entry}")
+        if value.has(sympy.Indexed, Index):
+            raise InputError(f"the total of {self.entry} must be a fixed number or size; given: {value}.")
+        object.__setattr__(self, "value", value)
 
     @property
     def place(self) -> int:
         """Which of the entry's indices is summed over."""
         return tuple(self.entry.indices).index(self.over)
+
+
+def _check_pattern(entry: Any, what: str) -> None:
+    named = [index for index in entry.indices if isinstance(index, Index)]
+    if len(set(named)) != len(named):
+        raise InputError(f"{entry} names an index twice; {what} needs a different one at each place.")
+    if any(not isinstance(i, Index) and i.has(Index) for i in entry.indices):
+        raise InputError(f"{entry}: an index of {what} is an Index or a fixed layer, no calculation.")
+
+
+def _expression(value: Any, what: str) -> Any:
+    try:
+        expression = sympy.sympify(value, strict=True)
+    except sympy.SympifyError:
+        expression = None
+    if not isinstance(expression, sympy.Expr):
+        raise InputError(f"{what} is an expression of bpcheck.symbolic.index; given: {value!r}.")
+    return expression
 
 
 Fact = Definition | TotalIs
@@ -114,6 +136,8 @@ def validate(given: Iterable[Fact]) -> Given:
     InputError
         If something else is among them, a tensor is defined twice, or definitions go round in a circle.
     """
+    if isinstance(given, (Definition, TotalIs)) or not isinstance(given, Iterable):
+        raise InputError(f"given is a tuple of definitions and facts, (definition,); given: {given!r}.")
     facts = tuple(given)
     for fact in facts:
         if not isinstance(fact, (Definition, TotalIs)):

@@ -97,7 +97,8 @@ class Text:
 
     def fraction(self, above: str, below: str) -> str:
         """A slash, with brackets where they are needed."""
-        return f"{_bracket(above)}/{_bracket(below, product=True)}"
+        above = f"({above})" if "/" in _outside(above) else _bracket(above)
+        return f"{above}/{_bracket(below, product=True)}"
 
     def root(self, inside: str) -> str:
         """√(…)."""
@@ -120,8 +121,16 @@ def _brace(script: str) -> str:
     return script if len(script) == 1 else f"{{{script.replace(' ', '')}}}"
 
 
+def _outside(part: str) -> str:
+    """What is in no brackets."""
+    previous = ""
+    while previous != part:
+        previous, part = part, re.sub(r"\([^()]*\)|\{[^{}]*\}|\[[^][]*\]", "", part)
+    return part
+
+
 def _bracket(part: str, *, product: bool = False) -> str:
-    outside = re.sub(r"\([^()]*\)|\{[^{}]*\}", "", part)
+    outside = _outside(part)
     needs = " + " in outside or " − " in outside or (product and " " in outside) or outside.startswith("Σ")
     return f"({part})" if needs else part
 
@@ -257,7 +266,7 @@ class _Writer:
         if isinstance(expression, sympy.Mul):
             return self._product(expression)
         if isinstance(expression, sympy.Sum):
-            indices = [self.plain(limit[0]) for limit in reversed(expression.limits)]
+            indices = [self.plain(limit[0]) for limit in expression.limits]
             return _Written(d.sum(indices, self.tight(expression.function, "terms")), "sum")
         if isinstance(expression, sympy.Pow):
             return self._power(*expression.args)
@@ -303,6 +312,10 @@ class _Writer:
         return self.d.row(written, "" if simple else self.d.operator(","))
 
     def _terms(self, expression: Any) -> _Written:
+        content, primitive = expression.as_content_primitive()
+        if content.is_Integer and content != 1 and isinstance(primitive, sympy.Add):
+            inside = self.d.group(self.plain(primitive), "(", ")")
+            return _Written(self.d.row([self.d.number(str(content)), inside], "thin"), "product")
         terms = sorted(expression.args, key=_term_order)
         parts = []
         for place, term in enumerate(terms):
@@ -320,7 +333,7 @@ class _Writer:
         if expression.could_extract_minus_sign():
             return _Written(d.operator("−").strip() + self.tight(-expression, "terms"), "terms")
         above, below = [], []
-        for factor in expression.args:
+        for factor in _with_contents(expression.args):
             if isinstance(factor, sympy.Pow) and factor.args[1].is_Number and factor.args[1] < 0:
                 below.append(factor.args[0] ** -factor.args[1])
             elif isinstance(factor, sympy.Rational) and factor.q != 1:
@@ -331,12 +344,14 @@ class _Writer:
                 above.append(factor)
         if below:
             # a fraction of small things in front, 1/m Σ …, and otherwise everything on its bar
-            small = [f for f in above if not isinstance(f, (sympy.Sum, sympy.Add)) or not above]
+            small = [f for f in above if not isinstance(f, (sympy.Sum, sympy.Add))]
             large = [f for f in above if f not in small]
             simple = all(isinstance(f, (sympy.Symbol, sympy.Integer)) or f.is_Function for f in below)
-            if simple and (large or len(small) > 1):
-                front = d.fraction(d.number("1"), self._side(below))
-                return _Written(d.row([front, *self._factors(above)], "thin"), "product")
+            if simple and (large or len(small) > 1 or isinstance(above[0], (VectorValue, Diff))):
+                number = [f for f in above if f.is_Number] or [sympy.Integer(1)]
+                front = d.fraction(self._side(number), self._side(below))
+                rest = [f for f in above if not f.is_Number]
+                return _Written(d.row([front, *self._factors(rest)], "thin"), "product")
             return _Written(d.fraction(self._side(above) if above else d.number("1"), self._side(below)))
         return _Written(d.row(self._factors(above), "thin"), "product")
 
@@ -418,6 +433,20 @@ class _Writer:
         return d.fraction(sign, below) + d.group(self.plain(inside), "(", ")")
 
 
+def _with_contents(factors: Iterable[Any]) -> list[Any]:
+    """Factors, with 2 (x − y) for SymPy's 2x − 2y."""
+    number, rest = sympy.Integer(1), []
+    for factor in factors:
+        if factor.is_Rational:
+            number *= factor
+            continue
+        content, primitive = factor.as_content_primitive() if isinstance(factor, sympy.Add) else (sympy.S.One, factor)
+        if content.is_Integer:
+            number, factor = number * content, primitive
+        rest.append(factor)
+    return [number, *rest] if number != 1 else rest
+
+
 def _prime(dialect: Dialect, marks: str) -> str:
     if isinstance(dialect, Latex):
         return "'" * len(marks)
@@ -441,11 +470,13 @@ def _factor_order(factor: Any) -> tuple[int, str]:
         return 2, name
     if isinstance(base, Diff):
         return 7, name
-    if isinstance(base, sympy.Sum):
+    if isinstance(base, sympy.Add):
         return 8, name
-    if isinstance(base, UnknownValue):
+    if isinstance(base, sympy.Sum):
         return 9, name
-    return (10 if isinstance(base, (sympy.KroneckerDelta, Member)) else 6), name
+    if isinstance(base, UnknownValue):
+        return 10, name
+    return (11 if isinstance(base, (sympy.KroneckerDelta, Member)) else 6), name
 
 
 def _term_order(term: Any) -> tuple[int, int, str]:

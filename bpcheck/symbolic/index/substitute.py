@@ -7,14 +7,12 @@ make that mistake (sympy issues 20127 and 11829). Here every bound index gets a 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy
 
-from bpcheck.errors import InputError
-from bpcheck.symbolic.index.term import Index, VectorValue, total
+from bpcheck.symbolic.index.term import Index, VectorValue, indices_of, limits_of, total
 
 __all__ = ["Fresh", "freshen", "indices_of", "limits_of", "substitute"]
 
@@ -42,27 +40,6 @@ class Fresh:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
-
-
-def limits_of(sum_: Any) -> list[Index]:
-    """The bound indices of a sum, the innermost first.
-
-    Raises
-    ------
-    InputError
-        If a sum runs over something else than the whole range of an Index.
-    """
-    found = []
-    for limit in sum_.limits:
-        index = limit[0]
-        if not isinstance(index, Index) or tuple(limit[1:]) not in {(), (index.lower, index.upper)}:
-            raise InputError(
-                f"a sum runs over the whole range of an Index, total(body, index); given: {sum_}."
-            )
-        if any(bound.has(Index) for bound in (index.lower, index.upper)):
-            raise InputError(f"the range of {index} depends on another index; ranges are fixed sizes.")
-        found.append(index)
-    return found
 
 
 def substitute(expression: Any, values: Mapping[Any, Any], fresh: Fresh) -> Any:
@@ -122,32 +99,3 @@ def _plain(index: Any, values: Mapping[Any, Any]) -> Any:
     if isinstance(index, Index):
         return values.get(index, index)
     return sympy.expand(index.subs(values, simultaneous=True)) if index.has(Index) else index
-
-
-# Terms of one derivation step have some hundreds of different subexpressions (measured: attention's dK 900).
-SUBEXPRESSIONS_KEPT = 1 << 14
-
-
-@lru_cache(maxsize=SUBEXPRESSIONS_KEPT)
-def indices_of(expression: Any) -> frozenset[Index]:
-    """The free indices of an expression.
-
-    Examples
-    --------
-    >>> from bpcheck.symbolic.index.term import Size, Tensor, total
-    >>> x, j, k = Tensor("x"), Index("j", Size("n")), Index("k", Size("n"))
-    >>> indices_of(total(x[j, k], k))
-    frozenset({j})
-    """
-    if isinstance(expression, Index):
-        return frozenset({expression})
-    if isinstance(expression, sympy.Sum):
-        return indices_of(expression.function) - set(limits_of(expression))
-    if isinstance(expression, VectorValue):
-        outside = (*expression.components, *itertools.chain(*expression.partials))
-        return _union(outside) | (indices_of(expression.body) - set(expression.binders))
-    return _union(expression.args)
-
-
-def _union(expressions: Iterable[Any]) -> frozenset[Index]:
-    return frozenset().union(*(indices_of(expression) for expression in expressions))

@@ -11,7 +11,9 @@ SymPy's ``diff``, ``subs``, ``xreplace`` and ``doit`` must not be applied to ter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -30,12 +32,18 @@ __all__ = [
     "VectorFunction",
     "VectorValue",
     "Widths",
+    "indices_of",
     "kronecker",
+    "limits_of",
     "total",
 ]
 
 kronecker = sympy.KroneckerDelta
 """``kronecker(i, j)``: 1 where i = j, otherwise 0."""
+
+
+# A line of a derivation has some tens of different ranges.
+RANGES_KEPT = 1 << 10
 
 
 class Index(sympy.Symbol):  # type: ignore[misc]  # SymPy is not typed
@@ -61,8 +69,12 @@ class Index(sympy.Symbol):  # type: ignore[misc]  # SymPy is not typed
     __slots__ = ("lower", "upper")
 
     def __new__(cls, name: str, upper: Any, *, lower: Any = 1) -> Index:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"an index needs a name, such as Index('j', n); given: {name!r}.")
         index = sympy.Symbol.__xnew__(cls, name, integer=True)
-        index.lower, index.upper = sympy.sympify(lower), sympy.sympify(upper)
+        index.lower, index.upper = (_end_of_range(name, end) for end in (lower, upper))
+        if (index.upper - index.lower + 1).is_negative:
+            raise InputError(f"the range of {name} ends at {index.upper}, before its beginning {index.lower}.")
         return index  # type: ignore[no-any-return]
 
     def _hashable_content(self) -> tuple[Any, ...]:
@@ -70,6 +82,25 @@ class Index(sympy.Symbol):  # type: ignore[misc]  # SymPy is not typed
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self.name, self.upper), {"lower": self.lower}
+
+
+@lru_cache(maxsize=RANGES_KEPT)
+def _end_of_range(name: str, end: Any) -> Any:
+    """An end of a range: a whole number made of sizes, widths and layers."""
+    try:
+        value = sympy.sympify(end, strict=True)
+    except sympy.SympifyError:
+        value = None
+    if value is None or not isinstance(value, sympy.Expr) or value.is_finite is False:
+        raise InputError(f"the range of {name} ends at a number, a Size, or a width n(l); given: {end!r}.")
+    if value.has(Index):
+        raise InputError(f"the range of {name} depends on another index, {value}; ranges are fixed sizes.")
+    strange = [s for s in value.free_symbols if not isinstance(s, (Size, Layer))]
+    if strange:
+        raise InputError(f"the range of {name} ends at {value}; make {strange[0]} a Size, or use a width n(l).")
+    if value.is_integer is not True:
+        raise InputError(f"the range of {name} ends at {value}, which need not be a whole number.")
+    return value
 
 
 class Layer(sympy.Symbol):  # type: ignore[misc]
@@ -196,6 +227,15 @@ class VectorValue(sympy.Expr):  # type: ignore[misc]
     is_commutative = True
 
     def __new__(cls, name: Any, components: Any, partials: Any, binders: Any, body: Any) -> VectorValue:
+        binders = tuple(binders)
+        if not binders or not all(isinstance(b, Index) for b in binders) or len(set(binders)) != len(binders):
+            raise InputError(f"{name}(…, over=index) needs one Index for each axis of the array; given: {binders}.")
+        for partial in partials:
+            if len(tuple(partial)) != len(binders):
+                raise InputError(
+                    f"{name} is a function of an array with {len(binders)} axes, and an entry of it has as many "
+                    f"indices; given: {tuple(partial)}."
+                )
         return sympy.Expr.__new__(  # type: ignore[no-any-return]
             cls,
             sympy.Symbol(str(name)),
@@ -334,3 +374,52 @@ def total(body: Any, *indices: Index) -> Any:
 
 def _tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def limits_of(sum_: Any) -> list[Index]:
+    """The bound indices of a sum, the innermost first.
+
+    Raises
+    ------
+    InputError
+        If a sum runs over something else than the whole range of an Index.
+    """
+    found = []
+    for limit in sum_.limits:
+        index = limit[0]
+        if not isinstance(index, Index) or tuple(limit[1:]) not in {(), (index.lower, index.upper)}:
+            raise InputError(
+                f"a sum runs over the whole range of an Index, total(body, index); given: {sum_}."
+            )
+        if any(bound.has(Index) for bound in (index.lower, index.upper)):
+            raise InputError(f"the range of {index} depends on another index; ranges are fixed sizes.")
+        found.append(index)
+    return found
+
+
+# Terms of one derivation step have some hundreds of different subexpressions (measured: attention's dK 900).
+SUBEXPRESSIONS_KEPT = 1 << 14
+
+
+@lru_cache(maxsize=SUBEXPRESSIONS_KEPT)
+def indices_of(expression: Any) -> frozenset[Index]:
+    """The free indices of an expression.
+
+    Examples
+    --------
+    >>> x, j, k = Tensor("x"), Index("j", Size("n")), Index("k", Size("n"))
+    >>> indices_of(total(x[j, k], k))
+    frozenset({j})
+    """
+    if isinstance(expression, Index):
+        return frozenset({expression})
+    if isinstance(expression, sympy.Sum):
+        return indices_of(expression.function) - set(limits_of(expression))
+    if isinstance(expression, VectorValue):
+        outside = (*expression.components, *itertools.chain(*expression.partials))
+        return _union(outside) | (indices_of(expression.body) - set(expression.binders))
+    return _union(expression.args)
+
+
+def _union(expressions: Iterable[Any]) -> frozenset[Index]:
+    return frozenset().union(*(indices_of(expression) for expression in expressions))
