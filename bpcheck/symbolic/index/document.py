@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -64,33 +65,50 @@ def _wrapped(sentence: str, width: int) -> list[str]:
 
 # --- LaTeX -------------------------------------------------------------------------------------------
 
-_SPECIAL = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-            "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}  # fmt: skip
+# What LaTeX's text fonts lack or take for a command.
+_SPECIAL = {
+    **{character: f"\\{character}" for character in "&%#_{}"},
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
+    "∂": r"$\partial$", "⊙": r"$\odot$", "ᵀ": r"$^{\mathsf T}$", "Σ": r"$\sum$", "∇": r"$\nabla$", "√": r"$\surd$",
+    "−": "$-$", "½": r"$\frac12$", "²": "$^2$", "·": r"$\cdot$", "…": r"\ldots{}", "′": "$'$",
+    **{letter: f"$\\{name}$" for name, letter in GREEK.items()},
+}  # fmt: skip
+_COMBINING = {"\N{COMBINING MACRON}": r"\bar", "\N{COMBINING CIRCUMFLEX ACCENT}": r"\hat"}
 
 
 def _prose(sentence: str) -> str:
     """A sentence for LaTeX; z^L_j in it is mathematics."""
-
-    def formula(match: re.Match[str]) -> str:
-        letter, above, below = match["letter"], match["above"], match["below"]
-        letter = _LETTERS.get(letter, letter)
-        return "$" + letter + (f"^{{{_bare(above)}}}" if above else "") + (f"_{{{_bare(below)}}}" if below else "") + "$"
-
+    sentence = unicodedata.normalize("NFD", sentence)
     pieces, end = [], 0
     for match in _SCRIPTED.finditer(sentence):
-        pieces += [_escaped(sentence[end : match.start()]), formula(match)]
+        pieces += [_escaped(sentence[end : match.start()]), _scripted(match)]
         end = match.end()
     return "".join([*pieces, _escaped(sentence[end:])])
 
 
+def _scripted(match: re.Match[str]) -> str:
+    letter, accent, above, below = match["letter"], match["accent"], match["above"], match["below"]
+    letter = _LETTERS.get(letter, letter)
+    letter = f"{_COMBINING[accent]}{{{letter}}}" if accent else letter
+    return "$" + letter + (f"^{{{_bare(above)}}}" if above else "") + (f"_{{{_bare(below)}}}" if below else "") + "$"
+
+
 def _escaped(sentence: str) -> str:
-    return "".join(_SPECIAL.get(character, character) for character in sentence)
+    sentence = re.sub(
+        "(\\w)([\u0304\u0302])", lambda m: f"\0{_COMBINING[m[2]]}\1{m[1]}\2", sentence
+    )
+    marks = {"\0": "$", "\1": "{", "\2": "}$"}  # set apart from the braces and dollars that are escaped
+    pieces = re.split("(\0[^\2]*\2)", sentence)
+    return "".join(
+        "".join(marks.get(c, c) for c in piece) if piece.startswith("\0") else "".join(_SPECIAL.get(c, c) for c in piece)
+        for piece in pieces
+    )
 
 
 # A letter with an index or two in running text: z^L_j, W^{l+1}_{kj}, x_1.
 _SCRIPTED = re.compile(
-    r"(?P<letter>[A-Za-zα-ωΔ∇][\u0304\u0302]?)(?=[\^_])"
-    r"(?:\^(?P<above>\{[^}]*\}|\w))?(?:_(?P<below>\{[^}]*\}|\w))?"
+    "(?<![\\w.])(?P<letter>[A-Za-zα-ωΔ∇])(?P<accent>[\u0304\u0302])?(?=[\\^_])"
+    r"(?:\^(?P<above>\{[^}]*\}|\w))?(?:_(?P<below>\{[^}]*\}|\w(?!\w)))?"
 )
 _LETTERS = {letter: f"\\{name} " for name, letter in GREEK.items()} | {"∇": r"\nabla "}
 
@@ -103,11 +121,11 @@ def _html_prose(sentence: str) -> str:
     """A sentence for a page; z^L_j in it gets its scripts."""
 
     def formula(match: re.Match[str]) -> str:
-        letter, above, below = match["letter"], match["above"], match["below"]
-        return (
-            f"<i>{letter}</i>" + (f"<sup>{_bare(above)}</sup>" if above else "") + (f"<sub>{_bare(below)}</sub>" if below else "")
-        )
+        letter, above, below = match["letter"] + (match["accent"] or ""), match["above"], match["below"]
+        above = f"<sup>{_bare(above)}</sup>" if above else ""
+        return f"<i>{letter}</i>{above}" + (f"<sub>{_bare(below)}</sub>" if below else "")
 
+    sentence = unicodedata.normalize("NFD", sentence)
     return _SCRIPTED.sub(formula, html.escape(sentence, quote=False))
 
 
@@ -135,19 +153,18 @@ def as_latex(derivation: Derivation) -> str:
     lines += [r"\end{align*}", r"\begin{enumerate}"]
     lines += [rf"\item {_prose(step.because)}" for step in derivation.steps]
     lines.append(r"\end{enumerate}")
-    lines += [rf"\noindent Computed by \texttt{{{_prose(path)}}}." for path in derivation.implemented_by]
+    lines += [rf"\noindent Computed by \texttt{{{_escaped(path)}}}.\par" for path in derivation.implemented_by]
     return "\n".join(lines)
 
 
 def latex_page(derivations: Iterable[Derivation], title: str) -> str:
-    """A whole document, for LuaLaTeX or XeLaTeX (its sentences hold Greek letters)."""
+    """A whole document in plain ASCII, for any LaTeX."""
     body = "\n\n".join(as_latex(derivation) for derivation in derivations)
     return "\n".join(
         [
             r"\documentclass[11pt]{article}",
-            r"\usepackage[margin=2.2cm]{geometry}",
-            r"\usepackage{amsmath}",
-            r"\usepackage{unicode-math}",
+            r"\usepackage[margin=1.7cm]{geometry}",
+            r"\usepackage{amsmath,amssymb}",
             rf"\title{{{_prose(title)}}}",
             r"\date{}",
             r"\begin{document}",
