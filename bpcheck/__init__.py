@@ -32,6 +32,7 @@ _HOMES = {
     "check_gradient": "bpcheck.check.gradient",
     "assert_gradient": "bpcheck.check.gradient",
     "certify": "bpcheck.check.certify",
+    "check_line": "bpcheck.symbolic.index",
     "compare": "bpcheck.search",
 }
 _WINGS = (
@@ -103,4 +104,5 @@ if TYPE_CHECKING:
     from bpcheck.subject import from_joint as from_joint
     from bpcheck.subject import from_parts as from_parts
     from bpcheck.subject import from_step as from_step
+    from bpcheck.symbolic.index import check_line as check_line
     from bpcheck.verdict import Verdict as Verdict
