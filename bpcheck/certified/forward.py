@@ -181,7 +181,7 @@ def confirm(
     case : Case
     entries : iterable of (path, index), optional
         Such as ``("params[0]['weight']", (2, 1))``; all of them if not given, which is one forward pass
-        each: fine for a small network, some 15 s for the 23,860 of 784-30-10.
+        each: fine for a small network, some 40 s for the 23,860 of 784-30-10.
     precision : int
         Bits to begin with; doubled for entries whose ball stays wide.
 
