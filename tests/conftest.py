@@ -1,8 +1,10 @@
-"""Hypothesis profiles, and the seed of every run in the header."""
+"""Hypothesis profiles, the seed of every run in the header, and a browser for the tests marked so."""
 
 import os
+import shutil
 
 import hypothesis
+import pytest
 
 common = {"deadline": None, "print_blob": True}
 hypothesis.settings.register_profile("dev", max_examples=25, database=None, **common)
@@ -21,3 +23,23 @@ def pytest_report_header(config):
     seed = config.getoption("--hypothesis-seed", default=None)
     profile = hypothesis.settings.get_current_profile_name()
     return f"hypothesis profile: {profile}, seed: {'random (printed on failure)' if seed is None else seed}"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a screen, in which every address outside resolves to nothing."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    assert chromium, "no browser: apt-get install chromium chromium-driver"
+    assert driver, "no driver for the browser: apt-get install chromium chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1000,900",
+                     "--host-resolver-rules=MAP * ~NOTFOUND"):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options=options, service=Service(driver)) as driver:
+        yield driver

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from html import escape
 
+from bpcheck.course.prose import prose
+
 __all__ = ["Answer", "State"]
 
 WIDTH = 90
@@ -102,7 +104,7 @@ class Answer:
     def _repr_html_(self) -> str:
         sign, colour = _LOOK[self.state]
         body = "".join(
-            f'<p style="margin:.35em 0 0 0;color:#1f1f1f">{escape(text)}</p>' for text in self._paragraphs()
+            f'<p style="margin:.35em 0 0 0;color:#1f1f1f">{prose(text)}</p>' for text in self._paragraphs()
         )
         # background and text colour are both set, so that it can be read in a dark theme too
         return (

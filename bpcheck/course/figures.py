@@ -15,9 +15,11 @@ from bpcheck.course.figure import Figure, figure
 from bpcheck.numeric import complex_derivative, derivative
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.reference import build
+from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.loss import LOSS
 from bpcheck.strategies.numbers import fill, readable
 
-__all__ = ["CONVENTIONS", "FUNCTIONS", "Convention", "Curve", "network_figure", "step_figure"]
+__all__ = ["CONVENTIONS", "FUNCTIONS", "Convention", "Curve", "network_figure", "paths_figure", "step_figure"]
 
 
 # --- notebook 1: the network and its symbols ---------------------------------------------------------
@@ -157,6 +159,65 @@ def network_figure() -> Figure:
     }
     title = "A network of three layers: what one unit computes, in the symbols of six books"
     return figure("network", title, data, height=620)
+
+
+# --- notebook 2: the paths of an error ---------------------------------------------------------------
+
+PATHS_WIDTHS = (2, 3, 3, 2)
+"""W³ is square, so W in place of Wᵀ runs there and is wrong; W⁴ is not, and there it does not even fit."""
+
+PATHS_SEED = 5
+"""Of the seeds 0 to 9, one with errors of both signs in every layer and one saturated unit (σ' = 0.06)."""
+
+
+def paths_figure() -> Figure:
+    """The ways from one z to the cost, with every number; steps from the output down; two mistakes to switch on.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> paths_figure().title
+    'How an error comes down: the paths from one z to the cost'
+    """
+    rng = np.random.default_rng(PATHS_SEED)
+    architecture = mlp(PATHS_WIDTHS, activation="tanh", output="sigmoid", loss="half_mse")
+    params = fill(architecture.parameter_shapes, lambda _, shape: readable(rng, shape, 0.2, 1.2))
+    x, y = readable(rng, (1, PATHS_WIDTHS[0]), 0.2, 1.0), np.array([[1.0, 0.0]])
+    case = Case(architecture, params, x, y)
+    trace = build(architecture).trace(case.params, case.x, case.y)
+    slopes, measured = [], []
+    for number, (z, a) in enumerate(zip(trace.pre_activations, trace.activations, strict=True)):
+        activation = ACTIVATION[architecture.layers[number].activation]  # type: ignore[union-attr]
+        slopes.append(activation.derivative(z, a)[0].tolist())
+        measured.append([_measured(case, number, z, unit) for unit in range(z.shape[1])])
+    data = {
+        "widths": list(PATHS_WIDTHS),
+        # W^l under the number l − 2, as in the list of parameters
+        "weights": [np.asarray(layer["weight"]).tolist() for layer in case.params],
+        "slopes": slopes,
+        "deltas": [delta[0].tolist() for delta in trace.deltas],
+        "measured": measured,
+        "gradient": LOSS[architecture.loss].gradient(trace.activations[-1], case.y)[0].tolist(),
+    }
+    return figure("paths", "How an error comes down: the paths from one z to the cost", data, height=700)
+
+
+def _measured(case: Case, number: int, z: Any, unit: int) -> float:
+    """∂C/∂z of one unit by the complex step: z is moved, everything above it computed again."""
+
+    def cost(z: Any) -> Any:
+        a = ACTIVATION[case.architecture.layers[number].activation].value(z)  # type: ignore[union-attr]
+        for later in range(number + 1, len(case.params)):
+            z = a @ case.params[later]["weight"].T + case.params[later]["bias"]
+            a = ACTIVATION[case.architecture.layers[later].activation].value(z)  # type: ignore[union-attr]
+        return LOSS[case.architecture.loss].value(a, case.y).sum()
+
+    direction = np.zeros_like(z)
+    direction[0, unit] = 1.0
+    return float(complex_derivative(cost, z, direction).value)
 
 
 # --- notebook 3: error against step size -------------------------------------------------------------

@@ -12,9 +12,9 @@ import sympy
 
 import bpcheck
 from bpcheck.course.figure import figure
-from bpcheck.course.figures import CONVENTIONS, FUNCTIONS, network_figure, step_figure
+from bpcheck.course.figures import CONVENTIONS, FUNCTIONS, network_figure, paths_figure, step_figure
 
-FIGURES = {"network": network_figure, "step": step_figure}
+FIGURES = {"network": network_figure, "paths": paths_figure, "step": step_figure}
 MADE = {}
 
 
@@ -83,6 +83,26 @@ def test_the_network_is_computed_by_the_reference():
         a = np.tanh(z) if number == 0 else z
         assert np.allclose(z, told["z"][number + 1], rtol=1e-14, atol=1e-14)
         assert np.allclose(a, told["a"][number + 1], rtol=1e-14, atol=1e-14)
+
+
+def test_the_errors_of_the_paths_are_measured_ones():
+    told = data("paths")
+    for layer, (deltas, measured) in enumerate(zip(told["deltas"], told["measured"], strict=True), start=2):
+        assert np.allclose(deltas, measured, rtol=1e-13, atol=1e-15)
+        assert len(deltas) == told["widths"][layer - 1]
+        assert min(map(abs, deltas)) > 1e-3  # three decimals show every one of them
+    # by hand, from the numbers that the script has: BP1, then BP2
+    delta = np.array(told["gradient"]) * told["slopes"][-1]
+    for number in (2, 1):
+        assert np.allclose(delta, told["deltas"][number], rtol=1e-13)
+        delta = (delta @ np.array(told["weights"][number])) * told["slopes"][number - 1]
+    assert np.allclose(delta, told["deltas"][0], rtol=1e-13)
+
+
+def test_the_paths_have_a_square_matrix_and_one_that_is_not():
+    shapes = [np.shape(w) for w in data("paths")["weights"]]
+    assert shapes[1][0] == shapes[1][1]
+    assert shapes[2][0] != shapes[2][1]
 
 
 def letters(html):

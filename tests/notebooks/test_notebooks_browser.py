@@ -1,36 +1,15 @@
 """The figures in a real browser that has no network: they load, move, speak, and ask nobody for anything."""
 
 import json
-import shutil
 import time
 
 import pytest
 
-from bpcheck.course.figures import FUNCTIONS, network_figure, step_figure
+from bpcheck.course.figures import FUNCTIONS, network_figure, paths_figure, step_figure
 
 pytestmark = pytest.mark.browser
 
-FIGURES = {"network": network_figure, "step": step_figure}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium without a screen, in which every address outside resolves to nothing."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    assert chromium, "no browser: apt-get install chromium chromium-driver"
-    assert driver, "no driver for the browser: apt-get install chromium chromium-driver"
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1000,900",
-                     "--host-resolver-rules=MAP * ~NOTFOUND"):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options=options, service=Service(driver)) as driver:
-        yield driver
+FIGURES = {"network": network_figure, "paths": paths_figure, "step": step_figure}
 
 
 def load(browser, name, tmp_path):
@@ -216,6 +195,42 @@ def test_another_example_other_numbers(browser, tmp_path):
     choose(browser, "example", "1")
     assert "example 2" in said(browser)
     assert said(browser) != first
+
+
+def test_an_error_comes_down_and_is_the_measured_one(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    load(browser, "paths", tmp_path)
+    assert "through its own activation alone" in said(browser)
+    for layer in (4, 3, 2):
+        for unit in range(browser.execute_script("return DATA.widths[arguments[0] - 1]", layer)):
+            browser.execute_script("choose(arguments[0], arguments[1])", layer, unit)
+            assert "✓ the same" in browser.find_element("id", "verdict").text
+    assert "6 ways lead" in said(browser)
+    assert not browser.find_elements("css selector", "#net .wrong")
+    press(browser, browser.find_element("css selector", '[data-unit="2,2"]'), Keys.ARROW_UP)
+    assert browser.switch_to.active_element.get_attribute("data-unit") == "2,1"
+    press(browser, browser.switch_to.active_element, Keys.ARROW_RIGHT)
+    assert browser.switch_to.active_element.get_attribute("data-unit") == "3,1"
+    quiet(browser)
+
+
+def test_mistakes_on_the_way_down_are_counted_and_measured(browser, tmp_path):
+    load(browser, "paths", tmp_path)
+    browser.find_element("id", "forget").click()
+    assert "0 of 2 errors are wrong" in said(browser)
+    browser.execute_script("choose(2, 0)")
+    assert "6 of 8 errors are wrong" in said(browser)
+    assert len(browser.find_elements("css selector", "#net .wrong")) == 6
+    assert "times the true derivative" in browser.find_element("id", "verdict").text
+    browser.find_element("id", "forget").click()
+    browser.find_element("id", "forward").click()
+    assert "3 of 8 errors are wrong" in said(browser)  # W³ is square: layer 2 alone
+    assert "is square" in said(browser)
+    browser.execute_script("choose(3, 0)")
+    assert "does not fit" in said(browser)
+    assert "0 of 5 errors are wrong" in said(browser)
+    quiet(browser)
 
 
 def test_a_page_that_does_ask_or_fails_is_noticed(browser, tmp_path):

@@ -31,6 +31,39 @@ WRONG = {
         "def update(w, gradients, batch, eta):\n    return w - eta * gradients.mean(axis=0)",
         "all training examples",
     ),
+    "output_line": ("line_2 = total(slope(k) * sigma.prime(z[L, k]), k)", "only where k is j"),
+    "softmax_error": ("delta_j = slope(j) * a[L, j] * (1 - a[L, j])", "the diagonal of the Jacobian alone"),
+    "targets": ("number = 5\nwithout = p[j] - y[j]", "only if the targets add up to 1"),
+    "all_paths": (
+        "gradient = delta[L, p] * W[L, p, j] * sigma.prime(z[L - 1, j]) * a[L - 2, k]",
+        "The paths add up",
+    ),
+    "weight_proof": (
+        "lines = [\n    total(delta[l, i] * Diff(z[l, i], W[l, j, k]), i),\n"
+        "    total(delta[l, i] * a[l - 1, k], i),\n    delta[l, j] * a[l - 1, k],\n]",
+        "Line 2: right. Line 3: With",
+    ),
+    "four_lines": (
+        "def bp1(cost_gradient, derivative):\n    return cost_gradient * derivative\n\n\n"
+        "def bp2(weight, delta, derivative):\n    return delta @ weight\n\n\n"
+        "def bp3(delta):\n    return delta.sum(axis=0)\n\n\n"
+        "def bp4(delta, previous):\n    return delta.T @ previous",
+        "σ' is missing: the error that comes down",
+    ),
+    "slope_at_kink": (
+        "accepted = {0.0: True, 0.5: False, 1.0: False, 2.0: False}",
+        "2 of 4 predictions hold",
+    ),
+    "backward": (
+        "def backward(params, x, y):\n    a = [x]\n    for layer in params[:-1]:\n"
+        "        a.append(np.tanh(a[-1] @ layer['weight'].T + layer['bias']))\n"
+        "    residual = a[-1] @ params[-1]['weight'].T + params[-1]['bias'] - y\n"
+        "    delta, gradients = residual / len(x), []\n    for number in reversed(range(len(params))):\n"
+        "        gradients.insert(0, {'weight': delta.T @ a[number], 'bias': delta.sum(axis=0)})\n"
+        "        delta = delta @ params[number]['weight']\n"
+        "    return 0.5 * np.sum(residual**2) / len(x), gradients",
+        "the factor σ'(z^l) is left out",
+    ),
     "central_gradient": (
         "def central_gradient(f, x, h):\n    steps = h * np.eye(x.size).reshape(-1, *x.shape)\n"
         "    return np.array([(f(x + s) - f(x - s)) / h for s in steps]).reshape(x.shape)",

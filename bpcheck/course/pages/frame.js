@@ -10,7 +10,10 @@ function svg(name, attributes, parent, text) {
 function fit() {
   // in a page of its own there is no frame; in a foreign one it may not be touched
   try {
-    if (window.frameElement) window.frameElement.style.height = document.documentElement.offsetHeight + 2 + "px";
+    if (window.frameElement) {
+      window.frameElement.style.height = document.documentElement.offsetHeight + 2 + "px";
+      document.documentElement.style.overflowY = "hidden"; // Chromium keeps a scroll bar that it needed for a moment
+    }
   } catch (error) { /* the height of the frame stays as it was given */ }
 }
 if (window.ResizeObserver) new ResizeObserver(fit).observe(document.documentElement);

@@ -1,0 +1,212 @@
+"""Putting a reader's line to the index calculus: does it hold, is it what was asked for, which mistake is it.
+
+A mistake is named only if the reader's line *is* that mistake: the calculus must prove the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import sympy
+
+from bpcheck.course.answer import Answer, State, shortened
+from bpcheck.course.display import counterexample
+from bpcheck.course.exercise import not_done
+from bpcheck.errors import BpcheckError
+from bpcheck.symbolic.index import (
+    Contradiction,
+    Definition,
+    Diff,
+    Index,
+    Line,
+    TotalIs,
+    check_line,
+    is_zero,
+    text,
+)
+from bpcheck.symbolic.index.interpret import symbols_of
+
+__all__ = ["DIFFERENTIATED", "Asked", "Demand", "Slip", "hold_line", "judge_line", "same"]
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A wrong line, and what to tell somebody who writes it.
+
+    Attributes
+    ----------
+    hint : str
+    term : term
+    """
+
+    hint: str
+    term: Any
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the form of a true line must meet, besides being true.
+
+    Attributes
+    ----------
+    met : callable
+        Takes the line.
+    otherwise : str
+        What is told.
+    """
+
+    met: Callable[[Any], bool]
+    otherwise: str
+
+
+DIFFERENTIATED = Demand(
+    lambda term: not term.has(Diff),
+    "It is true, but a derivative is still waiting in it: carry it out.",
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One line that a reader is asked for.
+
+    Attributes
+    ----------
+    before : term
+        What it must be equal to.
+    given : sequence of Definition and TotalIs
+    slips : sequence of Slip
+    demands : sequence of Demand
+    """
+
+    before: Any
+    given: Sequence[Definition | TotalIs] = ()
+    slips: Sequence[Slip] = ()
+    demands: Sequence[Demand] = (DIFFERENTIATED,)
+
+
+def same(one: Any, other: Any, given: Iterable[Definition | TotalIs] = ()) -> bool:
+    """Whether the calculus proves two terms equal; False also where it cannot read one of them.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Size, Tensor, total
+    >>> n, x = Size("n"), Tensor("x")
+    >>> same(total(x[Index("j", n)], Index("j", n)), total(x[Index("k", n)], Index("k", n)))
+    True
+    """
+    try:
+        return bool(is_zero(sympy.sympify(one) - sympy.sympify(other), tuple(given)))
+    except (BpcheckError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def judge_line(asked: Asked, line: Any) -> tuple[bool, str, str]:
+    """Whether a line is right; if not, why not, and a hint.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Size, Tensor, total
+    >>> n, x = Size("n"), Tensor("x")
+    >>> j, k = Index("j", n), Index("k", n)
+    >>> asked = Asked(Diff(total(x[k] ** 2, k), x[j]), slips=[Slip("Where is the 2?", x[j])])
+    >>> judge_line(asked, 2 * x[j])
+    (True, '', '')
+    >>> judge_line(asked, x[j])  # doctest: +ELLIPSIS
+    (False, 'With n = 1, at j = 1: x_j is ..., but ... is right.', 'Where is the 2?')
+    """
+    reason, hint = _misread(asked, line)
+    if reason:
+        return False, reason, hint
+    try:
+        hashable = isinstance(line, sympy.Basic)
+        said = (_checked if hashable else check_line)(asked.before, line, tuple(asked.given))
+    except Contradiction:
+        raise
+    except BpcheckError as error:
+        return False, shortened(str(error)), _recognise(asked, line)
+    except (TypeError, AttributeError, ValueError) as error:
+        return (
+            False,
+            f"This is no line that the calculus can read ({type(error).__name__}: {shortened(str(error))}).",
+            "",
+        )
+    if said.undecided:
+        reason = "It holds in every instance tried, but the calculus finds no proof."
+        return False, reason, "Write it in a simpler form, with the letters of this section alone."
+    if not said.ok:
+        return False, _difference(said), _recognise(asked, line)
+    for demand in asked.demands:
+        if not demand.met(said.after):
+            return False, demand.otherwise, ""
+    return True, "", ""
+
+
+# A proof with blanks is checked again as a whole whenever one of its lines changes.
+LINES_KEPT = 64
+
+
+@lru_cache(maxsize=LINES_KEPT)
+def _checked(before: Any, line: Any, given: tuple[Definition | TotalIs, ...]) -> Line:
+    return check_line(before, line, given)
+
+
+def _difference(line: Line) -> str:
+    where, before, after = counterexample(line)
+    place = "With" if not where.startswith("at ") else ""
+    return f"{place} {where}: {text(line.after)} is {after}, but {before} is right.".strip()
+
+
+def _recognise(asked: Asked, line: Any) -> str:
+    for slip in asked.slips:
+        # definitions are looked up only where a derivative needs them: the line must be the slip, not just equal it
+        needed = asked.given if isinstance(line, sympy.Basic) and line.has(Diff) else ()
+        if same(line, slip.term, needed):
+            return slip.hint
+    return ""
+
+
+def _misread(asked: Asked, line: Any) -> tuple[str, str]:
+    """What the calculus would read otherwise than it was meant, and what to do about it."""
+    if not isinstance(line, sympy.Basic):
+        return "", ""
+    terms = [asked.before, *(slip.term for slip in asked.slips)]
+    ours = {index.name: index for index in symbols_of(terms, Index)}
+    for index in symbols_of([line], Index):
+        own = ours.get(index.name)
+        if own is not None and own != index:
+            reason = (
+                f"{index.name} runs from {text(index.lower)} to {text(index.upper)} in your line; "
+                f"here it runs from {text(own.lower)} to {text(own.upper)}."
+            )
+            return reason, "Run the cell that makes the letters of this section again."
+    examples = {entry.base: entry for entry in symbols_of(terms, sympy.Indexed)}
+    for entry in symbols_of([line], sympy.Indexed):
+        example = examples.get(entry.base)
+        if example is not None and len(example.indices) != len(entry.indices):
+            layered = (
+                "The layer comes first, then the units." if getattr(entry.base, "superscripts", 0) else ""
+            )
+            return f"{entry} is no entry of {entry.base.name}: write it like {example}.", layered
+    return "", ""
+
+
+def hold_line(exercise: str, line: Any, asked: Asked, *, checked: str) -> Answer:
+    """Judge a reader's line.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Size, Tensor, total
+    >>> n, x = Size("n"), Tensor("x")
+    >>> j, k = Index("j", n), Index("k", n)
+    >>> hold_line("square", ..., Asked(Diff(total(x[k] ** 2, k), x[j])), checked="").state.value
+    'not done yet'
+    """
+    if line is None or line is ...:
+        return not_done(exercise)
+    right, reason, hint = judge_line(asked, line)
+    return Answer(
+        exercise, State.RIGHT if right else State.WRONG, reason, hint=hint, checked=checked if right else ""
+    )
