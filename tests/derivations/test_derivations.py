@@ -13,6 +13,7 @@ import derivations
 from bpcheck import mlp, reference
 from bpcheck.symbolic.index import (
     Digits,
+    Index,
     MutantSurvives,
     World,
     as_latex,
@@ -57,7 +58,7 @@ def test_it_holds_and_refuses_its_mistakes(name, place):
 def test_the_four_equations_are_general(name):
     """No width, layer number, activation or cost in them is a number or a known function."""
     derivation = load(name)[0]
-    widths = [i.upper for i in symbols_of([derivation.start, derivation.result], check_module.Index)]
+    widths = [i.upper for i in symbols_of([derivation.start, derivation.result], Index)]
     assert widths
     assert all(str(width).startswith("n(") for width in widths)
     assert len(derivation.mutants) >= 3

@@ -24,19 +24,19 @@ from typing import Any
 import sympy
 
 from bpcheck.errors import InputError
-from bpcheck.symbolic.index.given import Given, TotalIs, topmost_first, validate
-from bpcheck.symbolic.index.substitute import Fresh, freshen, indices_of, limits_of, substitute
 from bpcheck.symbolic.index.derive import unfold
+from bpcheck.symbolic.index.given import Definition, Given, TotalIs, topmost_first, validate
+from bpcheck.symbolic.index.substitute import Fresh, freshen, indices_of, limits_of, substitute
 from bpcheck.symbolic.index.term import Diff, Index, Member, UnknownValue, VectorValue, kronecker, total
 
 __all__ = ["canonical", "is_zero"]
 
 # Ways to number bound indices that look alike. Seven that cannot be told apart are 5 040; a derivation has
-# at most three (measured over `derivations/`), a longer product of equal sums is refused.
+# at most 2 ways (benchmarks/index_calculus.py); a longer product of equal sums is refused.
 MAX_NUMBERINGS = 5_040
 
 # Rounds of "multiply by the denominators and look again". A denominator within a denominator takes one round
-# each; layer norm has two (the mean square, and its root).
+# each; over `derivations/` one round was enough (benchmarks/index_calculus.py).
 MAX_CLEARINGS = 4
 
 
@@ -44,7 +44,7 @@ MAX_CLEARINGS = 4
 class Monomial:
     """coefficient · Σ_bound Π δ(delta = 0) · Π factor^exponent."""
 
-    coefficient: Any = sympy.Integer(1)
+    coefficient: Any = sympy.S.One
     bound: tuple[Index, ...] = ()
     deltas: tuple[Any, ...] = ()
     factors: Mapping[Any, Any] = None  # type: ignore[assignment]  # replaced at once
@@ -109,7 +109,7 @@ def canonical(expression: Any, given: Iterable[Any] = ()) -> Any:
     """
     facts = validate(given)
     rewriter = Rewriter(facts)
-    unfolded = unfold(sympy.sympify(expression), facts, rewriter.fresh)
+    unfolded = unfold(sympy.sympify(expression), topmost_first(facts), rewriter.fresh)
     return rewriter.form(unfolded)
 
 
@@ -128,14 +128,17 @@ def is_zero(expression: Any, given: Iterable[Any] = ()) -> bool:
     facts = validate(given)
     expression = sympy.sympify(expression)
     # From the top: first the names that no other definition uses, such as δ for ∂C/∂z; what they are made of
-    # when that was not enough. Layer norm with everything written out at once takes 30 times longer.
+    # when that was not enough. A line of layer norm without derivatives takes
+    # 0.02 s so, and 3.6 s with everything written out at once; a step that needs all of it takes twice as long.
     top_first = topmost_first(facts)
     return any(_vanishes(expression, facts, top_first[:count]) for count in range(len(top_first) + 1))
 
 
-def _vanishes(expression: Any, facts: Given, written_out: Given) -> bool:
+def _vanishes(expression: Any, facts: Given, written_out: tuple[Definition, ...]) -> bool:
     rewriter = Rewriter(facts)
-    monomials = rewriter.normal(unfold(expression, facts, rewriter.fresh, written_out=written_out))
+    monomials = rewriter.normal(
+        unfold(expression, topmost_first(facts), rewriter.fresh, written_out=written_out)
+    )
     for _ in range(MAX_CLEARINGS):
         denominators = _denominators(monomials)
         if not monomials or not denominators:
@@ -159,7 +162,9 @@ def _denominators(monomials: Polynomial) -> dict[Any, Any]:
     for factor in lowest:
         if any(factor not in monomial.factors for monomial in monomials):
             lowest[factor] = min(lowest[factor], 0)
-    return {factor: -exponent for factor, exponent in lowest.items() if _is_composite(factor) and exponent < 0}
+    return {
+        factor: -exponent for factor, exponent in lowest.items() if _is_composite(factor) and exponent < 0
+    }
 
 
 class Rewriter:
@@ -198,6 +203,8 @@ class Rewriter:
     def flatten(self, expression: Any) -> Polynomial:
         """Monomials that are not reduced yet."""
         if expression.is_Number:
+            if not expression.is_Rational:
+                raise InputError(f"numbers are exact: sympy.Rational(1, 2) for 0.5; given: {expression}.")
             return [Monomial(expression)] if expression != 0 else []
         if isinstance(expression, sympy.Add):
             return [m for term in expression.args for m in self.flatten(term)]
@@ -279,7 +286,7 @@ class Rewriter:
             raise InputError(f"{base} is 0 and stands in a denominator.")
         if len(inside) == 1 and not inside[0].bound and not inside[0].deltas:
             (only,) = inside
-            if exponent.is_Integer or (only.coefficient == 1 and len(only.factors) == 1):
+            if exponent.is_Integer or (only.coefficient == 1 and _root_is_plain(only.factors)):
                 factors = {factor: power * exponent for factor, power in only.factors.items()}
                 return [Monomial(only.coefficient**exponent, factors=factors)]
         # (2x + 2y)⁻¹ and (x + y)⁻¹/2 are one: the first coefficient is 1
@@ -307,7 +314,14 @@ class Rewriter:
             current = pending.pop()
             if current.coefficient == 0:
                 continue
-            for rule in (self._contract, self._tidy, self._use_fact, self._count, self._multiply_out):
+            for rule in (
+                self._contract,
+                self._tidy,
+                self._use_fact,
+                self._count,
+                self._multiply_out,
+                self._roots,
+            ):
                 changed = rule(current)
                 if changed is not None:
                     pending.extend(changed)
@@ -341,12 +355,8 @@ class Rewriter:
         start = replace(monomial, bound=bound, deltas=(), factors={})
         return self._rebuilt(start, monomial, {index: value})
 
-    def _rebuilt(
-        self, start: Monomial, monomial: Monomial, values: Mapping[Any, Any]
-    ) -> Polynomial:
-        deltas = tuple(
-            sympy.expand(delta.subs(values, simultaneous=True)) for delta in monomial.deltas
-        )
+    def _rebuilt(self, start: Monomial, monomial: Monomial, values: Mapping[Any, Any]) -> Polynomial:
+        deltas = tuple(sympy.expand(delta.subs(values, simultaneous=True)) for delta in monomial.deltas)
         product = [replace(start, deltas=deltas)]
         for factor, exponent in monomial.factors.items():
             moved = substitute(factor, values, self.fresh)
@@ -376,31 +386,50 @@ class Rewriter:
             for fact in self.facts:
                 index = _matches(fact, factor)
                 others = [f for f in monomial.factors if f != factor] + list(monomial.deltas)
+                others += [position for place, position in enumerate(factor.indices) if place != fact.place]
                 if index not in monomial.bound or any(index in indices_of(other) for other in others):
                     continue
                 rest = {f: e for f, e in monomial.factors.items() if f != factor}
                 bound = tuple(other for other in monomial.bound if other != index)
-                return [replace(monomial, bound=bound, factors=rest, coefficient=monomial.coefficient * fact.value)]
+                start = replace(monomial, bound=bound, factors=rest)
+                return [start.times(value) for value in self.flatten(fact.value)]
         return None
 
     def _count(self, monomial: Monomial) -> Polynomial | None:
         named = set().union(*(indices_of(part) for part in (*monomial.factors, *monomial.deltas)))
         for index in monomial.bound:
-            if index not in named:
+            count = index.upper - index.lower + 1
+            # Σ over t from 3 to T is empty for T = 1, and not −1 times
+            if index not in named and count.is_nonnegative:
                 bound = tuple(other for other in monomial.bound if other != index)
-                size = self.flatten(sympy.expand(index.upper - index.lower + 1))
+                size = self.flatten(sympy.expand(count))
                 return [replace(monomial, bound=bound).times(term) for term in size]
         return None
 
     def _multiply_out(self, monomial: Monomial) -> Polynomial | None:
         for factor, exponent in monomial.factors.items():
             if _is_composite(factor) and _is_natural(exponent):
-                product = [replace(monomial, factors={f: e for f, e in monomial.factors.items() if f != factor})]
+                product = [
+                    replace(monomial, factors={f: e for f, e in monomial.factors.items() if f != factor})
+                ]
                 for _ in range(int(exponent)):
                     # flattened anew each time: every copy of a sum has an index of its own
                     product = [left.times(right) for left in product for right in self.flatten(factor)]
                 return product
         return None
+
+    def _roots(self, monomial: Monomial) -> Polynomial | None:
+        """√2 √2 is a number like any other; √2 √3 is √6."""
+        numbers = {f: e for f, e in monomial.factors.items() if f.is_Rational}
+        value = sympy.Mul(*(factor**exponent for factor, exponent in numbers.items()))
+        coefficient, rest = value.as_coeff_Mul()
+        roots = dict(part.as_base_exp() for part in sympy.Mul.make_args(rest) if part != 1)
+        if roots == numbers:
+            return None
+        others = {f: e for f, e in monomial.factors.items() if f not in numbers}
+        return [
+            replace(monomial, coefficient=monomial.coefficient * coefficient, factors={**others, **roots})
+        ]
 
     # --- 4: canonical names --------------------------------------------------------------------------
 
@@ -427,7 +456,7 @@ class Rewriter:
             (renamed,) = self._rebuilt(start, monomial, names)
         else:
             renamed = monomial
-        deltas = tuple(min(delta, sympy.expand(-delta), key=str) for delta in renamed.deltas)
+        deltas = tuple(min(delta, sympy.expand(-delta), key=_delta_order) for delta in renamed.deltas)
         return replace(renamed, deltas=deltas)
 
     def _orders(self, monomial: Monomial) -> Iterable[list[Index]]:
@@ -436,7 +465,9 @@ class Rewriter:
         for _ in range(2):
             if len(set(colour.values())) == len(colour):
                 break
-            colour = {index: f"{colour[index]} {self._surroundings(monomial, index, colour)}" for index in colour}
+            colour = {
+                index: f"{colour[index]} {self._surroundings(monomial, index, colour)}" for index in colour
+            }
         groups: dict[str, list[Index]] = {}
         for index in sorted(colour, key=lambda index: colour[index]):
             groups.setdefault(colour[index], []).append(index)
@@ -463,6 +494,11 @@ class Rewriter:
         return str(sorted(seen))
 
 
+def _delta_order(delta: Any) -> list[str]:
+    """Tells δ and −δ apart, also where two indices have one name and different ranges."""
+    return [str(delta), *sorted(f"{i.name} {i.lower} {i.upper} {delta.coeff(i)}" for i in indices_of(delta))]
+
+
 def _height(expression: Any) -> int:
     """How many sums (and arrays given to unknown functions) stand within one another."""
     below = max((_height(argument) for argument in expression.args), default=0)
@@ -472,6 +508,13 @@ def _height(expression: Any) -> int:
 def _named(letter: str, height: int, number: int, like: Index) -> Index:
     """A canonical name. The height keeps it apart from every name that is bound further inside."""
     return Index(f"{letter}{height}.{number}", like.upper, lower=like.lower)
+
+
+def _root_is_plain(factors: Mapping[Any, Any]) -> bool:
+    """(x^p)^q is x^pq: for one factor which is positive, or for −1 < p ≤ 1; √(x²) is |x|."""
+    return len(factors) == 1 and all(
+        factor.is_positive or -1 < power <= 1 for factor, power in factors.items()
+    )
 
 
 def _is_natural(exponent: Any) -> bool:
@@ -527,7 +570,9 @@ def _as_one_index(delta: Any, steps: Iterable[Any], bound: tuple[Index, ...], po
         if not isinstance(candidate, Index):
             continue
         # one index beats a calculation, free beats bound, and of two free ones the first by name
-        if not isinstance(position, Index) or (candidate not in bound and (position in bound or candidate.name < position.name)):
+        if not isinstance(position, Index) or (
+            candidate not in bound and (position in bound or candidate.name < position.name)
+        ):
             return candidate
     return position
 

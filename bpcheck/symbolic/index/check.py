@@ -17,7 +17,7 @@ from bpcheck.symbolic.index.given import Definition, Fact, Given, validate
 from bpcheck.symbolic.index.interpret import Reading, World, points, symbols_of
 from bpcheck.symbolic.index.render import text
 from bpcheck.symbolic.index.substitute import indices_of
-from bpcheck.symbolic.index.term import Index, Layer, Size
+from bpcheck.symbolic.index.term import Layer, Size
 
 __all__ = ["Contradiction", "Counterexample", "Line", "check_line"]
 
@@ -50,14 +50,15 @@ class Counterexample:
     at : mapping of str to int
         The free indices.
     before, after : float
+        Complex where a root or a logarithm of a negative number is taken.
     seed : int
         All entries and unknown functions are drawn from it.
     """
 
     sizes: Mapping[str, int]
     at: Mapping[str, int]
-    before: float
-    after: float
+    before: float | complex
+    after: float | complex
     seed: int
 
     def __str__(self) -> str:
@@ -140,8 +141,8 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
     Raises
     ------
     InputError
-        For expressions outside the calculus, and for a right side with a free index that the left side
-        lacks.
+        For expressions outside the calculus, for a right side with a free index that the left side
+        lacks, and where no instance can be tried: a denominator that is 0 in all of them.
 
     Examples
     --------
@@ -152,7 +153,7 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
     True
     >>> print(check_line(Diff(total(x[k] ** 2, k), x[j]), x[j]))
     wrong: ∂(Σ_k x_k²)/∂x_j = x_j
-      with n = 1 at j = 1 (numbers drawn from seed 0) the first is -2.875 and the second -1.4375
+      with n = 1 at j = 1 (numbers drawn from seed 0) the first is 3.03125 and the second 1.51562
     """
     facts = validate(given)
     before, after = (_term(side) for side in (before, after))
@@ -172,46 +173,66 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
             f"the calculus proves {text(before)} = {text(after)}, but {found}. This is a bug in bpcheck: "
             "please report it with these two expressions."
         )
-    return Line(before, after, canonical, instances, digits, found and _smallest(before, after, facts, seed, found))
+    return Line(
+        before, after, canonical, instances, digits, found and _smallest(before, after, facts, seed, found)
+    )
 
 
 def _term(side: Any) -> Any:
     try:
-        return sympy.sympify(side, strict=True)
+        term = sympy.sympify(side, strict=True)
     except sympy.SympifyError:
+        term = None
+    if not isinstance(term, sympy.Expr) or isinstance(term, sympy.MatrixExpr):
         raise InputError(
             f"a line of a derivation is an expression of bpcheck.symbolic.index; given: {side!r}."
-        ) from None
+        )
+    return term
 
 
 def _holds(
     before: Any, after: Any, given: Given, domain: Domain, seed: int
 ) -> tuple[bool, Counterexample | None]:
+    compared = 0
     for world in _unequal_worlds(before, after, given, seed):
-        found = _differ(before, after, world, domain)
+        count, found = _differ(before, after, world, domain)
+        compared += count
         if found is not None:
             return False, found
+    if not compared:
+        raise InputError(
+            f"{text(before)} = {text(after)} cannot be tried: at every size from 1 to 3, an index has an empty range "
+            "or a denominator is 0."
+        )
     return True, None
 
 
-def _differ(before: Any, after: Any, world: World, domain: Domain) -> Counterexample | None:
-    """Where two terms have different values in an instance."""
+def _differ(before: Any, after: Any, world: World, domain: Domain) -> tuple[int, Counterexample | None]:
+    """How many values were compared, and where two terms have different values in an instance."""
     indices = sorted(indices_of(before) | indices_of(after), key=str)
     places = list(points(indices, world))
     if len(places) > POINTS:
         places = random.Random(world.seed).sample(places, POINTS)
-    reading = Reading(world, domain)
+    reading, compared = Reading(world, domain), 0
     for at in places:
-        left, right = (reading.value(side, at) for side in (before, after))
+        try:
+            left, right = (reading.value(side, at) for side in (before, after))
+        except ArithmeticError:  # 1/0: there is nothing to compare
+            continue
+        compared += 1
         if not domain.same(left, right):
-            return Counterexample(
-                {**{f"{n}({l})": w for (n, l), w in world.widths.items()}, **{str(s): v for s, v in world.sizes.items()}},
+            widths = symbols_of(_parts(before, after, world.given), sympy.core.function.AppliedUndef)
+            return compared, Counterexample(
+                {
+                    **{str(w): int(world.whole(w, {})) for w in widths},
+                    **{str(s): v for s, v in world.sizes.items()},
+                },
                 {str(index): value for index, value in at.items()},
                 domain.as_float(left),
                 domain.as_float(right),
                 world.seed,
             )
-    return None
+    return compared, None
 
 
 def _parts(before: Any, after: Any, given: Given) -> list[Any]:
@@ -222,8 +243,8 @@ def _parts(before: Any, after: Any, given: Given) -> list[Any]:
     return sides
 
 
-# Layers are told apart by number: l = 3 and L = 7 leave room for l − 1, l + 1 and L − 1.
-LAYER_NUMBERS = (3, 7, 11, 15)
+# Layers are told apart by number: l = 100 and L = 200 leave room for l − 1, l + 1 and L − 1.
+LAYERS_APART = 100
 
 
 def _unequal_worlds(before: Any, after: Any, given: Given, seed: int) -> Iterator[World]:
@@ -233,11 +254,13 @@ def _unequal_worlds(before: Any, after: Any, given: Given, seed: int) -> Iterato
 
 def _world(before: Any, after: Any, given: Given, seed: int, chosen: Sequence[int]) -> World:
     parts = _parts(before, after, given)
-    layers = dict(zip(symbols_of(parts, Layer), LAYER_NUMBERS, strict=False))
+    layers = {layer: LAYERS_APART * place for place, layer in enumerate(symbols_of(parts, Layer), start=1)}
     widths = symbols_of(parts, sympy.core.function.AppliedUndef)
     sizes = symbols_of(parts, Size)
     if len(widths) + len(sizes) > len(chosen):
-        raise InputError(f"a line may have at most {len(chosen)} different sizes; this one has {len(widths) + len(sizes)}.")
+        raise InputError(
+            f"a line may have at most {len(chosen)} different sizes; this one has {len(widths) + len(sizes)}."
+        )
     blank = World({}, layers, {})
     columns = iter(chosen)
     numbered = {(w.func.__name__, int(blank.whole(w.args[0], {}))): next(columns) for w in widths}
@@ -253,7 +276,7 @@ def _smallest(before: Any, after: Any, given: Given, seed: int, found: Counterex
     )
     for choice in choices:
         world = _world(before, after, given, seed, choice)
-        smaller = _differ(before, after, world, Plain())
+        _, smaller = _differ(before, after, world, Plain())
         if smaller is not None:
             return smaller
     return found

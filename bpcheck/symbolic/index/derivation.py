@@ -48,6 +48,8 @@ class Step:
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise InputError(f"rule {self.rule!r} is unknown; take one of {', '.join(RULES)}.")
+        if isinstance(self.after, str):
+            raise InputError(f"a step holds an expression of bpcheck.symbolic.index; given: {self.after!r}.")
         object.__setattr__(self, "after", sympy.sympify(self.after))
 
 
@@ -180,6 +182,12 @@ class Derivation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "given", validate(self.given))
+        for name, kind in (("steps", Step), ("mutants", Mutant)):
+            items = getattr(self, name)
+            if not isinstance(items, (tuple, list)) or not all(isinstance(item, kind) for item in items):
+                raise InputError(
+                    f"{self.title}: {name} is a tuple of {kind.__name__}, ({kind.__name__}(…),)."
+                )
         if not self.steps:
             raise InputError(f"{self.title}: a derivation needs at least one step.")
         for mutant in self.mutants:

@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 
 from bpcheck.errors import InputError
-from bpcheck.symbolic.index.given import Definition, Given, family
+from bpcheck.symbolic.index.given import Definition, overlap, speaks_of
 from bpcheck.symbolic.index.substitute import Fresh, freshen, limits_of, substitute
 from bpcheck.symbolic.index.term import (
     Diff,
@@ -22,8 +22,12 @@ from bpcheck.symbolic.index.term import (
 
 __all__ = ["derivative", "unfold"]
 
+Definitions = tuple[Definition, ...]
 
-def unfold(expression: Any, given: Given, fresh: Fresh, *, written_out: Given | None = None) -> Any:
+
+def unfold(
+    expression: Any, given: Definitions, fresh: Fresh, *, written_out: Definitions | None = None
+) -> Any:
     """The expression with every derivative carried out, and definitions written out.
 
     A derivative looks through all definitions. Outside of derivatives only those of ``written_out`` are used
@@ -32,22 +36,62 @@ def unfold(expression: Any, given: Given, fresh: Fresh, *, written_out: Given | 
     return _unfold(expression, given, fresh, given if written_out is None else written_out)
 
 
-def _unfold(expression: Any, given: Given, fresh: Fresh, written_out: Given) -> Any:
+def _unfold(expression: Any, given: Definitions, fresh: Fresh, written_out: Definitions) -> Any:
     if isinstance(expression, Diff):
         variable = expression.variable
-        kept = tuple(fact for fact in given if not _defines(fact, family(variable)))
-        inside = _unfold(expression.expression, kept, fresh, ()) if expression.expression.has(Diff) else expression.expression
+        kept = tuple(fact for fact in given if not _defines(fact, variable))
+        if len(kept) < len(given):
+            _check_ways(expression.expression, variable, given)
+        inside = (
+            _unfold(expression.expression, kept, fresh, ())
+            if expression.expression.has(Diff)
+            else expression.expression
+        )
         return _unfold(derivative(inside, variable, fresh, kept), given, fresh, written_out)
     if isinstance(expression, sympy.Indexed):
-        definition = _definition(expression, written_out)
+        definition = next((fact for fact in written_out if speaks_of(fact.left, expression)), None)
         if definition is None:
             return expression
         return _unfold(_instance(definition, expression, fresh), given, fresh, written_out)
     return _in_parts(expression, lambda part: _unfold(part, given, fresh, written_out))
 
 
-def _defines(fact: Any, of: tuple[Any, ...]) -> bool:
-    return isinstance(fact, Definition) and family(fact.left) == of
+def _defines(definition: Definition, entry: Any) -> bool:
+    """Whether a definition says what an entry is; a derivative must know."""
+    certain = speaks_of(definition.left, entry)
+    if certain is None:
+        raise InputError(
+            f"{entry} may or may not be {definition.left}, which is defined: a derivative cannot look through it. "
+            "Split the sum, or define it for every index."
+        )
+    return certain
+
+
+def _check_ways(expression: Any, variable: Any, given: Definitions) -> None:
+    """Refuse ∂/∂a of something with ∂/∂z in it where a is defined through z.
+
+    Whether z still moves a, while a is varied by itself, is not said by any convention.
+    """
+    inner = [diff for part in _all_parts(expression, given) for diff in part.atoms(Diff)]
+    moves = {e for part in _all_parts(variable, given) for e in part.atoms(sympy.Indexed)} - {variable}
+    for diff in inner:
+        if any(overlap(diff.variable, entry) for entry in moves):
+            raise InputError(
+                f"{variable} is varied, and under that derivative stands another one by {diff.variable}, through which "
+                f"{variable} is defined. Carry out the inner derivative first, in a line of its own."
+            )
+
+
+def _all_parts(expression: Any, given: Definitions) -> list[Any]:
+    """An expression, the right sides of the definitions that it uses, and of those that they use."""
+    parts, pending = [expression], [expression]
+    while pending:
+        for entry in pending.pop().atoms(sympy.Indexed):
+            used = [fact.right for fact in given if speaks_of(fact.left, entry) is not False]
+            fresh = [right for right in used if right not in parts]
+            parts += fresh
+            pending += fresh
+    return parts
 
 
 def _instance(definition: Definition, entry: Any, fresh: Fresh) -> Any:
@@ -71,25 +115,6 @@ def _in_parts(expression: Any, change: Callable[[Any], Any]) -> Any:
     return expression.func(*(change(argument) for argument in expression.args))
 
 
-def _definition(entry: Any, given: Given) -> Definition | None:
-    for fact in given:
-        if isinstance(fact, Definition) and _speaks_of(fact, entry):
-            return fact
-    return None
-
-
-def _speaks_of(definition: Definition, entry: Any) -> bool:
-    left = definition.left
-    return (
-        left.base == entry.base
-        and len(left.indices) == len(entry.indices)
-        and all(
-            isinstance(pattern, Index) or sympy.expand(pattern - index) == 0
-            for pattern, index in zip(left.indices, entry.indices, strict=True)
-        )
-    )
-
-
 # f ↦ f' for the known functions of one number; 1/cosh² is written with tanh, which has no overflow.
 _SLOPES: Mapping[Any, Any] = {
     sympy.exp: sympy.exp,
@@ -98,7 +123,7 @@ _SLOPES: Mapping[Any, Any] = {
 }
 
 
-def derivative(expression: Any, variable: Any, fresh: Fresh, given: Given = ()) -> Any:
+def derivative(expression: Any, variable: Any, fresh: Fresh, given: Definitions = ()) -> Any:
     """∂expression/∂variable, for an expression without derivatives that wait; definitions are looked through.
 
     Every bound index is renamed before the derivative goes under it, so that ``∂/∂x[k]`` of ``Sum(x[k], (k, 1, n))``
@@ -118,8 +143,10 @@ def derivative(expression: Any, variable: Any, fresh: Fresh, given: Given = ()) 
         return derivative(part, variable, fresh, given)
 
     if isinstance(expression, sympy.Indexed):
-        definition = _definition(expression, given)
-        return _same_entry(expression, variable) if definition is None else d(_instance(definition, expression, fresh))
+        definition = next((fact for fact in given if _defines(fact, expression)), None)
+        if definition is None:
+            return _same_entry(expression, variable)
+        return d(_unfold(_instance(definition, expression, fresh), given, fresh, ()))
     if isinstance(expression, sympy.Add):
         return sympy.Add(*map(d, expression.args))
     if isinstance(expression, sympy.Mul):
@@ -130,7 +157,9 @@ def derivative(expression: Any, variable: Any, fresh: Fresh, given: Given = ()) 
     if isinstance(expression, sympy.Pow):
         base, exponent = expression.args
         if not exponent.is_Number:
-            raise InputError(f"the calculus differentiates powers with a fixed number as exponent; given: {expression}.")
+            raise InputError(
+                f"the calculus differentiates powers with a fixed number as exponent; given: {expression}."
+            )
         return exponent * base ** (exponent - 1) * d(base)
     if expression.func in _SLOPES:
         argument = expression.args[0]

@@ -13,7 +13,6 @@ from bpcheck.symbolic.index.derivation import Derivation
 from bpcheck.symbolic.index.given import Definition, TotalIs
 from bpcheck.symbolic.index.interpret import symbols_of
 from bpcheck.symbolic.index.render import GREEK, latex, mathml, text
-from bpcheck.symbolic.index.substitute import indices_of
 from bpcheck.symbolic.index.term import Index, total
 
 __all__ = ["as_html", "as_latex", "as_text", "html_page", "latex_page"]
@@ -90,17 +89,23 @@ def _scripted(match: re.Match[str]) -> str:
     letter, accent, above, below = match["letter"], match["accent"], match["above"], match["below"]
     letter = _LETTERS.get(letter, letter)
     letter = f"{_COMBINING[accent]}{{{letter}}}" if accent else letter
-    return "$" + letter + (f"^{{{_bare(above)}}}" if above else "") + (f"_{{{_bare(below)}}}" if below else "") + "$"
+    return (
+        "$"
+        + letter
+        + (f"^{{{_bare(above)}}}" if above else "")
+        + (f"_{{{_bare(below)}}}" if below else "")
+        + "$"
+    )
 
 
 def _escaped(sentence: str) -> str:
-    sentence = re.sub(
-        "(\\w)([\u0304\u0302])", lambda m: f"\0{_COMBINING[m[2]]}\1{m[1]}\2", sentence
-    )
+    sentence = re.sub("(\\w)([\u0304\u0302])", lambda m: f"\0{_COMBINING[m[2]]}\1{m[1]}\2", sentence)
     marks = {"\0": "$", "\1": "{", "\2": "}$"}  # set apart from the braces and dollars that are escaped
     pieces = re.split("(\0[^\2]*\2)", sentence)
     return "".join(
-        "".join(marks.get(c, c) for c in piece) if piece.startswith("\0") else "".join(_SPECIAL.get(c, c) for c in piece)
+        "".join(marks.get(c, c) for c in piece)
+        if piece.startswith("\0")
+        else "".join(_SPECIAL.get(c, c) for c in piece)
         for piece in pieces
     )
 
@@ -153,7 +158,9 @@ def as_latex(derivation: Derivation) -> str:
     lines += [r"\end{align*}", r"\begin{enumerate}"]
     lines += [rf"\item {_prose(step.because)}" for step in derivation.steps]
     lines.append(r"\end{enumerate}")
-    lines += [rf"\noindent Computed by \texttt{{{_escaped(path)}}}.\par" for path in derivation.implemented_by]
+    lines += [
+        rf"\noindent Computed by \texttt{{{_escaped(path)}}}.\par" for path in derivation.implemented_by
+    ]
     return "\n".join(lines)
 
 
@@ -220,19 +227,23 @@ def as_html(derivation: Derivation, *, anchor: str = "", status: str = "") -> st
     for fact in derivation.given:
         left, right, because = _fact(fact, mathml)
         items.append(
-            f"<li>Given: {_math(left + equals + right, block=True)}" + (f" ({_html_prose(because)})" if because else "") + "</li>"
+            f"<li>Given: {_math(left + equals + right, block=True)}"
+            + (f" ({_html_prose(because)})" if because else "")
+            + "</li>"
         )
     items += [f'<li class="assumed">Assumed: {_html_prose(sentence)}</li>' for sentence in derivation.assumes]
     parts.append(f'<ul class="given">{"".join(items)}</ul>')
     start = mathml(derivation.start)
     if derivation.name is not None:
         start = mathml(derivation.name) + equals + start
-    parts.append(f'<ol class="steps"><li class="start"><div class="formula">{_math(start, block=True)}</div></li>')
-    for step in derivation.steps:
-        parts.append(
-            f'<li><div class="formula">{_math(equals + mathml(step.after), block=True)}</div>'
-            f'<div class="because"><span class="rule">{escape(step.rule)}</span>: {_html_prose(step.because)}</div></li>'
-        )
+    parts.append(
+        f'<ol class="steps"><li class="start"><div class="formula">{_math(start, block=True)}</div></li>'
+    )
+    parts += [
+        f'<li><div class="formula">{_math(equals + mathml(step.after), block=True)}</div>'
+        f'<div class="because"><span class="rule">{escape(step.rule)}</span>: {_html_prose(step.because)}</div></li>'
+        for step in derivation.steps
+    ]
     parts.append("</ol>")
     parts += [f"<p>Computed by <code>{escape(path)}</code>.</p>" for path in derivation.implemented_by]
     if status:

@@ -15,20 +15,26 @@ from typing import Any, Protocol
 
 import mpmath
 import sympy
+from sympy import QQ, ring
+from sympy.polys.polyerrors import ExactQuotientFailed
+from sympy.polys.rings import PolyElement
 
 __all__ = ["DIGITS", "Digits", "Domain", "Plain", "random_fraction"]
 
 # Decimal digits of the numeric check, and how many of them must agree. A difference quotient loses some:
-# the worst difference seen between equal sides over `derivations/` was 1e-57 of the larger side.
+# the worst difference between equal sides over `derivations/` was 1e-60 (benchmarks/index_calculus.py).
 DIGITS = 60
 AGREEING_DIGITS = 45
+
+# What is smaller in a denominator is a 0 that was not recognised.
+NOTHING = sympy.Float(10, DIGITS) ** -AGREEING_DIGITS
 
 # Random numbers are quotients of small whole numbers between 1/4 and 7/4, with a sign: large enough that
 # nothing is lost beside something else, small enough that exp and cubes stay tame.
 NUMERATORS = range(16, 113)
 DENOMINATOR = 64
 
-# One line of a derivation draws some hundreds of numbers, each of them many times (measured: attention 2 000).
+# A derivation draws at most 190 different numbers, each of them many times (benchmarks/index_calculus.py).
 NUMBERS_KEPT = 1 << 14
 
 
@@ -58,7 +64,7 @@ class Domain(Protocol):
         """Exp, log or tanh."""
 
     def power(self, x: Any, exponent: Fraction) -> Any:
-        """x to a rational power."""
+        """X to a rational power."""
 
     def unknown(self, name: str, seed: object, x: Any) -> Any:
         """An unknown function of one number."""
@@ -69,8 +75,8 @@ class Domain(Protocol):
     def same(self, left: Any, right: Any) -> bool:
         """Whether two numbers agree as far as this arithmetic can tell."""
 
-    def as_float(self, x: Any) -> float:
-        """For people to read."""
+    def as_float(self, x: Any) -> float | complex:
+        """For people to read; complex where a root or a logarithm of a negative number is taken."""
 
 
 def unknown_of_array(domain: Domain, key: object, entries: Mapping[Any, Any]) -> Any:
@@ -81,6 +87,14 @@ def unknown_of_array(domain: Domain, key: object, entries: Mapping[Any, Any]) ->
         b, c, d = (domain.number(random_fraction((key, index, part))) for part in "bcd")
         linear, mixed, cubic = linear + b * x, mixed + c * x, cubic + d * x * x * x
     return linear + mixed * mixed + cubic
+
+
+class NotPolynomial(Exception):
+    """An expression has something in it that is no polynomial."""
+
+
+# One unknown for each derivative within a derivative; deeper ones go by expressions.
+_UNKNOWNS = ring("t:6", QQ)[1:]
 
 
 class Plain:
@@ -97,13 +111,19 @@ class Plain:
 
     def apply(self, name: str, x: Any) -> Any:
         """SymPy's function, unevaluated."""
-        return getattr(sympy, name)(sympy.sympify(x))
+        if isinstance(x, PolyElement):
+            raise NotPolynomial
+        return _value(getattr(sympy, name)(sympy.sympify(x)))
 
     def power(self, x: Any, exponent: Fraction) -> Any:
         """An exact power."""
-        if exponent.denominator == 1:
+        if isinstance(x, PolyElement) and (exponent < 0 or exponent.denominator != 1):
+            raise NotPolynomial
+        if exponent.denominator == 1 and not isinstance(x, sympy.Basic):
             return x ** int(exponent)
-        return sympy.sympify(x) ** sympy.Rational(exponent.numerator, exponent.denominator)
+        if exponent < 0 and not isinstance(x, Fraction) and not x.free_symbols and abs(_digits(x)) < NOTHING:
+            raise ZeroDivisionError(f"{x} in a denominator")
+        return _value(sympy.sympify(x) ** sympy.Rational(exponent.numerator, exponent.denominator))
 
     def unknown(self, name: str, seed: object, x: Any) -> Any:
         """A polynomial of degree 3."""
@@ -111,16 +131,36 @@ class Plain:
 
     def differentiate(self, function: Callable[[Any], Any], x: Any) -> Any:
         """SymPy's diff by a plain symbol."""
-        # one symbol for each level of derivatives within derivatives: SymPy's caches know it by then
-        t = sympy.Symbol(f"t{self._depth}")
+        depth = self._depth
         self._depth += 1
         try:
-            value = sympy.sympify(function(t))
+            return self._polynomial_slope(function, x, depth)
+        except (NotPolynomial, ExactQuotientFailed, TypeError, ValueError):
+            return self._slope(function, x, depth)
         finally:
             self._depth -= 1
+
+    def _polynomial_slope(self, function: Callable[[Any], Any], x: Any, depth: int) -> Any:
+        """By SymPy's polynomials, which take a hundredth of the time; anything else is refused."""
+        if not isinstance(x, (Fraction, PolyElement)) or depth >= len(_UNKNOWNS):
+            raise NotPolynomial
+        t = _UNKNOWNS[depth]
+        value = function(t)
+        if not isinstance(value, PolyElement):
+            return Fraction(value) * 0
+        slope = value.diff(t).compose(t, x)
+        if not slope.is_ground:
+            return slope
+        constant = slope.coeff(1)
+        return Fraction(int(constant.numerator), int(constant.denominator))
+
+    def _slope(self, function: Callable[[Any], Any], x: Any, depth: int) -> Any:
+        """By SymPy's diff of an expression."""
+        t = sympy.Symbol(f"t{depth}")
+        value = sympy.sympify(function(t))
         if not value.has(t):
             return Fraction(0)
-        slope = sympy.diff(value, t).subs(t, sympy.sympify(x))
+        slope = _value(sympy.diff(value, t).subs(t, sympy.sympify(x)))
         return Fraction(int(slope.p), int(slope.q)) if slope.is_Rational else slope
 
     def same(self, left: Any, right: Any) -> bool:
@@ -128,18 +168,28 @@ class Plain:
         difference = sympy.sympify(left - right)
         if difference.is_Rational or difference.free_symbols:
             return bool(sympy.expand(difference) == 0)
-        context = mpmath.MPContext()
-        context.dps = DIGITS
-        size = max(abs(_digits(left)), abs(_digits(right)), 1)
-        return bool(abs(_digits(left) - _digits(right)) <= context.mpf(10) ** -AGREEING_DIGITS * size)
+        left, right = _digits(left), _digits(right)
+        size = max(abs(left), abs(right), 1)
+        return bool(abs(left - right) <= sympy.Rational(1, 10**AGREEING_DIGITS) * size)
 
-    def as_float(self, x: Any) -> float:
+    def as_float(self, x: Any) -> float | complex:
         """The nearest float."""
-        return float(sympy.sympify(x))
+        return _real_if_possible(complex(_digits(x)))
 
 
 def _digits(x: Any) -> Any:
     return sympy.sympify(x).evalf(DIGITS)
+
+
+def _value(x: Any) -> Any:
+    """A SymPy number that is one: 1/0 and log 0 are not."""
+    if x.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
+        raise ZeroDivisionError(f"{x} is no number")
+    return x
+
+
+def _real_if_possible(x: complex) -> float | complex:
+    return x if x.imag else x.real
 
 
 class Digits:
@@ -156,11 +206,13 @@ class Digits:
         return self._context.mpf(value.numerator) / value.denominator
 
     def apply(self, name: str, x: Any) -> Any:
-        """mpmath's function."""
+        """Mpmath's function."""
+        if name == "log" and x == 0:
+            raise ZeroDivisionError("log 0 is no number")
         return getattr(self._context, name)(x)
 
     def power(self, x: Any, exponent: Fraction) -> Any:
-        """mpmath's power."""
+        """Mpmath's power."""
         return self._context.power(x, self.number(exponent))
 
     def unknown(self, name: str, seed: object, x: Any) -> Any:
@@ -186,6 +238,6 @@ class Digits:
         size = max(abs(left), abs(right), 1)
         return bool(abs(left - right) <= self._context.mpf(10) ** -AGREEING_DIGITS * size)
 
-    def as_float(self, x: Any) -> float:
+    def as_float(self, x: Any) -> float | complex:
         """The nearest float."""
-        return float(x)
+        return _real_if_possible(complex(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import sympy
 from bpcheck.errors import InputError
 from bpcheck.symbolic.index.term import Index, indices_of
 
-__all__ = ["Definition", "Fact", "Given", "TotalIs", "family", "topmost_first", "validate"]
+__all__ = ["Definition", "Fact", "Given", "TotalIs", "overlap", "speaks_of", "topmost_first", "validate"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,17 @@ class Definition:
 
     def __post_init__(self) -> None:
         if not isinstance(self.left, sympy.Indexed):
-            raise InputError(f"the left side of a definition is one entry, such as z[l, j]; given: {self.left}.")
+            raise InputError(
+                f"the left side of a definition is one entry, such as z[l, j]; given: {self.left}."
+            )
         _check_pattern(self.left, "a definition")
         object.__setattr__(self, "right", _expression(self.right, f"the right side of {self.left}"))
         extra = indices_of(self.right) - set(self.parameters)
         if extra:
             names = ", ".join(sorted(map(str, extra)))
-            raise InputError(f"{self.right} has the free index {names}, which {self.left} has not: its value is not fixed.")
+            raise InputError(
+                f"{self.right} has the free index {names}, which {self.left} has not: its value is not fixed."
+            )
 
     @property
     def parameters(self) -> tuple[Index, ...]:
@@ -89,6 +94,8 @@ class TotalIs:
         value = _expression(self.value, f"the total of {self.entry}")
         if value.has(sympy.Indexed, Index):
             raise InputError(f"the total of {self.entry} must be a fixed number or size; given: {value}.")
+        if not (self.over.upper - self.over.lower).is_nonnegative:
+            raise InputError(f"the range of {self.over} may be empty, and an empty sum is 0.")
         object.__setattr__(self, "value", value)
 
     @property
@@ -119,13 +126,41 @@ Fact = Definition | TotalIs
 Given = tuple[Fact, ...]
 
 
-def family(entry: Any) -> tuple[Any, ...]:
-    """What two entries share when one definition speaks of both: tensor, rank, fixed superscripts."""
-    return (
-        entry.base,
-        *((place, index) for place, index in enumerate(entry.indices) if not index.has(Index)),
-        len(entry.indices),
-    )
+def speaks_of(pattern: Any, entry: Any) -> bool | None:
+    """Whether what is given for one entry holds for another one; None: for some values of its indices only.
+
+    Examples
+    --------
+    >>> from bpcheck.symbolic.index import Index, Size, Tensor
+    >>> h, t = Tensor("h"), Index("t", Size("T"))
+    >>> speaks_of(h[t], h[Size("T")]), speaks_of(h[1], h[t]), speaks_of(h[0], h[t])
+    (True, None, False)
+    """
+    if pattern.base != entry.base or len(pattern.indices) != len(entry.indices):
+        return False
+    certain = True
+    for left, right in zip(pattern.indices, entry.indices, strict=True):
+        difference = sympy.S.Zero if isinstance(left, Index) else sympy.expand(left - right)
+        if difference == 0:
+            continue
+        if not difference.has(Index) or _never_zero(difference):
+            return False
+        certain = False
+    return certain or None
+
+
+def _never_zero(difference: Any) -> bool:
+    """Whether an index expression is certain not to be 0 for any values of its indices."""
+    lowest = highest = difference
+    for index in indices_of(difference):
+        slope = difference.coeff(index)
+        if not slope.is_Rational or (difference - slope * index).has(index):
+            return False
+        ends = (index.lower, index.upper) if slope > 0 else (index.upper, index.lower)
+        lowest, highest = (
+            value + slope * (end - index) for value, end in zip((lowest, highest), ends, strict=True)
+        )
+    return bool(sympy.expand(lowest).is_positive or sympy.expand(highest).is_negative)
 
 
 def validate(given: Iterable[Fact]) -> Given:
@@ -141,12 +176,14 @@ def validate(given: Iterable[Fact]) -> Given:
     facts = tuple(given)
     for fact in facts:
         if not isinstance(fact, (Definition, TotalIs)):
-            raise InputError(f"given holds {fact!r}; it takes Definition(left, right) and TotalIs(entry, over, value).")
+            raise InputError(
+                f"given holds {fact!r}; it takes Definition(left, right) and TotalIs(entry, over, value)."
+            )
     definitions = [fact for fact in facts if isinstance(fact, Definition)]
-    families = [family(definition.left) for definition in definitions]
-    for definition, own in zip(definitions, families, strict=True):
-        if families.count(own) > 1:
-            raise InputError(f"{definition.left} is defined twice.")
+    for one, other in itertools.combinations(facts, 2):
+        if overlap(_about(one), _about(other)):
+            kinds = "defined" if isinstance(one, Definition) and isinstance(other, Definition) else "given"
+            raise InputError(f"{_about(one)} is {kinds} twice: {_about(other)} speaks of the same entries.")
     circle = set(definitions) - set(topmost_first(facts))
     if circle:
         names = ", ".join(sorted(str(definition.left) for definition in circle))
@@ -154,16 +191,36 @@ def validate(given: Iterable[Fact]) -> Given:
     return facts
 
 
+def _about(fact: Fact) -> Any:
+    return fact.left if isinstance(fact, Definition) else fact.entry
+
+
+def overlap(one: Any, other: Any) -> bool:
+    """Whether two patterns may mean the same entry; an index in a pattern stands for any whole number."""
+    return (
+        one.base == other.base
+        and len(one.indices) == len(other.indices)
+        and all(
+            left.has(Index) or right.has(Index) or sympy.expand(left - right) == 0
+            for left, right in zip(one.indices, other.indices, strict=True)
+        )
+    )
+
+
 def topmost_first(given: Given) -> tuple[Definition, ...]:
     """The definitions, each before those that its right side uses; without those that go round in a circle."""
-    left = {family(fact.left): fact for fact in given if isinstance(fact, Definition)}
+    definitions = [fact for fact in given if isinstance(fact, Definition)]
     uses = {
-        own: {family(entry) for entry in definition.right.atoms(sympy.Indexed)} & set(left)
-        for own, definition in left.items()
+        own: [
+            other
+            for other in definitions
+            if any(speaks_of(other.left, e) is not False for e in own.right.atoms(sympy.Indexed))
+        ]
+        for own in definitions
     }
     order: list[Definition] = []
     while free := [own for own in uses if not any(own in needs for other, needs in uses.items())]:
-        order += [left[own] for own in free]
+        order += free
         for own in free:
             del uses[own]
     return tuple(order)

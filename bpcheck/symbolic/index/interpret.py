@@ -54,7 +54,12 @@ class World:
 
     def whole(self, expression: Any, at: Mapping[Any, Whole]) -> Whole:
         """An index expression, a size or the end of a range."""
-        value = self._whole(expression, at)
+        try:
+            value = self._whole(expression, at)
+        except KeyError:
+            raise InputError(
+                f"{expression} has no value here: an index, size, layer or width in it is not known."
+            ) from None
         return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
 
     def _whole(self, expression: Any, at: Mapping[Any, Whole]) -> Whole:
@@ -100,6 +105,11 @@ def evaluate(expression: Any, world: World, domain: Domain, at: Mapping[Any, Any
     -------
     number of the domain
 
+    Raises
+    ------
+    ArithmeticError
+        Where it has no value: 1/0, log 0.
+
     Examples
     --------
     >>> from bpcheck.symbolic.index import Index, Size, Tensor, total
@@ -128,6 +138,7 @@ class Reading:
         self.known: dict[Entry, Any] = {}
 
     def value(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        """What a term is where the free indices have these values."""
         number = self.domain.number
         if expression.is_Rational:
             return number(Fraction(int(expression.p), int(expression.q)))
@@ -183,9 +194,8 @@ class Reading:
         result = self.domain.number(Fraction(0))
         indices = [limit[0] for limit in reversed(expression.limits)]
         for values in itertools.product(*(self.world.range_of(index, at) for index in indices)):
-            inner = dict(at)
-            for index, value in zip(indices, values, strict=True):
-                inner[index] = value
+            # of an index that is bound twice, the innermost value counts: it stands last
+            inner = {**at, **dict(zip(indices, values, strict=True))}
             result = result + self.value(expression.function, inner)
         return result
 
@@ -211,8 +221,10 @@ class Reading:
                 if at is not None and where[fact.place] == self.world.range_of(fact.over, at)[-1]:
                     others = self.world.range_of(fact.over, at)[:-1]
                     before, after = where[: fact.place], where[fact.place + 1 :]
+                    # a fact is about values: while one entry is varied, the others stand still
+                    still = Reading(self.world, self.domain) if self.held else self
                     rest = sum(
-                        (self.entry((name, (*before, other, *after))) for other in others),
+                        (still.entry((name, (*before, other, *after))) for other in others),
                         self.domain.number(Fraction(0)),
                     )
                     return self.value(fact.value, at) - rest

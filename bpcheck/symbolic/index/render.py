@@ -77,7 +77,11 @@ class Text:
         """The letter."""
         base, accent = _split(name)
         letter = GREEK.get(base, base)
-        return letter[:1] + ACCENTS[accent] + letter[1:] if accent in ACCENTS else GREEK.get(name, letter if not accent else name)
+        return (
+            letter[:1] + ACCENTS[accent] + letter[1:]
+            if accent in ACCENTS
+            else GREEK.get(name, letter if not accent else name)
+        )
 
     def word(self, name: str) -> str:
         """The name."""
@@ -131,7 +135,8 @@ def _outside(part: str) -> str:
 
 def _bracket(part: str, *, product: bool = False) -> str:
     outside = _outside(part)
-    needs = " + " in outside or " − " in outside or (product and " " in outside) or outside.startswith("Σ")
+    needs = " + " in outside or " − " in outside or (product and " " in outside) or "Σ" in outside
+    needs = needs or (product and "/" in outside)
     return f"({part})" if needs else part
 
 
@@ -145,6 +150,9 @@ class Latex:
     def name(self, name: str) -> str:
         r"""The letter, \delta for δ."""
         base, accent = _split(name)
+        if accent and accent not in LATEX_ACCENTS:
+            typed = name.replace("_", r"\_")
+            return rf"\mathit{{{typed}}}"
         letter = rf"\{base}" if base in GREEK else base if len(base) == 1 else rf"\mathit{{{base}}}"
         if base == "epsilon":
             letter = r"\varepsilon"
@@ -156,7 +164,9 @@ class Latex:
 
     def operator(self, sign: str) -> str:
         """The sign."""
-        return {"−": " - ", "∈": r" \in ", "…": r" \ldots ", "∂": r"\partial ", "·": r" \cdot "}.get(sign, f" {sign} ")
+        return {"−": " - ", "∈": r" \in ", "…": r" \ldots ", "∂": r"\partial ", "·": r" \cdot "}.get(
+            sign, f" {sign} "
+        )
 
     def scripts(self, base: str, below: str, above: str) -> str:
         """Always with braces."""
@@ -194,6 +204,8 @@ class MathML:
     def name(self, name: str) -> str:
         """<mi>."""
         base, accent = _split(name)
+        if accent and accent not in MATHML_ACCENTS:
+            return f"<mi>{html.escape(name)}</mi>"
         letter = f"<mi>{html.escape(GREEK.get(base, base))}</mi>"
         if accent in MATHML_ACCENTS:
             return f'<mover accent="true">{letter}<mo>{MATHML_ACCENTS[accent]}</mo></mover>'
@@ -272,19 +284,27 @@ class _Writer:
             return self._power(*expression.args)
         if isinstance(expression, sympy.Rational) and expression.q != 1:
             sign = d.operator("−").strip() if expression < 0 else ""
-            return _Written(sign + d.fraction(d.number(str(abs(expression.p))), d.number(str(expression.q))))
+            quotient = d.fraction(d.number(str(abs(expression.p))), d.number(str(expression.q)))
+            return _Written(sign + quotient, "terms" if sign else "atom")
         if expression.is_Number:
-            return _Written(d.number(str(expression).replace("-", "−")))
+            return _Written(
+                d.number(str(expression).replace("-", "−")), "terms" if expression.is_negative else "atom"
+            )
         if isinstance(expression, sympy.Indexed):
             return _Written(self._entry(expression))
         if isinstance(expression, sympy.KroneckerDelta):
-            left, right = sorted((self.plain(argument) for argument in expression.args), key=lambda s: (s.isdigit(), s))
+            left, right = sorted(
+                (self.plain(argument) for argument in expression.args), key=lambda s: (s.isdigit(), s)
+            )
             return _Written(d.group(d.row([left, d.operator("="), right], ""), "[", "]"))
         if isinstance(expression, Member):
             return _Written(self._member(expression))
         if isinstance(expression, UnknownValue):
-            marks = "′" * expression.order if expression.order < 4 else f"({expression.order})"
-            name = d.name(expression.name) + (_prime(d, marks) if marks else "")
+            name = d.name(expression.name)
+            if expression.order < 4:
+                name += _prime(d, "′" * expression.order) if expression.order else ""
+            else:
+                name = d.scripts(name, "", d.group(d.number(str(expression.order)), "(", ")"))
             return _Written(name + d.group(self.plain(expression.argument), "(", ")"))
         if isinstance(expression, VectorValue):
             return _Written(self._vector(expression))
@@ -352,6 +372,11 @@ class _Writer:
                 front = d.fraction(self._side(number), self._side(below))
                 rest = [f for f in above if not f.is_Number]
                 return _Written(d.row([front, *self._factors(rest)], "thin"), "product")
+            # a derivative stands beside the bar, not on it: y/p ∂p/∂z
+            beside = [f for f in above if isinstance(f, (Diff, VectorValue))]
+            if 0 < len(beside) < len(above):
+                quotient = d.fraction(self._side([f for f in above if f not in beside]), self._side(below))
+                return _Written(d.row([quotient, *self._factors(beside)], "thin"), "product")
             return _Written(d.fraction(self._side(above) if above else d.number("1"), self._side(below)))
         return _Written(d.row(self._factors(above), "thin"), "product")
 
@@ -375,15 +400,17 @@ class _Writer:
         if isinstance(base, sympy.Indexed) and not getattr(base.base, "superscripts", 0):
             name = d.name(str(base.base.label))
             return _Written(d.scripts(name, self._indices(base.indices), self.plain(exponent)))
-        inside = self.tight(base, "terms", "product", "sum")
-        if isinstance(base, (UnknownValue, VectorValue, Diff, sympy.Indexed, sympy.Function)):
-            inside = d.group(self.plain(base), "(", ")")
+        alone = isinstance(base, (sympy.Symbol, sympy.KroneckerDelta, Member)) or base is sympy.E
+        alone = alone or (base.is_Integer and base >= 0)
+        inside = self.plain(base) if alone else d.group(self.plain(base), "(", ")")
         return _Written(d.scripts(inside, "", self.plain(exponent)))
 
     def _member(self, expression: Member) -> str:
         d = self.d
         value, lower, upper = (self.plain(argument) for argument in expression.args)
-        numbers = d.group(d.row([lower, d.operator(","), d.operator("…").strip(), d.operator(","), upper], ""), "{", "}")
+        numbers = d.group(
+            d.row([lower, d.operator(","), d.operator("…").strip(), d.operator(","), upper], ""), "{", "}"
+        )
         return d.group(d.row([value, d.operator("∈"), numbers], ""), "[", "]")
 
     def _vector(self, expression: VectorValue) -> str:
@@ -393,16 +420,23 @@ class _Writer:
             function = d.scripts(function, self._indices(expression.components), "")
         if not expression.partials:
             return function + d.group(self._array(expression), "(", ")")
+        if not isinstance(expression.body, sympy.Indexed):
+            signs = [
+                d.scripts(d.operator("∂").strip(), self._indices(partial), "")
+                for partial in expression.partials
+            ]
+            return d.row([*signs, function + d.group(self._array(expression), "(", ")")], "thin")
         below = []
         for partial in expression.partials:
             values = dict(zip(expression.binders, partial, strict=True))
-            entry = expression.body.subs(values, simultaneous=True) if isinstance(expression.body, sympy.Indexed) else None
-            shown = self._entry(entry) if entry is not None else d.scripts(d.number("∂"), self._indices(partial), "")
+            shown = self._entry(expression.body.subs(values, simultaneous=True))
             below.append(d.operator("∂").strip() + (" " if isinstance(d, Latex) else "") + shown)
         top = d.operator("∂").strip()
         if len(expression.partials) > 1:
             top = d.scripts(top, "", d.number(str(len(expression.partials))))
-        return d.fraction(f"{top} {function}" if isinstance(d, Latex) else top + function, d.row(below, "thin"))
+        return d.fraction(
+            f"{top} {function}" if isinstance(d, Latex) else top + function, d.row(below, "thin")
+        )
 
     def _array(self, expression: VectorValue) -> str:
         """The argument of an unknown function: the whole tensor if it is one, otherwise its entry."""
@@ -440,7 +474,9 @@ def _with_contents(factors: Iterable[Any]) -> list[Any]:
         if factor.is_Rational:
             number *= factor
             continue
-        content, primitive = factor.as_content_primitive() if isinstance(factor, sympy.Add) else (sympy.S.One, factor)
+        content, primitive = (
+            factor.as_content_primitive() if isinstance(factor, sympy.Add) else (sympy.S.One, factor)
+        )
         if content.is_Integer:
             number, factor = number * content, primitive
         rest.append(factor)
@@ -474,9 +510,9 @@ def _factor_order(factor: Any) -> tuple[int, str]:
         return 8, name
     if isinstance(base, sympy.Sum):
         return 9, name
-    if isinstance(base, UnknownValue):
-        return 10, name
-    return (11 if isinstance(base, (sympy.KroneckerDelta, Member)) else 6), name
+    if isinstance(base, (sympy.KroneckerDelta, Member)):
+        return 11, name
+    return (10 if isinstance(base, (UnknownValue, sympy.Function)) else 6), name
 
 
 def _term_order(term: Any) -> tuple[int, int, str]:
