@@ -74,7 +74,11 @@ softmax_in = Derivation(
             "chain rule",
             "A_{pq} moves the output of query p.",
         ),
-        Step(total(O_bar[p, h] * V[q, h], h), "delta", "i = p and j = q are left: Ō Vᵀ."),
+        Step(
+            total(O_bar[p, h] * V[q, h], h),
+            "derivative",
+            "Only O_{ph} holds A_{pq}, with the factor V_{qh}: Ō Vᵀ.",
+        ),
     ),
     given=(outputs, from_above),
     assumes=(CHAIN_RULE,),
@@ -167,6 +171,7 @@ keys_gradient = Derivation(
     mutants=(
         Mutant("S̄ is not transposed", 3, total(S_bar[q, i] * Q[i, r], i) / root),
         Mutant("keys in the place of queries", 3, total(S_bar[i, q] * K[i, r], i) / root),
+        Mutant("1/√d is forgotten", 3, total(S_bar[i, q] * Q[i, r], i)),
     ),
 )
 

@@ -22,9 +22,9 @@ from bpcheck.symbolic.index import (
 )
 from derivations.notation import CHAIN_RULE
 
-stride, channels, filters = Size("s"), Size("c"), Size("f")
+stride, channels, filters = Size("s"), Size("M"), Size("F")
 rows, columns = Size("R"), Size("T")  # of the output
-high, wide = Size("k"), Size("w")  # of the kernel
+high, wide = Size("H"), Size("B")  # of the kernel
 
 o, o_ = Index("o", filters), Index("q", filters)
 c, c_ = Index("c", channels), Index("d", channels)
@@ -47,6 +47,11 @@ forward = Definition(
 from_above = Definition(Y_bar[o, i, j], C.partial((o, i, j), of=Y[o, i, j], over=(o, i, j)), "∂C/∂Y")
 cost = C(Y[o, i, j], over=(o, i, j))
 
+ONE_IMAGE = (
+    "One image, without padding (which is a larger image whose border is fixed), and the kernel covers all of it: pixels "
+    "that are left over at the border have the gradient 0. In a batch, kernel and bias serve every image, and sum."
+)
+
 kernel = Derivation(
     "Convolution: the gradient of the kernel",
     Diff(cost, K[o_, c_, u_, v_]),
@@ -58,12 +63,12 @@ kernel = Derivation(
         ),
         Step(
             total(Y_bar[o_, i, j] * X[c_, stride * i + u_, stride * j + v_], i, j),
-            "delta",
-            "Of the sum over the kernel one entry is left, of the filters the one it belongs to.",
+            "derivative",
+            "Of the sum over the kernel one entry holds it, and of the filters the one it belongs to.",
         ),
     ),
     given=(forward, from_above),
-    assumes=(CHAIN_RULE,),
+    assumes=(CHAIN_RULE, ONE_IMAGE),
     mutants=(
         Mutant("the stride is forgotten", 2, total(Y_bar[o_, i, j] * X[c_, i + u_, j + v_], i, j)),
         Mutant("the kernel is flipped", 2,
@@ -82,10 +87,14 @@ bias = Derivation(
         Step(
             total(Y_bar[o, i, j] * Diff(Y[o, i, j], b[o_]), o, i, j), "chain rule", "One bias for all places."
         ),
-        Step(total(Y_bar[o_, i, j], i, j), "delta", "The places add up."),
+        Step(
+            total(Y_bar[o_, i, j], i, j),
+            "derivative",
+            "One filter holds it, with the factor 1; the places add up.",
+        ),
     ),
     given=(forward, from_above),
-    assumes=(CHAIN_RULE,),
+    assumes=(CHAIN_RULE, ONE_IMAGE),
     mutants=(
         Mutant("the mean", 2, total(Y_bar[o_, i, j], i, j) / (rows * columns)),
         Mutant("summed over the filters", 2, total(Y_bar[o, i, j], o, i, j)),
@@ -131,12 +140,13 @@ inputs = Derivation(
                 * Member((y - v) / stride, 0, columns - 1),
                 o, u, v,
             ),
-            "delta",
-            "Gather: solved for the place, i = (x − u)/s, if s divides x − u and the place exists.",
+            "algebra",
+            "Gather: the same sum, run over the kernel instead. The place is i = (x − u)/s, if s divides x − u and the place "
+            "exists.",
         ),
     ),
     given=(forward, from_above),
-    assumes=(CHAIN_RULE,),
+    assumes=(CHAIN_RULE, ONE_IMAGE),
     mutants=(
         Mutant("the last place is left out", 4,
                total(Y_bar[o, (x - u) / stride, (y - v) / stride] * K[o, c_, u, v]

@@ -65,7 +65,8 @@ moments = Derivation(
     given=(mean_of, variance_of),
     mutants=(
         Mutant("the factor 2", 4, (x[i, j] - mean[i]) / n),
-        Mutant("1/(n − 1) is no option here", 4, 2 * (x[i, j] - mean[i])),
+        Mutant("1/n is forgotten", 4, 2 * (x[i, j] - mean[i])),
+        Mutant("divided by n − 1, as statistics does it", 4, 2 * (x[i, j] - mean[i]) / (n - 1)),
         Mutant("the deviation of all", 4, 2 * total(x[i, k] - mean[i], k) / n),
     ),
 )
@@ -125,7 +126,8 @@ inputs = Derivation(
             )
             / spread,
             "delta",
-            "What comes from above, less its mean, less its part along x̂: both are what normalising takes away.",
+            "What comes from above, less its mean, less its part along x̂ (all of that part where ε = 0). These are the "
+            "two directions that normalising takes away.",
         ),
     ),
     given=(mean_of, variance_of, normalized, upstream),
@@ -172,7 +174,7 @@ shifts = Derivation(
     Diff(cost_of_y, shift[j]),
     (
         Step(total(y_bar[i, k] * Diff(y[i, k], shift[j]), i, k), "chain rule", "As for a bias."),
-        Step(total(y_bar[i, j], i), "delta", "BP3 once more."),
+        Step(total(y_bar[i, j], i), "derivative", "Only y_{ij} holds β_j, with the factor 1: BP3 once more."),
     ),
     given=(scaled, from_above),
     assumes=(CHAIN_RULE,),
@@ -184,7 +186,11 @@ handed_on = Derivation(
     Diff(cost_of_y, x_hat[i, j]),
     (
         Step(total(y_bar[i, k] * Diff(y[i, k], x_hat[i, j]), k), "chain rule", "x̂_{ij} is in y_{ij} alone."),
-        Step(y_bar[i, j] * gain[j], "delta", "This is g_{ij}, with which the gradient of the inputs starts."),
+        Step(
+            y_bar[i, j] * gain[j],
+            "derivative",
+            "Only k = j holds it. This is g_{ij}, with which the gradient of the inputs starts.",
+        ),
     ),
     given=(scaled, from_above),
     assumes=(CHAIN_RULE,),

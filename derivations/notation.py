@@ -25,5 +25,5 @@ def unit(name: str, layer: object) -> Index:
 
 CHAIN_RULE = (
     "The multivariate chain rule for any number of arguments: the calculus applies it to C(x_1, …, x_n) with n a "
-    "symbol; it is proved in every calculus book and not here."
+    "symbol; it is proved in every calculus book and not here. The unknown functions are differentiable."
 )

@@ -1,10 +1,14 @@
 """Backpropagation through time: T steps with shared weights.
 
 ``python -m derivations.recurrent`` prints the steps; ``--check`` checks them, ``--latex`` and ``--html`` write
-them as a document. (The LSTM cell comes with its layer.)
+them as a document. What is missing: that the total derivative ∂C/∂e^t is the δ^t of the recursion stands among the
+assumptions, because the calculus has no definitions that go back in time; tests/derivations holds all four results
+against a real recurrent network. (The LSTM cell comes with its layer.)
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from bpcheck.symbolic.index import (
     Definition,
@@ -48,13 +52,13 @@ through_time = Derivation(
         Step(
             loss.partial(j, of=h[now, j], over=j) * sigma.prime(z[now, j])
             + total(delta[now + 1, k] * W[k, j] * sigma.prime(z[now, j]), k),
-            "delta",
-            "h^t_i = σ(z^t_i) in both: the term i = j is left, and in z^{t+1}_k the weight W_{kj}.",
+            "derivative",
+            "h^t_i = σ(z^t_i) in both, and only i = j holds z^t_j; in z^{t+1}_k it has the weight W_{kj}.",
         ),
         Step(
             (loss.partial(j, of=h[now, j], over=j) + total(W[k, j] * delta[now + 1, k], k)) * sigma.prime(z[now, j]),
             "algebra",
-            "BP2 with a loss on the way. The same W at every t: its powers are why gradients vanish or explode.",
+            "BP2 with a loss on the way. The same W at every t: over many steps the factors Wᵀ and σ' multiply, which is why gradients vanish or explode.",
         ),
     ),
     given=(
@@ -87,89 +91,107 @@ through_time = Derivation(
 # --- shared weights: a copy for each step, and the copies add up -----------------------------------
 
 t = Index("t", steps)
-zs, hs, xs, errors = (
-    Tensor("z", superscripts=1),
-    Tensor("h", superscripts=1),
-    Tensor("x", superscripts=1),
-    delta,
-)
-weight_copy, input_copy = Tensor("W", superscripts=1), Tensor("U", superscripts=1)
-cost = VectorFunction("C")
-whole = cost(zs[t, i], over=(t, i))
+weight_copy, input_copy, bias_copy = (Tensor(name, superscripts=1) for name in "WUb")
+weight_value, input_value, bias_value = Tensor("V"), Tensor("Q"), Tensor("c")
+push, cost = Tensor("e", superscripts=1), VectorFunction("C")
+pushed = cost(push[t, i], over=(t, i))
 
-unrolled = Definition(
-    zs[t, i],
-    total(weight_copy[t, i, m] * hs[t - 1, m], m) + total(input_copy[t, i, f] * xs[t, f], f) + b[i],
-    "step t with weights of its own",
-)
-shared_weight = Definition(weight_copy[t, i, m], W[i, m], "all copies are one")
-shared_input = Definition(input_copy[t, i, f], U[i, f], "all copies are one")
-known = Definition(
-    errors[t, i], cost.partial((t, i), of=zs[t, i], over=(t, i)), "error of every step, from above"
-)
+
+def parameters(body: Any) -> Definition:
+    """What one parameter adds to z^t when its copy for step t leaves its value."""
+    return Definition(push[t, i], body, "what the copy of step t adds to z^t when it moves")
+
+
+known = Definition(delta[t, i], cost.partial((t, i), of=push[t, i], over=(t, i)), "error of step t")
 
 UNROLLED = (
-    "C is the cost as a function of what arrives at each z^t; that z^t moves the later steps is inside C, so that "
-    "∂C/∂z^t is the error δ^t of the derivation before. The copy of step t meets h^{t-1}, which it cannot move."
+    "C(e) is the cost when e^t is added to z^t and all later steps follow. That ∂C/∂e^t at e = 0 is the error δ^t of the "
+    "derivation before is the induction over time.",
+    "The state h^{t-1} is a number here. Earlier copies move it, but what that adds to e^t is multiplied by the copy's "
+    "distance from its value, which is 0 where the derivative is taken.",
 )
 
 recurrent_weights = Derivation(
     "BPTT: the gradient of the recurrent weights",
-    Diff(whole, W[j, k]),
+    Diff(pushed, W[j, k]),
     (
         Step(
-            total(Diff(whole, weight_copy[t, i, m]) * Diff(weight_copy[t, i, m], W[j, k]), t, i, m),
+            total(Diff(pushed, weight_copy[t, i, m]) * Diff(weight_copy[t, i, m], W[j, k]), t, i, m),
             "chain rule",
             "Give every step a copy of W of its own: W reaches the cost through each of them.",
         ),
         Step(
-            total(Diff(whole, weight_copy[t, i, m]) * kronecker(i, j) * kronecker(m, k), t, i, m),
+            total(Diff(pushed, weight_copy[t, i, m]) * kronecker(i, j) * kronecker(m, k), t, i, m),
             "derivative",
             "Every copy is W itself.",
         ),
         Step(
-            total(Diff(whole, weight_copy[t, j, k]), t),
+            total(Diff(pushed, weight_copy[t, j, k]), t),
             "delta",
             "A shared weight: the gradients of its copies add up.",
         ),
         Step(
-            total(errors[t, j] * hs[t - 1, k], t),
+            total(delta[t, j] * h[t - 1, k], t),
             "derivative",
             "BP4 for each step: error at the end times state at the start, which is the state of the step before.",
         ),
     ),
-    given=(unrolled, shared_weight, shared_input, known),
-    assumes=(CHAIN_RULE, UNROLLED),
-    mutants=(
-        Mutant("the state of the same step", 4, total(errors[t, j] * hs[t, k], t)),
-        Mutant("the transpose", 4, total(errors[t, k] * hs[t - 1, j], t)),
-        Mutant("the last step only", 4, errors[steps, j] * hs[steps - 1, k]),
-        Mutant("the mean over the steps", 4, total(errors[t, j] * hs[t - 1, k], t) / steps),
+    given=(
+        parameters(total((weight_copy[t, i, m] - weight_value[i, m]) * h[t - 1, m], m)),
+        Definition(weight_copy[t, i, m], W[i, m], "all copies are one"),
+        known,
     ),
+    assumes=(CHAIN_RULE, *UNROLLED),
+    mutants=(
+        Mutant("the state of the same step", 4, total(delta[t, j] * h[t, k], t)),
+        Mutant("the transpose", 4, total(delta[t, k] * h[t - 1, j], t)),
+        Mutant("the last step only", 4, delta[steps, j] * h[steps - 1, k]),
+        Mutant("the mean over the steps", 4, total(delta[t, j] * h[t - 1, k], t) / steps),
+    ),
+    about="V holds the values of W at which the derivative is taken.",
 )
 
 input_weights = Derivation(
     "BPTT: the gradient of the input weights",
-    Diff(whole, U[j, f]),
+    Diff(pushed, U[j, f]),
     (
-        Step(total(Diff(whole, input_copy[t, j, f]), t), "chain rule", "As for W: the copies add up."),
-        Step(total(errors[t, j] * xs[t, f], t), "derivative", "BP4 with the input of the same step."),
+        Step(total(Diff(pushed, input_copy[t, j, f]), t), "chain rule", "As for W: the copies add up."),
+        Step(total(delta[t, j] * x[t, f], t), "derivative", "BP4 with the input of the same step."),
     ),
-    given=(unrolled, shared_weight, shared_input, known),
-    assumes=(CHAIN_RULE, UNROLLED),
-    mutants=(Mutant("the input of the step before", 2, total(errors[t, j] * xs[t - 1, f], t)),),
+    given=(
+        parameters(total((input_copy[t, i, f] - input_value[i, f]) * x[t, f], f)),
+        Definition(input_copy[t, i, f], U[i, f], "all copies are one"),
+        known,
+    ),
+    assumes=(CHAIN_RULE, *UNROLLED),
+    mutants=(
+        Mutant("the input of the step before", 2, total(delta[t, j] * x[t - 1, f], t)),
+        Mutant("the last step only", 2, delta[steps, j] * x[steps, f]),
+    ),
+    about="Q holds the values of U at which the derivative is taken.",
 )
 
 bias = Derivation(
     "BPTT: the gradient of the bias",
-    Diff(whole, b[j]),
+    Diff(pushed, b[j]),
     (
-        Step(total(errors[t, i] * Diff(zs[t, i], b[j]), t, i), "chain rule", "The bias is in every step."),
-        Step(total(errors[t, j], t), "delta", "BP3, summed over the steps."),
+        Step(total(delta[t, i] * Diff(push[t, i], b[j]), t, i), "chain rule", "The bias is in every step."),
+        Step(
+            total(delta[t, j], t),
+            "derivative",
+            "Only i = j holds it, with the factor 1: BP3, summed over the steps.",
+        ),
     ),
-    given=(unrolled, shared_weight, shared_input, known),
-    assumes=(CHAIN_RULE, UNROLLED),
-    mutants=(Mutant("the last step only", 2, errors[steps, j]),),
+    given=(
+        parameters(bias_copy[t, i] - bias_value[i]),
+        Definition(bias_copy[t, i], b[i], "all copies are one"),
+        known,
+    ),
+    assumes=(CHAIN_RULE, *UNROLLED),
+    mutants=(
+        Mutant("the last step only", 2, delta[steps, j]),
+        Mutant("the errors of all units", 2, total(delta[t, i], t, i)),
+    ),
 )
 
 DERIVATIONS = (through_time, recurrent_weights, input_weights, bias)

@@ -83,13 +83,13 @@ any_targets = Derivation(
         Step(
             p[j] * total(y[k], k) - y[j],
             "derivative",
-            "The four steps of the derivation before, without its last: the factor Σ_k y_k stays.",
+            "Steps 2 to 4 of the derivation before, and not its last: the factor Σ_k y_k stays.",
         ),
     ),
     given=(softmax,),
     mutants=(Mutant("p − y, which now is wrong", 2, p[j] - y[j]),),
     implemented_by=("bpcheck.reference.loss.LOSS['cross_entropy'].gradient",),
-    about="Weighted or smoothed targets need not add up to 1; then p − y is not the gradient.",
+    about="Weighted targets need not add up to 1 (smoothed ones do); then p − y is not the gradient.",
     name=Tensor("delta")[j],
 )
 

@@ -1,5 +1,6 @@
 """Every derivation holds, refuses its planted mistakes, and ends at code that computes its last line."""
 
+import fractions
 import importlib
 import pathlib
 import re
@@ -15,6 +16,7 @@ from bpcheck.symbolic.index import (
     Digits,
     Index,
     MutantSurvives,
+    Plain,
     World,
     as_latex,
     check_line,
@@ -254,6 +256,57 @@ def test_the_skip_layer_computes_the_last_line():
     _, x_bar = layer.pullback(params[0], residuals, y_bar)
     assert np.all(abs(x_bar[0] - (y_bar[0] + jacobian.T @ y_bar[0])) <= ROUNDING)
     assert not np.all(abs(x_bar[0] - (y_bar[0] + jacobian @ y_bar[0])) <= ROUNDING)
+
+
+def test_the_four_results_of_bptt_hold_for_a_real_recurrent_network():
+    """What the derivation assumes (δ^t is the total derivative) is measured: by the complex step through all steps."""
+    from derivations.recurrent import delta, f, h, j, k, t, x
+
+    rng, units, inputs, steps, step = np.random.default_rng(0), 3, 2, 4, 1e-30
+    W, U, b = rng.normal(size=(units, units)), rng.normal(size=(units, inputs)), rng.normal(size=units)
+    xs, start = rng.normal(size=(steps, inputs)), rng.normal(size=units)
+    targets = rng.normal(size=(steps, units))
+
+    def run(W, U, b, push):
+        state, states, cost = start, [start], 0.0
+        for now in range(steps):
+            state = np.tanh(W @ state + U @ xs[now] + b + push[now])
+            states.append(state)
+            cost = cost + 0.5 * ((state - targets[now]) ** 2).sum()  # a loss at every step
+        return cost, states
+
+    def slopes(function, array):
+        found = np.zeros(array.shape)
+        for index in np.ndindex(array.shape):
+            moved = array.astype(complex)
+            moved[index] += 1j * step
+            found[index] = function(moved)[0].imag / step
+        return found
+
+    still = np.zeros((steps, units))
+    states = np.array(run(W, U, b, still)[1])
+    # the recursion of the first derivation, from the last step to the first
+    errors, later = np.zeros((steps, units)), np.zeros(units)
+    for now in reversed(range(steps)):
+        errors[now] = ((states[now + 1] - targets[now]) + W.T @ later) * (1 - states[now + 1] ** 2)
+        later = errors[now]
+    assert np.all(abs(errors - slopes(lambda push: run(W, U, b, push), still)) <= ROUNDING)
+
+    values = {}
+    for tensor, array, first in ((delta, errors, 1), (h, states, 0), (x, xs, 1)):
+        for at in np.ndindex(array.shape):
+            values[tensor.name, (at[0] + first, at[1] + 1)] = fractions.Fraction(float(array[at]))
+    sizes = {index.upper: size for index, size in ((j, units), (f, inputs), (t, steps))}
+    reading = Reading(World(sizes, {}, {}, values=values), Plain())
+    measured = (
+        slopes(lambda W: run(W, U, b, still), W),
+        slopes(lambda U: run(W, U, b, still), U),
+        slopes(lambda b: run(W, U, b, still), b),
+    )
+    derivations_ = load("recurrent")[1:]
+    for derivation, indices, right in zip(derivations_, ((j, k), (j, f), (j,)), measured, strict=True):
+        derived = [float(reading.value(derivation.result, at)) for at in points(indices, reading.world)]
+        assert np.all(abs(np.reshape(derived, right.shape) - right) <= ROUNDING)
 
 
 def test_every_derivation_that_names_code_is_held_against_it():

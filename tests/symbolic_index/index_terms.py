@@ -80,14 +80,23 @@ def entry(rng, scope):
     if kind == 3:
         return w[position(rng, scope), position(rng, scope)]
     if kind == 4:
-        return rng.choice((a, z))[layer, position(rng, scope)]
+        units = (i, q) if layer == l + 1 else (j, k, p)
+        return rng.choice((a, z))[layer, fitting(rng, scope, units)]
     if kind == 5:
         return W[layer, position(rng, scope), position(rng, scope)]
     if kind == 6:
-        return rng.choice((y, b))[position(rng, scope)]
+        return y[fitting(rng, scope, (j, k, p))] if rng.random() < 0.5 else b[position(rng, scope)]
     if kind == 7:
-        return h[position(rng, scope), position(rng, scope)]
-    return delta[layer, index(rng, scope)]
+        return h[fitting(rng, scope, (e, f)), fitting(rng, scope, (t, r, k))]
+    return delta[layer, fitting(rng, scope, (j, k, p))]
+
+
+def fitting(rng, scope, indices):
+    """An index of the range for which a tensor is defined; sometimes another one, of which nothing is said."""
+    if rng.random() < 0.1:
+        return position(rng, scope)
+    bound = [one for one in scope if one in indices]
+    return rng.choice(bound or indices)
 
 
 def condition(rng, scope):
@@ -219,7 +228,7 @@ def facts(rng):
     if kind == 5:
         return (TotalIs(y[k], over=k, value=rng.choice((1, Rational(1, 2), m))),)
     if kind == 6:
-        return Definition(y[k], sympy.exp(x[k]) / total(sympy.exp(x[p]), p)), TotalIs(
+        return Definition(y[k], sympy.exp(x[k]) / total(sympy.exp(x[p]) + x[k] ** 2, p)), TotalIs(
             h[e, k], over=k, value=1
         )
     right = term(rng, 1, (e, t))
@@ -278,6 +287,16 @@ def places(free, world, limit=6):
     return every if len(every) <= limit else random.Random(limit).sample(every, limit)
 
 
+NO_VALUE = "no value"
+
+
+def value_of(reading, expression, at):
+    try:
+        return reading.value(expression, at)
+    except ArithmeticError:  # 1/0 or log 0
+        return NO_VALUE
+
+
 def differs(left, right, given=(), *, domains=(Digits,), worlds=(0, 1, 2), limit=6):
     """Where the interpreter finds two terms unequal, or None; and how many values it compared."""
     compared = 0
@@ -285,10 +304,13 @@ def differs(left, right, given=(), *, domains=(Digits,), worlds=(0, 1, 2), limit
         arithmetic = domain()
         reading = Reading(world(number, given, seed=number), arithmetic)
         for at in places(indices_of(left) | indices_of(right), reading.world, limit):
-            values = [reading.value(side, at) for side in (left, right)]
             compared += 1
-            if not arithmetic.same(*values):
-                return (domain.__name__, number, at, *values), compared
+            first, second = value_of(reading, left, at), value_of(reading, right, at)
+            if first is NO_VALUE or second is NO_VALUE:
+                if first is not second:
+                    return (domain.__name__, number, at, first, second), compared
+            elif not arithmetic.same(first, second):
+                return (domain.__name__, number, at, first, second), compared
     return None, compared
 
 

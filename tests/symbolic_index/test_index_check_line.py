@@ -40,6 +40,7 @@ j, k, p = (Index(name, n) for name in "jkp")
 i, q = Index("i", m), Index("q", m)
 t = Index("t", T)
 a, h, w, x, y, z = (Tensor(name) for name in "ahwxyz")
+W, penalty = Tensor("W", superscripts=1), sympy.Symbol("lambda", positive=True)
 sigma, C = Unknown("sigma"), VectorFunction("C")
 free = sympy.Symbol("i")
 
@@ -50,6 +51,11 @@ RIGHT = {
     "also that of a free one": (x[j] * total(x[j], j), x[j] * total(x[k], k)),
     "(Σx)² is a double sum": (total(x[j], j) ** 2, total(x[j] * x[k], j, k)),
     "a free index in a derivative": (Diff(total(x[k] ** 2, k), x[k]), 2 * x[k]),
+    "a long power of a sum": (total(x[j], j) ** 8, total(x[k], k) ** 3 * total(x[p], p) ** 5),
+    "the trace of a power": (
+        total(w[j, k] * w[k, p] * w[p, j], j, k, p),
+        total(w[p, j] * w[j, k] * w[k, p], k, p, j),
+    ),
     "mean": (total(x[j], j) / n, total(x[k] / n, k)),
     "denominators that are 0 at n = 1": (total(x[j], j) / (n - 1), total(x[k] / (n - 1), k)),
     "denominators that are 0 at j = k": (1 / (x[j] - x[k]), -1 / (x[k] - x[j])),
@@ -184,6 +190,27 @@ def test_the_numbers_of_a_derivative_by_numpy():
     assert found.after == pytest.approx(np.tanh(value), abs=1e-12)
 
 
+def test_a_counterexample_shows_its_numbers_under_the_names_of_the_formula():
+    line = check_line(total(W[l + 1, i, k] * x[k], k), x[1] * penalty)
+    found = line.counterexample
+    assert found.numbers.keys() == {"W^{l+1}_{1,1}", "x_1", "λ"}
+    assert found.before == pytest.approx(found.numbers["W^{l+1}_{1,1}"] * found.numbers["x_1"])
+    assert found.after == pytest.approx(found.numbers["x_1"] * found.numbers["λ"])
+    assert f"x_1 = {found.numbers['x_1']:.6g}" in str(line)
+
+
+def test_numbers_alone_need_no_instance():
+    assert "wrong: 1 = 2\n  the first is 1 and the second 2 (seed 0)" in str(check_line(1, 2))
+
+
+def test_a_definition_holds_in_the_range_of_its_indices():
+    definition = Definition(h[t, j], sympy.tanh(x[t]))
+    assert check_line(h[t, j], sympy.tanh(x[t]), (definition,))
+    line = check_line(h[t - 1, j], sympy.tanh(x[t - 1]), (definition,))
+    assert not line.canonical
+    assert line.counterexample is not None  # at the first t there is no step before
+
+
 def test_a_counterexample_names_widths_as_they_are_typed():
     unit = Index("u", N(l))
     assert check_line(total(x[unit], unit), 0).counterexample.sizes == {"n(l)": 1}
@@ -211,7 +238,9 @@ def test_a_line_without_proof_or_counterexample(name):
 
 def test_a_contradiction_is_a_bug_of_ours(monkeypatch):
     monkeypatch.setattr(check_module, "is_zero", lambda *_: True)
-    with pytest.raises(Contradiction, match=r"proves x_j = 2 x_j, but with n = 1 at j = 1.*bug in bpcheck"):
+    with pytest.raises(
+        Contradiction, match=r"proves x_j = 2 x_j; this is a bug in bpcheck.*: with n = 1 at j = 1"
+    ):
         check_line(x[j], 2 * x[j])
 
 
@@ -227,6 +256,15 @@ def test_what_is_no_term(value):
         check_line(value, x[j])
     with pytest.raises(InputError, match="a line of a derivation is an expression"):
         check_line(x[j], value)
+
+
+def trace_of_power(count):
+    """tr(W^count): its indices look alike, and cannot be interchanged."""
+    around = [Index(f"c{number}", n) for number in range(count)]
+    return total(
+        sympy.Mul(*(w[one, other] for one, other in zip(around, around[1:] + around[:1], strict=True))),
+        *around,
+    )
 
 
 OUTSIDE = {
@@ -268,7 +306,16 @@ OUTSIDE = {
         lambda: check_line(x[Index("u", T, lower=4)], y[Index("u", T, lower=4)]),
         "cannot be tried",
     ),
-    "a long product of equal sums": (lambda: check_line(total(x[k], k) ** 8, 0), "look alike"),
+    "a long product round a circle": (lambda: check_line(trace_of_power(8), 0), "look alike"),
+    "a long power of a sum": (lambda: check_line((x[j] + y[j]) ** 18, 0), "too many terms"),
+    "a name of the calculus's own": (
+        lambda: check_line(total(x[k] * y[Index("~2", n)], k), total(x[k] * y[k], k) + 0 * x[Index("~2", n)]),
+        "the name ~2 is one that the calculus",
+    ),
+    "another one": (lambda: check_line(total(x[k] * y[Index("ι0.0", n)], k), 0), "the name ι0.0 is one"),
+    "a function of a string": (lambda: sigma("abc("), "made of the names"),
+    "a derivative of nothing": (lambda: Diff(None, x[j]), "made of the names"),
+    "a sum of a list": (lambda: total([x[j]], j), "made of the names"),
     "a derivative by a tensor": (lambda: Diff(x[j], x), "one entry of a tensor"),
     "a derivative by a sum": (lambda: Diff(x[j], total(x[j], j)), "one entry of a tensor"),
     "a range of another index": (lambda: Index("r", j), "depends on another index"),

@@ -109,7 +109,7 @@ def exp_of_a_sum(self, argument):
 MISTAKES = {
     "a derivative does not rename bound indices": lambda: [(derive, "freshen", not_renamed)],
     "substitution captures": lambda: [(substituter, "freshen", not_renamed)],
-    "a contraction ignores ranges": lambda: [(rewriter, "_lies_within", lambda value, index: True)],
+    "a contraction ignores ranges": lambda: [(rewriter, "lies_within", lambda value, index: True)],
     "(Σx)² = Σx²": lambda: [(rewriter, "freshen", not_renamed)],
     "an index that nothing names is not counted": lambda: [(Rewriter, "_count", not_counted)],
     "canonical names forget their ranges": lambda: [
@@ -142,23 +142,23 @@ MISTAKES = {
 
 # The first seed whose term shows the mistake. `python tests/symbolic_index/test_index_planted.py` finds them anew.
 FIRST_SEEN = {
-    "a derivative does not rename bound indices": 9,
-    "substitution captures": 4,
-    "a contraction ignores ranges": 2,
-    "(Σx)² = Σx²": 9,
+    "a derivative does not rename bound indices": 85,
+    "substitution captures": 742,
+    "a contraction ignores ranges": 3,
+    "(Σx)² = Σx²": 66,
     "an index that nothing names is not counted": 0,
     "canonical names forget their ranges": 0,
-    "half of the product rule": 9,
+    "half of the product rule": 27,
     "σ'' is taken for σ'": 79,
     "the chain rule with the first partial": 1,
     "exp(a + b) = exp(a) + exp(b)": 10,
     "the sign of a denominator's derivative": 99,
-    "a fact is used though its index is named elsewhere": 148,
-    "Member is dropped": 2,
-    "a delta compares with the negative": 1,
+    "a fact is used though its index is named elsewhere": 16,
+    "Member is dropped": 26,
+    "a delta compares with the negative": 3,
     "√(x²) = x": 305,
-    "tanh' = 1 − tanh": 9,
-    "definitions are not looked through": 227,
+    "tanh' = 1 − tanh": 27,
+    "definitions are not looked through": 232,
 }
 
 
@@ -235,7 +235,7 @@ def test_a_planted_mistake_is_a_contradiction(mistake, monkeypatch):
 
 
 def find_seeds():
-    sound = [seed for seed in range(600) if _sound(seed)]
+    sound = [seed for seed in range(800) if _sound(seed)]
     for mistake in MISTAKES:
         with pytest.MonkeyPatch.context() as monkeypatch:
             plant(monkeypatch, mistake)

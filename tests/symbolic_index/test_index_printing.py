@@ -144,6 +144,16 @@ def test_names_with_an_underscore_stay_apart():
         assert write(out[j, k]) != write(other[j, k])
 
 
+def test_scripts_are_not_those_of_a_tensor_seen_before():
+    """SymPy keeps what it has built; two tensors of one name differ in print."""
+    above, below = Tensor("x", superscripts=1), Tensor("x")
+    assert [text(tensor[l, j] ** 2) for tensor in (above, below, above)] == [
+        "(x^l_j)²",
+        "x_{lj}²",
+        "(x^l_j)²",
+    ]
+
+
 # --- the text is read back, by the rules that a reader follows --------------------------------------------
 
 TOKEN = re.compile(

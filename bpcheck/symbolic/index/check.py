@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy
@@ -34,6 +34,9 @@ INSTANCES = tuple(zip(*(
 # three in each of three instances find every planted mistake of `derivations/` (tests/derivations).
 POINTS = 3
 
+# A counterexample with more numbers is worked out by a computer, not by hand.
+NUMBERS_SHOWN = 12
+
 
 class Contradiction(BpcheckError):
     """The rewriter calls two terms equal and the interpreter finds different numbers: a bug in bpcheck."""
@@ -53,6 +56,8 @@ class Counterexample:
         Complex where a root or a logarithm of a negative number is taken.
     seed : int
         All entries and unknown functions are drawn from it.
+    numbers : mapping of str to float
+        The entries and scalars that were drawn, as they are printed: ``{"W^{l+1}_{12}": 0.5}``.
     """
 
     sizes: Mapping[str, int]
@@ -60,15 +65,19 @@ class Counterexample:
     before: float | complex
     after: float | complex
     seed: int
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.items())
         place = ", ".join(f"{name} = {value}" for name, value in self.at.items())
         where = " at ".join(part for part in (sizes, place) if part)
-        return (
-            f"with {where or 'the numbers of seed'} (numbers drawn from seed {self.seed}) "
-            f"the first is {self.before:.6g} and the second {self.after:.6g}"
-        )
+        values = f"the first is {self.before:.6g} and the second {self.after:.6g}"
+        lines = [f"with {where} {values} (seed {self.seed})" if where else f"{values} (seed {self.seed})"]
+        if 0 < len(self.numbers) <= NUMBERS_SHOWN:
+            lines.append(
+                "where " + ", ".join(f"{name} = {value:.6g}" for name, value in self.numbers.items())
+            )
+        return "\n  ".join(lines)
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,8 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
     True
     >>> print(check_line(Diff(total(x[k] ** 2, k), x[j]), x[j]))
     wrong: ∂(Σ_k x_k²)/∂x_j = x_j
-      with n = 1 at j = 1 (numbers drawn from seed 0) the first is 3.03125 and the second 1.51562
+      with n = 1 at j = 1 the first is 3.03125 and the second 1.51562 (seed 0)
+      where x_1 = 1.51562
     """
     facts = validate(given)
     before, after = (_term(side) for side in (before, after))
@@ -170,8 +180,8 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
     found = first or second
     if canonical and found is not None:
         raise Contradiction(
-            f"the calculus proves {text(before)} = {text(after)}, but {found}. This is a bug in bpcheck: "
-            "please report it with these two expressions."
+            f"the calculus proves {text(before)} = {text(after)}; this is a bug in bpcheck, please report it with these "
+            f"two expressions: {found}."
         )
     return Line(
         before, after, canonical, instances, digits, found and _smallest(before, after, facts, seed, found)
@@ -221,6 +231,9 @@ def _differ(before: Any, after: Any, world: World, domain: Domain) -> tuple[int,
             continue
         compared += 1
         if not domain.same(left, right):
+            alone = Reading(world, domain)  # what this one place needs, and nothing of the places before
+            for side in (before, after):
+                alone.value(side, at)
             widths = symbols_of(_parts(before, after, world.given), sympy.core.function.AppliedUndef)
             return compared, Counterexample(
                 {
@@ -231,8 +244,32 @@ def _differ(before: Any, after: Any, world: World, domain: Domain) -> tuple[int,
                 domain.as_float(left),
                 domain.as_float(right),
                 world.seed,
+                _drawn(alone, (before, after), domain),
             )
     return compared, None
+
+
+def _drawn(reading: Reading, sides: Iterable[Any], domain: Domain) -> dict[str, float]:
+    """The numbers that were drawn, under the names that a reader knows."""
+    parts = _parts(*sides, reading.world.given)
+    tensors = {e.base.name: e.base for part in parts for e in part.atoms(sympy.Indexed)}
+    named = {}
+    for (name, where), value in sorted(reading.drawn.items(), key=str):
+        if name not in tensors:
+            named[text(sympy.Symbol(name))] = float(domain.as_float(value).real)
+            continue
+        above = getattr(tensors[name], "superscripts", 0)
+        layers = [_layer(number, reading.world) for number in where[:above]]
+        named[text(tensors[name][(*layers, *where[above:])])] = float(domain.as_float(value).real)
+    return named
+
+
+def _layer(number: Any, world: World) -> Any:
+    """The layer that a number stands for: l + 1 for 101."""
+    for layer, value in world.layers.items():
+        if abs(number - value) < LAYERS_APART // 2:
+            return layer + (number - value)
+    return number
 
 
 def _parts(before: Any, after: Any, given: Given) -> list[Any]:

@@ -190,7 +190,7 @@ _STYLE = """
 body { font: 17px/1.55 Georgia, 'Times New Roman', serif; color: #1b1b1f; background: #fff;
        max-width: 60rem; margin: 2.5rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.9rem; } h2 { font-size: 1.35rem; margin-top: 3rem; border-top: 1px solid #d8d8de; padding-top: 1.4rem; }
-nav ol { columns: 2; } nav a, a { color: #1f4e9c; }
+nav ol { columns: 2; column-gap: 3rem; } nav li { break-inside: avoid; } nav a, a { color: #1f4e9c; }
 ol.steps { list-style: none; counter-reset: step; padding: 0; }
 ol.steps > li { counter-increment: step; margin: .9rem 0; padding-left: 2.6rem; position: relative; }
 ol.steps > li::before { content: counter(step); position: absolute; left: 0; top: .3rem; width: 1.7rem; height: 1.7rem;
@@ -198,7 +198,7 @@ ol.steps > li::before { content: counter(step); position: absolute; left: 0; top
 ol.steps > li.start::before { content: ""; background: none; } ol.steps > li.start { counter-increment: none; }
 .formula { overflow: auto hidden; padding: .15rem 0; } math { font-size: 1.12em; }
 .because { color: #4a4a55; font-size: .95rem; } .rule { font-variant: small-caps; color: #33466b; }
-ul.given { padding-left: 1.2rem; } .assumed { color: #7a4b00; }
+ul.given { padding-left: 1.2rem; } ul.given li { margin: .5rem 0; } .assumed { color: #7a4b00; }
 .status { font: .9rem/1.4 sans-serif; color: #1c6b35; background: #eef7f0; padding: .35rem .7rem; border-radius: .3rem; }
 code { font-size: .88em; background: #f3f3f6; padding: .08em .3em; border-radius: .2em; }
 @media print { h2 { break-before: page; border: 0; } nav { display: none; } }

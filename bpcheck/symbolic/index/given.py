@@ -12,15 +12,25 @@ import sympy
 from bpcheck.errors import InputError
 from bpcheck.symbolic.index.term import Index, indices_of
 
-__all__ = ["Definition", "Fact", "Given", "TotalIs", "overlap", "speaks_of", "topmost_first", "validate"]
+__all__ = [
+    "Definition",
+    "Fact",
+    "Given",
+    "TotalIs",
+    "lies_within",
+    "overlap",
+    "speaks_of",
+    "topmost_first",
+    "validate",
+]
 
 
 @dataclass(frozen=True)
 class Definition:
-    """``left = right``, for every value of the indices of ``left``.
+    """``left = right``, for every value of the indices of ``left`` in their ranges.
 
     Other superscripts than the one written are left alone: a definition of ``z[l + 1, k]`` says nothing
-    of ``z[l, j]``.
+    of ``z[l, j]``, and one of ``h[t, j]`` with t = 1 … T nothing of ``h[0, j]``.
 
     Parameters
     ----------
@@ -126,6 +136,21 @@ Fact = Definition | TotalIs
 Given = tuple[Fact, ...]
 
 
+def lies_within(value: Any, index: Index) -> bool:
+    """Whether every value that an index expression can take is certain to lie in an index's range."""
+    indices = indices_of(value)
+    if len(indices) > 1:
+        return False
+    lower = upper = value
+    for only in indices:
+        if value.coeff(only) != 1:
+            return False
+        lower, upper = value - only + only.lower, value - only + only.upper
+    return bool(
+        sympy.expand(lower - index.lower).is_nonnegative and sympy.expand(index.upper - upper).is_nonnegative
+    )
+
+
 def speaks_of(pattern: Any, entry: Any) -> bool | None:
     """Whether what is given for one entry holds for another one; None: for some values of its indices only.
 
@@ -133,34 +158,54 @@ def speaks_of(pattern: Any, entry: Any) -> bool | None:
     --------
     >>> from bpcheck.symbolic.index import Index, Size, Tensor
     >>> h, t = Tensor("h"), Index("t", Size("T"))
-    >>> speaks_of(h[t], h[Size("T")]), speaks_of(h[1], h[t]), speaks_of(h[0], h[t])
-    (True, None, False)
+    >>> speaks_of(h[t], h[Size("T")]), speaks_of(h[1], h[t]), speaks_of(h[0], h[t]), speaks_of(h[t], h[t - 1])
+    (True, None, False, None)
     """
     if pattern.base != entry.base or len(pattern.indices) != len(entry.indices):
         return False
     certain = True
     for left, right in zip(pattern.indices, entry.indices, strict=True):
-        difference = sympy.S.Zero if isinstance(left, Index) else sympy.expand(left - right)
-        if difference == 0:
-            continue
-        if not difference.has(Index) or _never_zero(difference):
-            return False
+        if isinstance(left, Index):
+            if lies_within(right, left):
+                continue
+            if _lies_outside(right, left):
+                return False
+        else:
+            difference = sympy.expand(left - right)
+            if difference == 0:
+                continue
+            if not difference.has(Index) or _never_zero(difference):
+                return False
         certain = False
     return certain or None
 
 
 def _never_zero(difference: Any) -> bool:
     """Whether an index expression is certain not to be 0 for any values of its indices."""
-    lowest = highest = difference
-    for index in indices_of(difference):
-        slope = difference.coeff(index)
-        if not slope.is_Rational or (difference - slope * index).has(index):
-            return False
+    ends = _ends(difference)
+    return ends is not None and bool(ends[0].is_positive or ends[1].is_negative)
+
+
+def _ends(expression: Any) -> tuple[Any, Any] | None:
+    """The smallest and the largest value of an index expression with rational slopes."""
+    lowest = highest = expression
+    for index in indices_of(expression):
+        slope = expression.coeff(index)
+        if not slope.is_Rational or (expression - slope * index).has(index):
+            return None
         ends = (index.lower, index.upper) if slope > 0 else (index.upper, index.lower)
         lowest, highest = (
             value + slope * (end - index) for value, end in zip((lowest, highest), ends, strict=True)
         )
-    return bool(sympy.expand(lowest).is_positive or sympy.expand(highest).is_negative)
+    return sympy.expand(lowest), sympy.expand(highest)
+
+
+def _lies_outside(value: Any, index: Index) -> bool:
+    """Whether no value of an index expression can lie in an index's range."""
+    ends = _ends(value)
+    return ends is not None and bool(
+        sympy.expand(ends[0] - index.upper).is_positive or sympy.expand(index.lower - ends[1]).is_positive
+    )
 
 
 def validate(given: Iterable[Fact]) -> Given:

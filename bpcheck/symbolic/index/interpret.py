@@ -131,11 +131,20 @@ class Reading:
     domain : Domain
     held : mapping of (tensor, indices) to number
         Entries that are not to be looked up: the one by which something is differentiated.
+    drawn : dict
+        Filled with the fractions that were drawn, of entries and (with no indices) of scalars.
     """
 
-    def __init__(self, world: World, domain: Domain, held: Mapping[Entry, Any] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        domain: Domain,
+        held: Mapping[Entry, Any] | None = None,
+        drawn: dict[Entry, Any] | None = None,
+    ) -> None:
         self.world, self.domain, self.held = world, domain, held or {}
         self.known: dict[Entry, Any] = {}
+        self.drawn: dict[Entry, Any] = {} if drawn is None else drawn
 
     def value(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
         """What a term is where the free indices have these values."""
@@ -166,9 +175,11 @@ class Reading:
         if isinstance(expression, (Index, Size, Layer, sympy.core.function.AppliedUndef)):
             return number(Fraction(self.world.whole(expression, at)))
         if isinstance(expression, sympy.Symbol):
-            return number(
-                random_fraction((self.world.seed, expression.name), positive=expression.is_positive is True)
+            value = random_fraction(
+                (self.world.seed, expression.name), positive=expression.is_positive is True
             )
+            self.drawn[expression.name, ()] = value
+            return number(value)
         if isinstance(expression, sympy.Pow) and expression.args[1].is_Rational:
             base, exponent = expression.args
             return self.domain.power(self.value(base, at), Fraction(int(exponent.p), int(exponent.q)))
@@ -222,13 +233,15 @@ class Reading:
                     others = self.world.range_of(fact.over, at)[:-1]
                     before, after = where[: fact.place], where[fact.place + 1 :]
                     # a fact is about values: while one entry is varied, the others stand still
-                    still = Reading(self.world, self.domain) if self.held else self
+                    still = Reading(self.world, self.domain, drawn=self.drawn) if self.held else self
                     rest = sum(
                         (still.entry((name, (*before, other, *after))) for other in others),
                         self.domain.number(Fraction(0)),
                     )
                     return self.value(fact.value, at) - rest
-        return self.domain.number(random_fraction((self.world.seed, entry)))
+        value = random_fraction((self.world.seed, entry))
+        self.drawn[entry] = value
+        return self.domain.number(value)
 
     def _match(self, pattern: Any, entry: Entry) -> dict[Any, Whole] | None:
         """What a pattern's indices must be to mean an entry."""
@@ -238,6 +251,9 @@ class Reading:
         at: dict[Any, Whole] = {}
         for index, value in zip(pattern.indices, where, strict=True):
             if isinstance(index, Index):
+                # a definition holds in the range of its indices, and says nothing of h_0 where t begins at 1
+                if value not in self.world.range_of(index, {}):
+                    return None
                 at[index] = value
             elif self.world.whole(index, {}) != value:
                 return None
@@ -274,7 +290,8 @@ class Reading:
         )
 
         def moved(t: Any) -> Any:
-            return Reading(self.world, self.domain, {**self.held, entry: t}).value(expression.expression, at)
+            held = {**self.held, entry: t}
+            return Reading(self.world, self.domain, held, self.drawn).value(expression.expression, at)
 
         return self.domain.differentiate(moved, self.entry(entry))
 

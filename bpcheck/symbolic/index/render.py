@@ -208,7 +208,8 @@ class MathML:
             return f"<mi>{html.escape(name)}</mi>"
         letter = f"<mi>{html.escape(GREEK.get(base, base))}</mi>"
         if accent in MATHML_ACCENTS:
-            return f'<mover accent="true">{letter}<mo>{MATHML_ACCENTS[accent]}</mo></mover>'
+            # without accent="true": with it, Chromium draws the bar into the letter
+            return f'<mover>{letter}<mo stretchy="false">{MATHML_ACCENTS[accent]}</mo></mover>'
         return letter
 
     def word(self, name: str) -> str:
@@ -247,8 +248,7 @@ class MathML:
 
     def row(self, parts: Sequence[str], between: str) -> str:
         """Side by side."""
-        gap = '<mspace width="0.17em"></mspace>' if between == "thin" else ""
-        return gap.join(parts)
+        return ('<mspace width="0.17em"></mspace>' if between == "thin" else between).join(parts)
 
 
 @dataclass(frozen=True)
@@ -371,14 +371,18 @@ class _Writer:
                 number = [f for f in above if f.is_Number] or [sympy.Integer(1)]
                 front = d.fraction(self._side(number), self._side(below))
                 rest = [f for f in above if not f.is_Number]
-                return _Written(d.row([front, *self._factors(rest)], "thin"), "product")
+                return _Written(d.row([self._in_front(front), *self._factors(rest)], "thin"), "product")
             # a derivative stands beside the bar, not on it: y/p ∂p/∂z
             beside = [f for f in above if isinstance(f, (Diff, VectorValue))]
             if 0 < len(beside) < len(above):
                 quotient = d.fraction(self._side([f for f in above if f not in beside]), self._side(below))
-                return _Written(d.row([quotient, *self._factors(beside)], "thin"), "product")
+                return _Written(d.row([self._in_front(quotient), *self._factors(beside)], "thin"), "product")
             return _Written(d.fraction(self._side(above) if above else d.number("1"), self._side(below)))
         return _Written(d.row(self._factors(above), "thin"), "product")
+
+    def _in_front(self, fraction: str) -> str:
+        """A fraction before other factors: (1/n) x in plain text, where 1/n x could be 1/(n x)."""
+        return self.d.group(fraction, "(", ")") if isinstance(self.d, Text) else fraction
 
     def _side(self, factors: list[Any]) -> str:
         return self.plain(factors[0]) if len(factors) == 1 else self.d.row(self._factors(factors), "thin")

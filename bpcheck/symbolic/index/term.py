@@ -178,6 +178,10 @@ class Tensor(sympy.IndexedBase):  # type: ignore[misc]
         tensor.superscripts = superscripts
         return tensor  # type: ignore[no-any-return]
 
+    def _hashable_content(self) -> tuple[Any, ...]:
+        # SymPy hands out what it has seen before: x_{lj} would be printed where x^l_j was meant
+        return (*super()._hashable_content(), self.superscripts)
+
 
 class UnknownValue(sympy.Expr):  # type: ignore[misc]
     """σ(z), σ'(z), σ''(z), …: the value of an unknown function of one number, or of a derivative of it."""
@@ -186,7 +190,7 @@ class UnknownValue(sympy.Expr):  # type: ignore[misc]
 
     def __new__(cls, name: Any, order: Any, argument: Any) -> UnknownValue:
         """The value of the function ``name``, differentiated ``order`` times."""
-        return sympy.Expr.__new__(cls, sympy.Symbol(str(name)), sympy.Integer(order), sympy.sympify(argument))  # type: ignore[no-any-return]
+        return sympy.Expr.__new__(cls, sympy.Symbol(str(name)), sympy.Integer(order), _expression(argument))  # type: ignore[no-any-return]
 
     @property
     def name(self) -> str:
@@ -254,7 +258,7 @@ class VectorValue(sympy.Expr):  # type: ignore[misc]
             sympy.Tuple(*components),
             sympy.Tuple(*(sympy.Tuple(*partial) for partial in partials)),
             sympy.Tuple(*binders),
-            sympy.sympify(body),
+            _expression(body),
         )
 
     @property
@@ -336,7 +340,7 @@ class Diff(sympy.Expr):  # type: ignore[misc]
             raise InputError(
                 f"a derivative is taken by one entry of a tensor, such as z[l, j]; given: {variable}."
             )
-        return sympy.Expr.__new__(cls, sympy.sympify(expression), variable)  # type: ignore[no-any-return]
+        return sympy.Expr.__new__(cls, _expression(expression), variable)  # type: ignore[no-any-return]
 
     @property
     def expression(self) -> Any:
@@ -365,7 +369,7 @@ class Member(sympy.Expr):  # type: ignore[misc]
 
     def __new__(cls, value: Any, lower: Any, upper: Any) -> Member:
         """The condition that a value is in a range."""
-        return sympy.Expr.__new__(cls, sympy.sympify(value), sympy.sympify(lower), sympy.sympify(upper))  # type: ignore[no-any-return]
+        return sympy.Expr.__new__(cls, *map(_expression, (value, lower, upper)))  # type: ignore[no-any-return]
 
 
 def total(body: Any, *indices: Index) -> Any:
@@ -382,7 +386,20 @@ def total(body: Any, *indices: Index) -> Any:
             raise InputError(
                 f"total(body, index, ...) sums over an Index, which knows its range; given: {index!r}."
             )
-    return sympy.Sum(body, *((index, index.lower, index.upper) for index in indices))
+    return sympy.Sum(_expression(body), *((index, index.lower, index.upper) for index in indices))
+
+
+def _expression(value: Any) -> Any:
+    """A part of a term."""
+    try:
+        expression = sympy.sympify(value, strict=True)
+    except sympy.SympifyError:
+        expression = None
+    if not isinstance(expression, sympy.Expr):
+        raise InputError(
+            f"terms are made of the names of bpcheck.symbolic.index and numbers; given: {value!r}."
+        )
+    return expression
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
