@@ -141,7 +141,7 @@ inputs = Derivation(
                 o, u, v,
             ),
             "algebra",
-            "Gather: the same sum, run over the kernel instead. The place is i = (x − u)/s, if s divides x − u and the place "
+            "Gather: the same sum, run over the kernel. The place is i = (x − u)/s, if s divides x − u and the place "
             "exists.",
         ),
     ),

@@ -58,7 +58,8 @@ through_time = Derivation(
         Step(
             (loss.partial(j, of=h[now, j], over=j) + total(W[k, j] * delta[now + 1, k], k)) * sigma.prime(z[now, j]),
             "algebra",
-            "BP2 with a loss on the way. The same W at every t: over many steps the factors Wᵀ and σ' multiply, which is why gradients vanish or explode.",
+            "BP2 with a loss on the way. The same W at every t: over many steps the factors Wᵀ and σ' "
+            "multiply, which is why gradients vanish or explode.",
         ),
     ),
     given=(

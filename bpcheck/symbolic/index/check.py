@@ -249,9 +249,9 @@ def _differ(before: Any, after: Any, world: World, domain: Domain) -> tuple[int,
     return compared, None
 
 
-def _drawn(reading: Reading, sides: Iterable[Any], domain: Domain) -> dict[str, float]:
+def _drawn(reading: Reading, sides: tuple[Any, Any], domain: Domain) -> dict[str, float]:
     """The numbers that were drawn, under the names that a reader knows."""
-    parts = _parts(*sides, reading.world.given)
+    parts = _parts(sides[0], sides[1], reading.world.given)
     tensors = {e.base.name: e.base for part in parts for e in part.atoms(sympy.Indexed)}
     named = {}
     for (name, where), value in sorted(reading.drawn.items(), key=str):
