@@ -87,8 +87,8 @@ class Balls:
         """σ(z) − y of one example; a model of rounding widens it."""
         return slopes
 
-    def distribution_slopes(self, slopes: list[Any], p: list[Any], mass: Any) -> list[Any]:
-        """The slopes p Σy − y of one example, Σy being ``mass``; a model of rounding widens it."""
+    def distribution_slopes(self, slopes: list[Any], p: list[Any], y: list[Any]) -> list[Any]:
+        """The slopes p Σy − y of one example; a model of rounding widens them."""
         return slopes
 
     def rows(self, matrix: Any) -> list[list[Any]]:

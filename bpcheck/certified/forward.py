@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import index as int_index
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def confirm(
     ----------
     case : Case
     entries : iterable of (path, index), optional
-        Such as ``("params[0]['weight']", (2, 1))``; all of them if not given, which is one forward pass
+        Pairs such as ``("params[0]['weight']", (2, 1))``; all of them if not given, which is one forward pass
         each: fine for a small network, some 40 s for the 23,860 of 784-30-10.
     precision : int
         Bits to begin with; doubled for entries whose ball stays wide.
@@ -202,12 +203,17 @@ def confirm(
     >>> confirm(case)
     Confirmation(confirmed=2, contradicted=(), undecided=())
     """
+    with np.errstate(all="ignore"):  # whatever the caller's settings are
+        return _confirm(case, entries, precision)
+
+
+def _confirm(case: Case, entries: Any, precision: int) -> Confirmation:
     checked(case, precision)
     refuse_weights(case)
     if entries is None:
         left = [(str(p), index) for p, leaf in tree.leaves(case.params) for index in np.ndindex(leaf.shape)]
     else:
-        left = [(str(path), tuple(int(i) for i in index)) for path, index in entries]
+        left = _named(entries)
     asked = len(left)
     contradicted: list[tuple[str, tuple[int, ...]]] = []
     while left and precision <= MAX_PRECISION:
@@ -222,6 +228,28 @@ def confirm(
                 wide.append((path, index))
         left, precision = wide, 2 * precision
     return Confirmation(asked - len(contradicted) - len(left), tuple(contradicted), tuple(left))
+
+
+def _named(entries: Any) -> list[tuple[str, tuple[int, ...]]]:
+    """Entries as a caller names them; the index into a vector may be a plain number."""
+    if isinstance(entries, str) or not isinstance(entries, Iterable):
+        raise _not_named(entries)
+    found = []
+    for entry in entries:
+        try:
+            path, index = entry
+            places = tuple(int_index(i) for i in (index if isinstance(index, tuple | list) else [index]))
+        except (TypeError, ValueError):
+            raise _not_named(entry) from None
+        found.append((str(path), places))
+    return found
+
+
+def _not_named(what: object) -> InputError:
+    return InputError(
+        f"{tree.describe(what)} names no entries of the gradient; give pairs of a path and an index, such as "
+        "[(\"params[0]['weight']\", (2, 1))]."
+    )
 
 
 def _is_narrow(ball: Any) -> bool:

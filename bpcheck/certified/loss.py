@@ -61,7 +61,7 @@ def _cross_entropy(z: Rows, y: Rows, numbers: Any) -> tuple[Any, Rows]:
         mass = sum(targets[1:], targets[0])
         total = sum((t * (logarithm - v) for v, t in zip(row, targets, strict=True)), total)
         slope = [mass * q - t for q, t in zip(p, targets, strict=True)]
-        slopes.append(numbers.distribution_slopes(slope, p, mass))
+        slopes.append(numbers.distribution_slopes(slope, p, targets))
     return total, slopes
 
 

@@ -38,6 +38,11 @@ def _unknown() -> Any:
     return flint().arb_series([nan, nan], prec=SERIES_LENGTH)
 
 
+def _over(top: Any, s: Any) -> Any:
+    """The quotient; not a number where s is too wide to be told from 0."""
+    return _unknown() if constant(s).contains(0) else top / s
+
+
 def _by_side(s: Any, left: Any, right: Any) -> Any:
     value = constant(s)
     return right if value > 0 else left if value < 0 else _unknown()
@@ -51,7 +56,14 @@ def _piecewise(s: Any, low: float) -> Any:
 
 
 def _sigmoid(s: Any) -> Any:
-    return 1 / (1 + (-s).exp())
+    if constant(s) < 0:  # of the two forms the one whose exponential does not overflow
+        growth = s.exp()
+        return growth * _over(1, 1 + growth)
+    return _over(1, 1 + (-s).exp())
+
+
+def _softplus(s: Any) -> Any:
+    return s + (1 + (-s).exp()).log() if constant(s) > 0 else (1 + s.exp()).log()
 
 
 def _gelu(s: Any) -> Any:
@@ -62,10 +74,10 @@ ACTIVATION: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         "identity": lambda s: s,
         "sigmoid": _sigmoid,
-        "tanh": lambda s: 1 - 2 / ((2 * s).exp() + 1),  # arb_series has no tanh
+        "tanh": lambda s: 2 * _sigmoid(2 * s) - 1,  # arb_series has no tanh
         "relu": lambda s: _piecewise(s, 0.0),
         "leaky_relu": lambda s: _piecewise(s, LEAKY_SLOPE),
-        "softplus": lambda s: (1 + s.exp()).log(),
+        "softplus": _softplus,
         "gelu": _gelu,
         "silu": lambda s: s * _sigmoid(s),
     }
@@ -74,9 +86,10 @@ ACTIVATION: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 
 
 def _softmax(z: Numbers) -> Numbers:
-    weights = [s.exp() for s in z]
+    shift = max((constant(s).mid() for s in z), key=float)
+    weights = [(s - shift).exp() for s in z]
     total = sum(weights[1:], weights[0])
-    return [weight / total for weight in weights]
+    return [_over(weight, total) for weight in weights]
 
 
 def activate(name: str, z: Numbers) -> Numbers:

@@ -123,7 +123,8 @@ def _fault(leaf: Any, shape: tuple[int, ...]) -> str:
     if leaf is None:
         return "there is no gradient for it (None)"
     if not isinstance(leaf, np.ndarray | np.generic | int | float | complex):
-        return f"its gradient is {describe(leaf)}, not an array"
+        remedy = "; call .detach().cpu().numpy() on it" if hasattr(leaf, "detach") else ""
+        return f"its gradient is {describe(leaf)}, not an array{remedy}"
     array = np.asarray(leaf)
     if np.iscomplexobj(array):
         return f"its gradient is complex ({describe(leaf)}); return the real gradient"

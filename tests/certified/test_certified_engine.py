@@ -128,17 +128,56 @@ def test_a_tiny_radius_does_not_become_zero():
 # --- the model of honest code --------------------------------------------------------------------
 
 
-def test_products_are_widened_by_what_n_roundings_do():
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((3, 400)), rng.standard_normal((400, 2))
+def widening(a, b):
     numbers, plain = Working(np.float32), Balls(24)
     with numbers.working():
         wide = radii(numbers.product(plain.given(a), plain.given(b)).entries())
         narrow = radii(plain.product(plain.given(a), plain.given(b)).entries())
-    least = 20 * 2.0**-24 * (abs(a) @ abs(b)).ravel()
+    return wide, narrow
+
+
+def test_products_of_one_sign_are_widened_by_what_n_roundings_do():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((3, 400)), rng.random((400, 2))
+    wide, narrow = widening(a, b)
+    least = 20 * 2.0**-24 * (a @ b).ravel()
     assert (wide >= least).all()
     assert (wide <= 2 * least + narrow).all()
     assert (narrow < least).all()
+
+
+@pytest.mark.parametrize("order", ["as it comes", "sorted", "descending"])
+def test_products_that_cancel_are_widened_by_their_partial_sums(order):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((1, 400))
+    if order != "as it comes":
+        a = np.sort(a)[:, :: 1 if order == "sorted" else -1]
+    b = rng.random((400, 1))
+    wide, narrow = widening(a, b)
+    sums = np.cumsum(a[0] * b[:, 0])
+    least = 2.0**-24 * np.sqrt(3 * np.sum(sums**2))
+    assert wide[0] >= least
+    if order == "as it comes":
+        assert wide[0] <= narrow[0] + 0.5 * 20 * 2.0**-24 * (abs(a) @ b)[0, 0]
+    mirrored, _ = widening(a[:, ::-1], b[::-1])
+    assert mirrored[0] == pytest.approx(wide[0], rel=1e-5)
+
+
+def test_roundings_of_equal_terms_are_not_independent():
+    ones, rng = np.ones((1, 400)), np.random.default_rng(0)
+    equal, _ = widening(ones, np.full((400, 1), 0.1))
+    different, _ = widening(ones, 0.1 + 0.01 * rng.random((400, 1)))
+    assert equal[0] > 10 * different[0]
+    zeros = rng.random((400, 1)) * (np.arange(400) % 2)[:, None]  # adding 0 is no rounding
+    assert widening(ones, zeros)[0][0] < different[0] * 10
+
+
+def test_huge_numbers_have_partial_sums_too():
+    numbers = Working(np.float64)
+    a, b = np.array([[1e200, -1e200, 3e-200]]), np.array([[1e100], [1e100], [1e-100]])
+    with numbers.working():
+        wide = radii(numbers.product(numbers.given(a), numbers.given(b)).entries())
+    assert 1e284 < wide[0] < 1e286
 
 
 def test_what_float32_cannot_store_is_a_ball_there():

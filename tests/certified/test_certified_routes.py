@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import event, given, settings
 
@@ -220,3 +221,27 @@ def test_fractions_are_read_only():
     found = certified.exact(case_from_seed(RATIONAL[0], 3, 7))
     with pytest.raises(ValueError, match="read-only"):
         next(iter(found.gradient.values()))[0, 0] = Fraction(0)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "gelu", "silu", "softmax"])
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e200])
+def test_saturated_units_do_not_overflow_in_the_second_route(name, scale):
+    params = [
+        {"weight": np.array([[1.0], [-1.0]]), "bias": np.array([0.25, 0.5])},
+        {"weight": np.array([[2.0, -1.0]]), "bias": np.array([0.5])},
+    ]
+    case = Case(mlp([1, 2, 1], activation=name), params, np.array([[scale]]), np.array([[3.0]]))
+    found = certified.confirm(case)
+    assert not found.contradicted
+    assert found.confirmed + len(found.undecided) == 7
+    assert found.ok or scale == 1e200
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e200])
+def test_saturated_logits_do_not_overflow_in_the_second_route(loss, scale):
+    params = [{"weight": np.array([[1.0], [-2.0]]), "bias": np.array([0.25, 0.5])}]
+    case = Case(mlp([1, 2], loss=loss), params, np.array([[scale]]), np.array([[0.0, 1.0]]))
+    found = certified.confirm(case)
+    assert not found.contradicted
+    assert found.ok or scale == 1e200
