@@ -51,6 +51,13 @@ penalty = sympy.Symbol("lambda", positive=True)
 MOST_DERIVATIVES = 3
 
 
+def ordered(parts):
+    """In an order that is the same in every process, also for indices of one name."""
+    return sorted(
+        parts, key=lambda part: (str(part), sorted(str((one, one.upper)) for one in part.atoms(Index)))
+    )
+
+
 def index(rng, scope):
     """An index, of those bound around it more often than not."""
     return rng.choice(scope) if scope and rng.random() < 0.7 else rng.choice(INDICES)
@@ -196,7 +203,7 @@ def derivative(rng, depth, scope=()):
 
 def by_an_entry(rng, inside, scope):
     """The derivative by an entry of a tensor that occurs, at other places; now and then by any."""
-    entries = sorted(inside.atoms(sympy.Indexed), key=str)
+    entries = ordered(inside.atoms(sympy.Indexed))
     if not entries or rng.random() < 0.15:
         return Diff(inside, entry(rng, scope))
     variable = rng.choice(entries)
@@ -207,9 +214,7 @@ def by_an_entry(rng, inside, scope):
 
 def closed(expression, keep=()):
     """Summed over every free index that is not to stay."""
-    return total(
-        expression, *sorted(indices_of(expression) - set(keep), key=lambda one: (str(one), str(one.upper)))
-    )
+    return total(expression, *ordered(indices_of(expression) - set(keep)))
 
 
 def facts(rng):
@@ -283,7 +288,7 @@ def world(number, given=(), seed=0):
 
 def places(free, world, limit=6):
     """Values of free indices: all, or as many as the limit, spread over them."""
-    every = list(points(sorted(free, key=lambda one: (str(one), str(one.upper))), world))
+    every = list(points(ordered(free), world))
     return every if len(every) <= limit else random.Random(limit).sample(every, limit)
 
 

@@ -133,6 +133,11 @@ WRONG = {
         0,
         (Definition(h[t, j], sigma(z[t, j])),),
     ),
+    "a fact of rows that there are": (
+        total(y[Index("u", s - 1, lower=0), k], k),
+        1,
+        (TotalIs(y[i, k], over=k, value=1),),
+    ),
     "logarithm": (sympy.log(x[j]), 2 * sympy.log(x[j])),
     "complex numbers": (sympy.log(x[j] * y[j]), sympy.log(x[j]) + sympy.log(y[j])),
     "(Σx)² is not Σx²": (total(x[j], j) ** 2, total(x[j] ** 2, j)),

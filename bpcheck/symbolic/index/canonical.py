@@ -25,7 +25,15 @@ import sympy
 
 from bpcheck.errors import InputError
 from bpcheck.symbolic.index.derive import unfold
-from bpcheck.symbolic.index.given import Definition, Given, TotalIs, lies_within, topmost_first, validate
+from bpcheck.symbolic.index.given import (
+    Definition,
+    Given,
+    TotalIs,
+    lies_within,
+    speaks_of,
+    topmost_first,
+    validate,
+)
 from bpcheck.symbolic.index.substitute import Fresh, freshen, indices_of, limits_of, substitute
 from bpcheck.symbolic.index.term import Diff, Index, Member, UnknownValue, VectorValue, kronecker, total
 
@@ -601,12 +609,8 @@ def _as_one_index(delta: Any, steps: Iterable[Any], bound: tuple[Index, ...], po
 
 def _matches(fact: TotalIs, entry: Any) -> Index | None:
     """The index of an entry over which a fact gives the sum, if the fact speaks of the entry."""
-    pattern = fact.entry
-    if pattern.base != entry.base or len(pattern.indices) != len(entry.indices):
+    if not speaks_of(fact.entry, entry):
         return None
-    for left, right in zip(pattern.indices, entry.indices, strict=True):
-        if not isinstance(left, Index) and sympy.expand(left - right) != 0:
-            return None
     index = entry.indices[fact.place]
     same_range = isinstance(index, Index) and (index.lower, index.upper) == (fact.over.lower, fact.over.upper)
     return index if same_range else None
