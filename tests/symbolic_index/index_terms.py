@@ -253,12 +253,18 @@ def problem(rng, depth=3, *, of=term, most=MOST_DERIVATIVES):
     if given and rng.random() < 0.7:  # what is given is about something that occurs
         bound = rng.choice((j, k, p, e))
         about = _about(rng.choice(given))
-        places = tuple(index(rng, (bound,)) if one in INDICES else one for one in about.indices)
+        places = tuple(alike(rng, one, bound) if one in INDICES else one for one in about.indices)
         inside = rng.choice((0, 1)) * inside + total(about.base[places] * term(rng, 1, (bound,)), bound)
     expression = by_an_entry(rng, inside, ()) if of is derivative else inside
     if derivatives(expression) > most:
         return problem(rng, depth, of=of, most=most)
     return expression, given
+
+
+def alike(rng, pattern, bound):
+    """Mostly an index of the same range: a definition holds in its range, and a derivative refuses what may lie outside."""
+    same = [one for one in (bound, *INDICES) if (one.lower, one.upper) == (pattern.lower, pattern.upper)]
+    return rng.choice(same) if rng.random() < 0.9 else index(rng, (bound,))
 
 
 def derivatives(expression):

@@ -142,21 +142,21 @@ MISTAKES = {
 
 # The first seed whose term shows the mistake. `python tests/symbolic_index/test_index_planted.py` finds them anew.
 FIRST_SEEN = {
-    "a derivative does not rename bound indices": 85,
-    "substitution captures": 742,
+    "a derivative does not rename bound indices": 71,
+    "substitution captures": 202,
     "a contraction ignores ranges": 3,
     "(Σx)² = Σx²": 66,
-    "an index that nothing names is not counted": 0,
+    "an index that nothing names is not counted": 8,
     "canonical names forget their ranges": 0,
-    "half of the product rule": 27,
+    "half of the product rule": 17,
     "σ'' is taken for σ'": 79,
     "the chain rule with the first partial": 1,
     "exp(a + b) = exp(a) + exp(b)": 10,
     "the sign of a denominator's derivative": 99,
-    "a fact is used though its index is named elsewhere": 16,
+    "a fact is used though its index is named elsewhere": 150,
     "Member is dropped": 26,
     "a delta compares with the negative": 3,
-    "√(x²) = x": 305,
+    "√(x²) = x": 260,
     "tanh' = 1 − tanh": 27,
     "definitions are not looked through": 232,
 }
