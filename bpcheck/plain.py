@@ -74,6 +74,10 @@ def render(report: Report) -> str:
         wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
         title = "the smallest case, to paste:" if wrong else "the case, to paste:"
         blocks.append(INDENT + title + "\n\n" + textwrap.indent(report.reproducer, INDENT * 2))
+    if report.remedies:
+        blocks.append(
+            "\n".join(_bullet("remedy" if i == 0 else "", t) for i, t in enumerate(report.remedies))
+        )
     blocks += _limits(report)
     for warning in report.warnings:
         blocks.append(_row("note", warning))
@@ -165,9 +169,11 @@ def _limits(report: Report) -> list[str]:
         return []
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
     many = report.examples > 1
+    chance = report.detection_limit.miss_probability
     text = (
         f"An entry that is wrong by more than {limit:.1e} of its tensor's root mean square would have been seen"
-        f"{' in every case' if many else ''} (the coarsest is {worst})."
+        f"{' in every case' if many else ''}{f' with probability 1 - {chance:.0e}' if chance else ''} "
+        f"(the coarsest is {worst})."
     )
     if many:
         text += " Networks of other kinds than those compared were not looked at."

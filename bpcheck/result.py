@@ -185,7 +185,8 @@ class DetectionLimit(Mapping[str, float]):
     """Path → smallest relative error that is certain to be seen there.
 
     Relative to the tensor's root mean square. An error ten times smaller may pass; that is what an
-    AGREES could have missed.
+    AGREES could have missed. Where a check looks along random directions, certain means: but for
+    ``miss_probability``.
 
     Examples
     --------
@@ -194,8 +195,17 @@ class DetectionLimit(Mapping[str, float]):
     (1e-09, 1e-07)
     """
 
-    def __init__(self, limits: Mapping[str, float]) -> None:
+    def __init__(self, limits: Mapping[str, float], *, miss_probability: float = 0.0) -> None:
         self._limits = dict(limits)
+        self._miss_probability = float(miss_probability)
+
+    @property
+    def miss_probability(self) -> float:
+        """Chance with which an error as large as the limit slips through; 0 where every entry was looked at.
+
+        Conditional on the error bars holding.
+        """
+        return self._miss_probability
 
     @property
     def maximum(self) -> float:
@@ -247,6 +257,8 @@ class Report:
         Gives the same report again.
     summary : str
         One sentence under the verdict.
+    remedies : tuple of str
+        What would help where nothing could be decided, the most helpful first.
     """
 
     subject: str
@@ -262,6 +274,7 @@ class Report:
     evaluations: int = 0
     seed: int | None = None
     summary: str = ""
+    remedies: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -299,10 +312,12 @@ class Report:
                 "evaluations": self.evaluations,
                 "inferred": self.inferred,
                 "warnings": list(self.warnings),
+                "remedies": list(self.remedies),
                 "detection_limit": {
                     "maximum": _finite(self.detection_limit.maximum),
                     "paths": {path: _finite(limit) for path, limit in self.detection_limit.items()},
                 },
+                "miss_probability": self.detection_limit.miss_probability,
                 "comparisons": [comparison.to_data() for comparison in self.comparisons],
                 "diagnoses": [
                     {

@@ -156,13 +156,13 @@ def _scale(actual: FloatArray, expected: FloatArray) -> tuple[float, float]:
     return c, float(np.sqrt(np.sum((a - c * e) ** 2) / norm))
 
 
-def detection_limit(comparisons: Iterable[Comparison]) -> DetectionLimit:
+def detection_limit(comparisons: Iterable[Comparison], *, miss_probability: float = 0.0) -> DetectionLimit:
     """The widest limit of each path over all comparisons that could be judged."""
     limits: dict[str, float] = {}
     for comparison in comparisons:
         if np.isfinite(comparison.detection_limit):
             limits[comparison.path] = max(limits.get(comparison.path, 0.0), comparison.detection_limit)
-    return DetectionLimit(limits)
+    return DetectionLimit(limits, miss_probability=miss_probability)
 
 
 def agree(

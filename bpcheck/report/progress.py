@@ -25,12 +25,17 @@ class Progress:
     ----------
     tell : callable or None
         Gets ``(done, total)``.
+    count : callable or None
+        Gets the number of evaluations so far.
     """
 
     tell: Callable[[int, int], Any] | None = None
+    count: Callable[[int], Any] | None = None
 
-    def advance(self, done: int, total: int) -> None:
-        """Say that ``done`` of ``total`` steps are done."""
+    def advance(self, done: int, total: int, *, evaluations: int | None = None) -> None:
+        """Say that ``done`` of ``total`` steps are done, with so many evaluations."""
+        if self.count is not None and evaluations is not None:
+            self.count(evaluations)
         if self.tell is not None:
             self.tell(done, total)
 
@@ -74,12 +79,15 @@ def progress_bar(progress: Any, label: str) -> Iterator[Progress]:
     task = bar.add_task(label, total=None)
     started = time.monotonic()
 
+    def count(evaluations: int) -> None:
+        bar.update(task, description=f"{label}, {evaluations:,} evaluations")
+
     def tell(done: int, total: int) -> None:
         if progress or time.monotonic() - started > SHOW_AFTER_SECONDS:
             bar.start()
             bar.update(task, completed=done, total=total)
 
     try:
-        yield Progress(tell)
+        yield Progress(tell, count)
     finally:
         bar.stop()

@@ -1,0 +1,457 @@
+"""One tensor of a check: its lines, what was read along them, and what that says about the claim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bpcheck.check.agreement import judge
+from bpcheck.check.claim import CONFIDENCE, Claim
+from bpcheck.check.power import smallest_seen
+from bpcheck.check.problem import Problem, size
+from bpcheck.check.reading import Reading, by_complex, by_differences, by_line
+from bpcheck.errors import InputError, SubjectError
+from bpcheck.result import Comparison
+from bpcheck.tree import FloatArray, Path, rms
+from bpcheck.verdict import Verdict
+
+__all__ = ["Block", "Lines", "every_entry", "random_lines"]
+
+SMALLEST_SHARE = 10.0
+"""An entry near zero is stepped as if it were a tenth of its tensor's root mean square: a step relative
+to the entry itself would drown in rounding."""
+
+ILL_SCALED = 100.0
+"""Root mean square over median size of a tensor, from which its entries no longer get the same step: it would
+move the median entry by more than a hundred times itself."""
+
+SECOND_STEP = 0.7
+"""First step of a second measurement, against the first: all rungs lie elsewhere."""
+
+CONFIRMATIONS = 8
+"""A difference is only called wrong after a second measurement; if the first suspects of a tensor do not
+stand up to it, the next ones are tried, up to this many."""
+
+FRESH = 4
+"""Fresh random directions of which one at least must show the error too. One whose size is that of the
+difference just seen shows along a random direction with probability 0.6 or more: four miss it in 2 %,
+and the answer is then INCONCLUSIVE."""
+
+ENOUGH = 1.0 / 8.0
+"""A bound on the claim's rounding within this share of the resolution is not worth nine more gradients."""
+
+PLANTED = 2.0
+"""The negative control plants an error of twice the limit (twice what must be seen)."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of one tensor, each made when it is needed: at 10⁷ parameters they would not fit.
+
+    Attributes
+    ----------
+    count : int
+    make : callable
+        Number of the line to direction.
+    unit : callable
+        What a derivative along it is divided by: the step of the entry, or 1.
+    entries : bool
+        Whether each line moves one entry only, in the order of the tensor.
+    """
+
+    count: int
+    make: Callable[[int], FloatArray]
+    unit: Callable[[int], float]
+    entries: bool
+
+
+def every_entry(theta: FloatArray) -> Lines:
+    """One line for each entry, with a step relative to it."""
+    least = size(theta) / SMALLEST_SHARE
+    steps = np.maximum(abs(np.asarray(theta, dtype=float)), least).ravel()
+
+    def make(i: int) -> FloatArray:
+        direction = np.zeros(theta.shape)
+        direction.flat[i] = steps[i]
+        return direction
+
+    return Lines(theta.size, make, lambda i: float(steps[i]), True)
+
+
+def random_lines(theta: FloatArray, claim: FloatArray, seed: tuple[int, ...], count: int) -> Lines:
+    """Gaussian lines, scaled to relative steps, reproducible one by one."""
+    scale = _steps(theta, claim)
+
+    def make(i: int) -> FloatArray:
+        drawn = np.random.default_rng([*seed, i]).standard_normal(theta.shape)
+        return np.asarray(scale * drawn)
+
+    return Lines(count, make, lambda i: 1.0, False)
+
+
+def _steps(theta: FloatArray, claim: FloatArray) -> FloatArray | float:
+    """One relative step for all entries of a tensor, or one each where their sizes span many decades.
+
+    Then an entry moves by its own size, or by a tenth of the median where it is smaller, unless the claim
+    says that the loss would change more than it does by the median entry (numerics: such parameters
+    come as products 1e8 · 1e−8, and the small one is as steep as it is small).
+    """
+    sizes = abs(np.asarray(theta, dtype=float))
+    moving = sizes[sizes > 0.0]
+    if not moving.size or rms(sizes) <= ILL_SCALED * float(np.median(moving)):
+        return size(theta)
+    floor = float(np.median(moving)) / SMALLEST_SHARE
+    effect = abs(claim) * sizes
+    typical = float(np.median(effect[effect > 0.0])) if (effect > 0.0).any() else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        allowed = np.where(claim == 0.0, np.inf, typical / abs(claim))
+    return np.asarray(np.maximum(sizes, np.minimum(floor, allowed)))
+
+
+@dataclass(eq=False)
+class Block:
+    """One tensor under check.
+
+    Attributes
+    ----------
+    problem : Problem
+    claim : Claim
+    path : Path
+    lines : Lines
+    resolution, miss_probability : float
+    rng : numpy.random.Generator
+    readings : dict of int to Reading
+        By number of the line; those missing were not reached.
+    """
+
+    problem: Problem
+    claim: Claim
+    path: Path
+    lines: Lines
+    resolution: float
+    miss_probability: float
+    rng: np.random.Generator
+    method: str = "auto"
+    readings: dict[int, Reading] = field(default_factory=dict)
+    complex_fault: str = ""
+    _fresh: int = 0
+    _roundings: dict[int, float] = field(default_factory=dict)
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    def read(self, i: int, method: str) -> None:
+        """Measure along line ``i``."""
+        direction = self.lines.make(i)
+        if method == "line":
+            reading = self._line(i, direction) or Reading(math.nan, math.inf, regime="rough", method="line")
+        elif method == "complex":
+            reading = by_complex(self.problem, self.path, direction, self.rng)
+        else:
+            reading = by_differences(self.problem, self.path, direction)
+        self.readings[i] = reading
+
+    def _line(self, i: int, direction: FloatArray) -> Reading | None:
+        actual = float(np.sum(self.claim.gradient[self.path] * direction))
+        noise = self.claim.noise_along(self.path, direction)
+        return by_line(self.problem, self.path, direction, actual, noise) if math.isfinite(noise) else None
+
+    def sharpen(self) -> Iterator[int]:
+        """Where differences cannot see what is asked for: line integrals, then the complex step.
+
+        Yields how many lines are still to be read so, before each.
+        """
+        for method in (self._by_line, self._by_complex):
+            if self.limit() <= self.resolution:
+                return
+            wide = [i for i in self._widest() if self.readings[i].half == 0.0]
+            for done, i in enumerate(wide):
+                yield len(wide) - done
+                better = method(i)
+                if better is not None:
+                    self.readings[i] = better
+
+    def _widest(self) -> list[int]:
+        """Lines whose bar is too wide, the widest first."""
+        size_ = self.reference_size()
+        bars = {i: self.bar(i) for i in self.readings}
+        wide = [i for i, bar in bars.items() if not 2.0 * bar <= self.resolution * size_] or list(bars)
+        if not self.lines.entries:
+            wide = list(bars)
+        return sorted(wide, key=lambda i: -bars[i])
+
+    def _by_line(self, i: int) -> Reading | None:
+        old = self.readings[i]
+        direction = self.lines.make(i)
+        actual = float(np.sum(self.claim.gradient[self.path] * direction))
+        if old.regime == "rough" or not abs(actual - old.value) <= old.error + self._rounding(i):
+            return None
+        new = self._line(i, direction)
+        return new if new is not None and self._is_better(new, old) else None
+
+    def _by_complex(self, i: int) -> Reading | None:
+        if self.complex_fault:
+            return None
+        try:
+            new = by_complex(self.problem, self.path, self.lines.make(i), self.rng)
+        except (InputError, SubjectError) as error:  # it does not take complex parameters: then not
+            self.complex_fault = str(error)
+            return None
+        return new if self._is_better(new, self.readings[i]) else None
+
+    @staticmethod
+    def _is_better(new: Reading, old: Reading) -> bool:
+        """Narrower, and not in contradiction to what differences say."""
+        return new.error < old.error and abs(new.value - old.value) <= new.error + old.error
+
+    # --- what the readings say -----------------------------------------------------------------------
+
+    def _rounding(self, i: int) -> float:
+        """Bound on the claim's own rounding along line ``i``."""
+        if i not in self._roundings:
+            if self.lines.entries:
+                bounds = self._entry_rounding().ravel()
+                self._roundings = {k: float(b) * self.lines.unit(k) for k, b in enumerate(bounds)}
+            else:
+                self._roundings[i] = self.claim.along(self.path, self.lines.make(i))
+        return self._roundings[i]
+
+    def _entry_rounding(self) -> FloatArray:
+        a_priori = self.claim.a_priori(self.path)
+        claim = self.claim.gradient[self.path]
+        if float(a_priori.max(initial=0.0)) <= ENOUGH * self.resolution * rms(claim):
+            return a_priori
+        return np.minimum(a_priori, self.claim.measured(self.path))
+
+    def bar(self, i: int) -> float:
+        """Bound on |claim − value| along line ``i`` for a right claim, kinks apart, per unit."""
+        return (self.readings[i].error + self._rounding(i)) / self.lines.unit(i)
+
+    def reference_size(self) -> float:
+        """Root mean square of the tensor's gradient as measured; of what is natural where it is zero.
+
+        In units of the entry for lines of single entries, of a relative step for random lines.
+        """
+        known = [i for i, reading in self.readings.items() if math.isfinite(reading.error)]
+        values = np.array([self.readings[i].value / self.lines.unit(i) for i in known])
+        bars = np.array([self.bar(i) + self.readings[i].half / self.lines.unit(i) for i in known])
+        entries = self.claim.gradient[self.path].size
+        if not known or not (abs(values) > bars).any():
+            natural = self.problem.variation / math.sqrt(max(self.problem.count, 1))
+            return natural / size(self.problem.theta[self.path]) if self.lines.entries else natural
+        return rms(values) if self.lines.entries else rms(values) / math.sqrt(entries)
+
+    def limit(self) -> float:
+        """Smallest error of an entry, in units of the tensor's root mean square, that is sure to be seen."""
+        bars = [self.bar(i) for i in self.readings]
+        if self.lines.entries:
+            widest = max(bars, default=math.inf) if len(bars) == self.lines.count else math.inf
+            seen = 2.0 * widest
+        else:
+            seen = smallest_seen(bars, self.miss_probability)
+        reference = self.reference_size()
+        if seen == 0.0:
+            return 0.0
+        return seen / reference if reference > 0.0 else math.inf
+
+    def compare(self, claim: FloatArray | None = None) -> Comparison:
+        """Hold the claim (or another one in its place) against the readings, without confirmation."""
+        held = self.claim.gradient[self.path] if claim is None else claim
+        return self._by_entry(held) if self.lines.entries else self._by_line_number(held)
+
+    def _by_entry(self, held: FloatArray) -> Comparison:
+        expected, kink = np.full(held.shape, np.nan), np.zeros(held.shape)
+        bound = np.full(held.shape, np.inf)
+        for i, reading in self.readings.items():
+            unit = self.lines.unit(i)
+            expected.flat[i], kink.flat[i] = reading.value / unit, reading.half / unit
+            bound.flat[i] = self.bar(i)
+        comparison = judge(
+            str(self.path),
+            held,
+            expected,
+            bound,
+            kink=kink,
+            resolution=self.resolution,
+            fallback=self.reference_size(),
+        )
+        return self._explained(comparison)
+
+    def _by_line_number(self, held: FloatArray) -> Comparison:
+        known = sorted(i for i in self.readings if math.isfinite(self.readings[i].error))
+        label = f"{self.path} along {self.lines.count} random direction{'s' * (self.lines.count != 1)}"
+        if not known:
+            reason = self._why_unknown() or "it was not looked at before the time was up"
+            return Comparison(label, Verdict.INCONCLUSIVE, reason)
+        actual = np.array([float(np.sum(held * self.lines.make(i))) for i in known])
+        comparison = judge(
+            label,
+            actual,
+            np.array([self.readings[i].value for i in known]),
+            np.array([self.bar(i) for i in known]),
+            kink=np.array([self.readings[i].half for i in known]),
+            resolution=math.inf,
+            fallback=self.reference_size(),
+        )
+        limit = self.limit()
+        comparison = replace(comparison, detection_limit=limit)
+        if comparison.verdict.ok and not limit <= self.resolution:
+            reason = f"only relative errors above {limit:.1e} are visible, {self.resolution:.1e} is asked for"
+            return self._explained(replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason))
+        return comparison
+
+    def _explained(self, comparison: Comparison) -> Comparison:
+        """Say why nothing could be decided, where the readings know."""
+        why = self._why_unknown()
+        if comparison.verdict is Verdict.INCONCLUSIVE and why:
+            return replace(comparison, reason=why)
+        return comparison
+
+    def _why_unknown(self) -> str:
+        unknown = [reading for reading in self.readings.values() if not math.isfinite(reading.error)]
+        if not unknown and len(self.readings) < self.lines.count and self.lines.entries:
+            return (
+                f"{self.lines.count - len(self.readings)} of {self.lines.count} entries were not looked at "
+                "before the time was up"
+            )
+        if not unknown:
+            return ""
+        of = f"along {len(unknown)} of {len(self.readings)} lines"
+        if all(reading.regime == "contradictory" for reading in unknown):
+            return f"{of} a difference was seen that a second measurement did not confirm"
+        if any(reading.value == 0.0 for reading in unknown):
+            return (
+                f"{of} the loss stands still and then jumps: it is a table of values (rounding, a "
+                "threshold, an argmax), of which differences say nothing"
+            )
+        return f"{of} the loss jumps, is infinitely steep, or has values on one side only"
+
+    # --- believing a difference ----------------------------------------------------------------------
+
+    def confirmed(self) -> Comparison:
+        """Compare, and believe DISAGREES only if a second measurement says so too."""
+        for _ in range(CONFIRMATIONS):
+            comparison = self.compare()
+            if comparison.verdict is not Verdict.DISAGREES:
+                return comparison
+            line = self._line_of(comparison)
+            if self._stands(line):
+                return comparison
+            reading = self.readings[line]
+            self.readings[line] = replace(reading, error=math.inf, regime="contradictory", value=math.nan)
+        return self.compare()
+
+    def _line_of(self, comparison: Comparison) -> int:
+        """Which line the worst entry of a comparison is."""
+        if self.lines.entries:
+            shape = self.claim.gradient[self.path].shape
+            return int(np.ravel_multi_index(comparison.worst_index, shape)) if shape else 0
+        known = sorted(i for i in self.readings if math.isfinite(self.readings[i].error))
+        return known[comparison.worst_index[0]]
+
+    def _stands(self, line: int) -> bool:
+        """Measure once more, with noise measured anew, other steps, and fresh directions."""
+        first, direction = self.readings[line], self.lines.make(line)
+        rounding = self._rounding(line) + self._measured_rounding(direction)
+        actual = float(np.sum(self.claim.gradient[self.path] * direction))
+        if first.method == "complex":
+            # analytic as far as the cross-check can see: below that, who asked for this method vouches for it
+            second = (
+                by_complex(self.problem, self.path, direction, self.rng)
+                if self.method == "complex"
+                else by_differences(self.problem, self.path, direction)
+            )
+            return not abs(actual - second.value) <= second.error + second.half + rounding
+        if first.method == "central":
+            second = by_differences(
+                self.problem, self.path, direction, noise=self.problem.fresh_noise(), shrunk=SECOND_STEP
+            )
+            same = abs(second.value - first.value) <= second.error + first.error + second.half + first.half
+            if not same or abs(actual - second.value) <= second.error + second.half + rounding:
+                return False
+        elif abs(actual - first.value) <= first.error + rounding:
+            return False
+        return self.lines.entries or self._shows_elsewhere(first.method)
+
+    def _measured_rounding(self, direction: FloatArray) -> float:
+        """What the claim's own arithmetic does along a line, where that is rounding.
+
+        A claim that jitters by more than √u has lost half its digits or more: that is no excuse, but a fault.
+        """
+        noise = CONFIDENCE * self.claim.noise_along(self.path, direction)
+        terms = np.linalg.norm(self.claim.gradient[self.path] * direction)
+        return noise if noise <= math.sqrt(self.claim.roundoff) * terms else 0.0
+
+    def _shows_elsewhere(self, method: str) -> bool:
+        """Whether the error shows along a direction that was not looked at before."""
+        for _ in range(FRESH):
+            self._fresh += 1
+            direction = self.lines.make(self.lines.count + self._fresh)
+            actual = float(np.sum(self.claim.gradient[self.path] * direction))
+            reading = by_differences(self.problem, self.path, direction)
+            if method == "line":
+                noise = self.claim.noise_along(self.path, direction)
+                reading = by_line(self.problem, self.path, direction, actual, noise) or reading
+            allowed = reading.error + reading.half + self.claim.along(self.path, direction)
+            if math.isfinite(reading.error) and not abs(actual - reading.value) <= allowed:
+                return True
+        return False
+
+    # --- kinks ---------------------------------------------------------------------------------------
+
+    def is_beyond(self, i: int) -> bool:
+        """Whether the claim along line ``i`` is further from the reading than its bar and kink allow."""
+        reading, direction = self.readings[i], self.lines.make(i)
+        actual = float(np.sum(self.claim.gradient[self.path] * direction))
+        allowed = reading.error + reading.half + self._rounding(i)
+        return not abs(actual - reading.value) <= allowed
+
+    def joint_kinks_disagree(self, directions: int) -> bool:
+        """Whether the claim is outside the one-sided derivatives along lines that move all kinked entries.
+
+        Only where each line moved one entry: random lines have moved them together already.
+        """
+        kinked = [i for i, reading in self.readings.items() if reading.half > 0.0]
+        if not self.lines.entries or len(kinked) < 2:
+            return False
+        for _ in range(directions):
+            direction = np.zeros(self.problem.theta[self.path].shape)
+            for i in kinked:
+                direction.flat[i] = self.lines.unit(i) * self.rng.standard_normal()
+            reading = by_differences(self.problem, self.path, direction)
+            rounding = float(np.sum(self._entry_rounding() * abs(direction)))
+            actual = float(np.sum(self.claim.gradient[self.path] * direction))
+            if math.isfinite(reading.error) and not abs(actual - reading.value) <= (
+                reading.error + reading.half + rounding
+            ):
+                return True
+        return False
+
+    # --- the negative control ------------------------------------------------------------------------
+
+    def control(self) -> bool:
+        """Whether an error of twice the limit, planted in the claim, is seen with the readings at hand."""
+        claim = self.claim.gradient[self.path]
+        if not claim.size:
+            return True
+        planted = np.array(claim)
+        if self.lines.entries:
+            entry = int(self.rng.integers(claim.size))
+            reading = self.readings[entry]
+            widest = max(self.bar(i) for i in self.readings)
+            planted.flat[entry] += PLANTED * (2.0 * widest + 2.0 * reading.half / self.lines.unit(entry))
+            if planted.flat[entry] == claim.flat[entry]:  # nothing to see: no error is too small
+                planted.flat[entry] = np.nextafter(claim.flat[entry], np.inf)
+        else:
+            spread = abs(self.lines.make(self.lines.count))  # a random shape, independent of the lines
+            steps = _steps(self.problem.theta[self.path], claim)
+            kinks = [reading.half for reading in self.readings.values()]
+            bars = [self.bar(i) + half for i, half in zip(self.readings, kinks, strict=True)]
+            size_ = PLANTED * smallest_seen(bars, self.miss_probability) or 1.0
+            scaled = np.linalg.norm(spread * steps)
+            if not (scaled > 0.0 and math.isfinite(size_)):
+                return True
+            planted += size_ / scaled * spread
+        return self.compare(planted).verdict is Verdict.DISAGREES
