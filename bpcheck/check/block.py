@@ -11,7 +11,7 @@ import numpy as np
 from bpcheck.check.agreement import judge
 from bpcheck.check.claim import CONFIDENCE, Claim
 from bpcheck.check.power import smallest_seen
-from bpcheck.check.problem import Problem, size
+from bpcheck.check.problem import SMALLEST_SHARE, Problem, relative_steps, size
 from bpcheck.check.reading import Reading, by_complex, by_differences, by_line
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.result import Comparison
@@ -19,14 +19,6 @@ from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
 
 __all__ = ["Block", "Lines", "every_entry", "random_lines"]
-
-SMALLEST_SHARE = 10.0
-"""An entry near zero is stepped as if it were a tenth of its tensor's root mean square: a step relative
-to the entry itself would drown in rounding."""
-
-ILL_SCALED = 100.0
-"""Root mean square over median size of a tensor, from which its entries no longer get the same step: it would
-move the median entry by more than a hundred times itself."""
 
 SECOND_STEP = 0.7
 """First step of a second measurement, against the first: all rungs lie elsewhere."""
@@ -83,32 +75,13 @@ def every_entry(theta: FloatArray) -> Lines:
 
 def random_lines(theta: FloatArray, claim: FloatArray, seed: tuple[int, ...], count: int) -> Lines:
     """Gaussian lines, scaled to relative steps, reproducible one by one."""
-    scale = _steps(theta, claim)
+    scale = relative_steps(theta, claim)
 
     def make(i: int) -> FloatArray:
         drawn = np.random.default_rng([*seed, i]).standard_normal(theta.shape)
         return np.asarray(scale * drawn)
 
     return Lines(count, make, lambda i: 1.0, False)
-
-
-def _steps(theta: FloatArray, claim: FloatArray) -> FloatArray | float:
-    """One relative step for all entries of a tensor, or one each where their sizes span many decades.
-
-    Then an entry moves by its own size, or by a tenth of the median where it is smaller, unless the claim
-    says that the loss would change more than it does by the median entry (numerics: such parameters
-    come as products 1e8 · 1e−8, and the small one is as steep as it is small).
-    """
-    sizes = abs(np.asarray(theta, dtype=float))
-    moving = sizes[sizes > 0.0]
-    if not moving.size or rms(sizes) <= ILL_SCALED * float(np.median(moving)):
-        return size(theta)
-    floor = float(np.median(moving)) / SMALLEST_SHARE
-    effect = abs(claim) * sizes
-    typical = float(np.median(effect[effect > 0.0])) if (effect > 0.0).any() else 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        allowed = np.where(claim == 0.0, np.inf, typical / abs(claim))
-    return np.asarray(np.maximum(sizes, np.minimum(floor, allowed)))
 
 
 @dataclass(eq=False)
@@ -203,8 +176,8 @@ class Block:
 
     @staticmethod
     def _is_better(new: Reading, old: Reading) -> bool:
-        """Narrower, and not in contradiction to what differences say."""
-        return new.error < old.error and abs(new.value - old.value) <= new.error + old.error
+        """Narrower than differences, which must say the same as far as they see anything (a table has slope 0)."""
+        return new.error < old.error < math.inf and abs(new.value - old.value) <= new.error + old.error
 
     # --- what the readings say -----------------------------------------------------------------------
 
@@ -446,7 +419,7 @@ class Block:
                 planted.flat[entry] = np.nextafter(claim.flat[entry], np.inf)
         else:
             spread = abs(self.lines.make(self.lines.count))  # a random shape, independent of the lines
-            steps = _steps(self.problem.theta[self.path], claim)
+            steps = relative_steps(self.problem.theta[self.path], claim)
             kinks = [reading.half for reading in self.readings.values()]
             bars = [self.bar(i) + half for i, half in zip(self.readings, kinks, strict=True)]
             size_ = PLANTED * smallest_seen(bars, self.miss_probability) or 1.0

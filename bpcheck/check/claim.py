@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.check.contract import Asked
+from bpcheck.check.contract import Asked, HungError
 from bpcheck.check.problem import Problem
 from bpcheck.errors import SubjectError
 from bpcheck.numeric.noise import SAMPLES, noise_levels
@@ -53,6 +53,11 @@ class Claim:
             if isinstance(leaf, np.ndarray)
         )
 
+    def measure(self) -> None:
+        """Ask for the nine points now, before a time limit strikes."""
+        for path in self.gradient:
+            self._points(path)
+
     def a_priori(self, path: Path) -> FloatArray:
         """Bound on the rounding of each entry."""
         largest = float(np.max(abs(self.gradient[path]), initial=0.0))
@@ -60,10 +65,10 @@ class Claim:
             self.numbers * self.roundoff * largest + self.extra[path], self.gradient[path].shape
         )
 
-    def _nearby(self, path: Path) -> FloatArray | None:
+    def _points(self, path: Path) -> FloatArray | None:
         try:
             claims = self.problem.nearby(SAMPLES, SPACING * math.sqrt(self.roundoff))
-        except SubjectError:  # a gradient that only works at θ itself
+        except (SubjectError, HungError):  # a gradient that only works at θ itself, or no time for nine more
             return None
         return np.array([claim[path] for claim in claims])
 
@@ -75,7 +80,7 @@ class Claim:
 
     def _measure(self, path: Path) -> FloatArray:
         claim = self.gradient[path]
-        values = self._nearby(path)
+        values = self._points(path)
         if values is None or not np.isfinite(values).all():
             return np.full(claim.shape, np.inf)
         flat = values.reshape(SAMPLES, -1)
@@ -96,7 +101,7 @@ class Claim:
 
     def noise_along(self, path: Path, direction: FloatArray) -> float:
         """Standard deviation of the noise in ⟨claim, direction⟩; infinite where it cannot be measured."""
-        values = self._nearby(path)
+        values = self._points(path)
         if values is None:
             return math.inf
         projected = np.array([float(np.sum(value * direction)) for value in values])

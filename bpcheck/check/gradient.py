@@ -15,7 +15,7 @@ from bpcheck.check.block import Block, every_entry, random_lines
 from bpcheck.check.claim import Claim
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, HungError, ask, guarded
 from bpcheck.check.power import check_power
-from bpcheck.check.problem import Problem, moved, pasteable, size
+from bpcheck.check.problem import Problem, moved, pasteable, relative_steps, size
 from bpcheck.check.reading import exact
 from bpcheck.check.remedy import remedies
 from bpcheck.diagnosis.locate import locate
@@ -273,6 +273,9 @@ class _Check:
         ]
         if findings:
             return self.report(Verdict.worst(f.verdict for f in findings), tuple(findings))
+        problem.steps = {
+            path: relative_steps(problem.theta[path], claim) for path, claim in first.gradient.items()
+        }
         problem.measure()
         self._lay_out(first)
         self._read()
@@ -305,6 +308,8 @@ class _Check:
                 settings.method,
             )
             self.blocks.append(block)
+        if not all(block.lines.entries for block in self.blocks):
+            claim.measure()
 
     def _read(self) -> None:
         """Every line of every tensor; random lines in turn, so that a time limit leaves some of each."""

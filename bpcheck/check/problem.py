@@ -17,7 +17,7 @@ from bpcheck.result import Comparison
 from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, Tree, rms
 
-__all__ = ["Problem", "moved", "pasteable", "size"]
+__all__ = ["SMALLEST_SHARE", "Problem", "moved", "pasteable", "relative_steps", "size"]
 
 # More parameters than this are no longer something to paste.
 MOST_TO_PASTE = 100
@@ -29,6 +29,14 @@ NOISE_DIRECTIONS = 3
 # Relative steps at which it is seen how much the loss changes at all: a zero is held against that, not
 # against anything claimed. Large enough to leave a stationary point, smaller if the loss ends there.
 VARIATION_STEPS = (1 / 8, 1 / 64, 1 / 512)
+
+SMALLEST_SHARE = 10.0
+"""An entry near zero is stepped as if it were a tenth of its tensor's root mean square: a step relative
+to the entry itself would drown in rounding."""
+
+ILL_SCALED = 100.0
+"""Root mean square over median size of a tensor, from which its entries no longer get the same step: it would
+move the median entry by more than a hundred times itself."""
 
 
 @dataclass(eq=False)
@@ -53,6 +61,8 @@ class Problem:
         How much the loss changes per relative step of one, once measured.
     level : float
         The loss at the parameters themselves.
+    steps : mapping of Path to array or float
+        What counts as a relative step of 1; a tensor's size where nothing else is said.
     """
 
     subject: Subject
@@ -65,6 +75,7 @@ class Problem:
     noise: float = 0.0
     variation: float = 0.0
     level: float = 0.0
+    steps: Mapping[Path, FloatArray | float] = field(default_factory=dict)
     _nearby: list[Mapping[Path, FloatArray]] = field(default_factory=list)
 
     @property
@@ -159,7 +170,10 @@ class Problem:
 
     def _everywhere(self) -> Callable[[float], dict[Path, FloatArray]]:
         """A line on which every parameter moves, in proportion to its tensor."""
-        directions = {path: size(a) * self.rng.standard_normal(a.shape) for path, a in self.theta.items()}
+        directions = {
+            path: self.steps.get(path, size(a)) * self.rng.standard_normal(a.shape)
+            for path, a in self.theta.items()
+        }
         return lambda t: {path: moved(a, t * directions[path]) for path, a in self.theta.items()}
 
     def fresh_noise(self) -> float:
@@ -192,6 +206,25 @@ def moved(theta: FloatArray, step: FloatArray) -> FloatArray:
 def size(theta: FloatArray) -> float:
     """What counts as a relative step of 1 for a tensor: its root mean square, 1 if it is zero."""
     return rms(np.asarray(theta, dtype=float)) or 1.0
+
+
+def relative_steps(theta: FloatArray, claim: FloatArray) -> FloatArray | float:
+    """One relative step for all entries of a tensor, or one each where their sizes span many decades.
+
+    Then an entry moves by its own size, or by a tenth of the median where it is smaller, unless the claim
+    says that the loss would change more than it does by the median entry (numerics: such parameters
+    come as products 1e8 · 1e−8, and the small one is as steep as it is small).
+    """
+    sizes = abs(np.asarray(theta, dtype=float))
+    moving = sizes[sizes > 0.0]
+    if not moving.size or rms(sizes) <= ILL_SCALED * float(np.median(moving)):
+        return size(theta)
+    floor = float(np.median(moving)) / SMALLEST_SHARE
+    effect = abs(claim) * sizes
+    typical = float(np.median(effect[effect > 0.0])) if (effect > 0.0).any() else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        allowed = np.where(claim == 0.0, np.inf, typical / abs(claim))
+    return np.asarray(np.maximum(sizes, np.minimum(floor, allowed)))
 
 
 def pasteable(name: str, params: Tree) -> str:

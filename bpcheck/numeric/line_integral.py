@@ -102,8 +102,7 @@ def line_integral(
     Returns
     -------
     LineIntegral
-        With an infinite error where two segments contradict each other: φ jumps, or the claim is
-        right at some points and wrong at others.
+        With an infinite error where no two segments say the same: φ jumps at θ, or is not smooth.
 
     Raises
     ------
@@ -114,8 +113,9 @@ def line_integral(
     -----
     Source: the fundamental theorem of calculus; Gauss–Kronrod 7/15 with the error estimate of
     QUADPACK (Piessens et al. 1983), as SciPy's ``quad_vec`` has it. Segments shrink until the
-    quadrature is better than the noise, the first that is so counts (choosing the smallest bar would
-    choose the luckiest one), and the next must not contradict it.
+    quadrature is better than the noise and two in a row say the same; the longer of them counts
+    (choosing the smallest bar would choose the luckiest one). A wrong claim's error changes along the line
+    and settles as the segments shrink; a jump of φ makes R grow fourfold each time, and settles nowhere.
 
     What it cannot see: an error of the claim whose mean over both segments is zero.
 
@@ -132,22 +132,24 @@ def line_integral(
         if not 0.0 <= value < math.inf:
             raise InputError(f"{name} is {value!r}; a finite number, 0 or more, is needed.")
     counts = [0, 0]
-    first: _Segment | None = None
+    previous: _Segment | None = None
+    grown = 1.0
     h = FIRST_STEP
     for _ in range(SEGMENTS):
-        segment = _segment(phi, slope, h, noise, slope_noise, roundoff, counts)
+        segment = _segment(phi, slope, h, grown * noise, grown * slope_noise, roundoff, counts)
         h /= SHRINK
-        if first is not None:
-            apart = abs(segment.residual - first.residual)
-            contradicts = not apart <= segment.bar + first.bar
-            quadrature = math.inf if contradicts else first.quadrature
+        if not segment.quadrature <= segment.rounding:
+            previous = None
+            continue
+        if previous is None:
+            # noise grows with the values: what it is at the ends of the first segment holds for all within it
+            grown = max(grown, _noise_at(phi, segment.step, roundoff, counts) / noise if noise > 0.0 else 1.0)
+            segment = replace(segment, rounding=grown * segment.rounding)
+        elif abs(segment.residual - previous.residual) <= segment.bar + previous.bar:
             return LineIntegral(
-                first.residual, quadrature, first.rounding, first.step, counts[0], counts[1]
+                previous.residual, previous.quadrature, previous.rounding, previous.step, counts[0], counts[1]
             )
-        if segment.quadrature <= segment.rounding:
-            grown = max(1.0, _noise_at(phi, segment.step, roundoff, counts) / noise if noise > 0.0 else 1.0)
-            noise, slope_noise = grown * noise, grown * slope_noise
-            first = replace(segment, rounding=grown * segment.rounding)
+        previous = segment
     return LineIntegral(math.nan, math.inf, math.inf, math.nan, counts[0], counts[1])
 
 

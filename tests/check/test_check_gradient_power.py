@@ -1,0 +1,391 @@
+"""What a verdict of check_gradient() proves: limits, probabilities, methods, controls, remedies, time."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+import bpcheck.check.block as block_module
+from bpcheck import Verdict, assert_gradient, check_gradient
+from bpcheck.check.power import bars_seen, smallest_seen
+from bpcheck.errors import GradientInconclusive, InputError
+
+RNG = np.random.default_rng(7)
+SMALL = RNG.standard_normal((3, 4))
+LARGE = RNG.standard_normal((40, 25))
+
+
+def loss(w):
+    return float(np.sum(np.sin(w)) + 0.5 * np.sum(w * w))
+
+
+def gradient(w):
+    return np.cos(w) + w
+
+
+def analytic(w):
+    return np.sum(np.sin(w)) + 0.5 * np.sum(w * w)
+
+
+def off(index, error):
+    def wrong(w):
+        claim = gradient(w)
+        claim[index] += error
+        return claim
+
+    return wrong
+
+
+# --- the limit and its probability -----------------------------------------------------------------
+
+
+def test_random_directions_state_their_probability_and_entries_none():
+    by_entry = check_gradient(loss, gradient, SMALL, seed=0)
+    by_direction = check_gradient(loss, gradient, LARGE, seed=0, miss_probability=1e-4)
+    assert by_entry.detection_limit.miss_probability == 0.0
+    assert by_direction.detection_limit.miss_probability == 1e-4
+    assert "with probability 1 - 1e-04" in " ".join(str(by_direction).split())
+    assert json.loads(by_direction.to_json())["miss_probability"] == 1e-4
+    assert "probability" not in str(by_entry)
+
+
+def test_more_directions_and_a_larger_miss_probability_lower_the_limit():
+    limits = [
+        check_gradient(
+            loss, gradient, LARGE, seed=0, directions=m, miss_probability=p
+        ).detection_limit.maximum
+        for m, p in ((4, 1e-6), (8, 1e-6), (16, 1e-6), (16, 1e-2))
+    ]
+    assert limits == sorted(limits, reverse=True)
+    assert limits[0] / limits[1] == pytest.approx(bars_seen(4, 1e-6) / bars_seen(8, 1e-6), rel=0.6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_error_of_the_stated_limit_is_seen(seed):
+    limit = check_gradient(loss, gradient, LARGE, seed=seed).detection_limit.maximum
+    error = limit * float(np.sqrt(np.mean(gradient(LARGE) ** 2)))
+    report = check_gradient(loss, off((11, 7), error), LARGE, seed=1000 + seed)
+    assert report.verdict is not Verdict.AGREES, report
+
+
+def test_an_error_far_below_the_limit_may_pass_and_never_disagrees_for_nothing():
+    limit = check_gradient(loss, gradient, LARGE, seed=3).detection_limit.maximum
+    report = check_gradient(loss, off((11, 7), 1e-4 * limit), LARGE, seed=3)
+    assert report.verdict is Verdict.AGREES
+
+
+def test_the_power_law_by_simulation():
+    rng = np.random.default_rng(0)
+    bars = np.array([1.0, 2.0, 0.5, 1.0])
+    size = smallest_seen(bars, 0.05)
+    missed = (abs(size * rng.standard_normal((40_000, 4))) <= 2 * bars).all(axis=1).mean()
+    assert missed == pytest.approx(0.05, abs=0.005)
+
+
+def test_directions_may_be_asked_for_where_every_entry_could_be_looked_at():
+    report = check_gradient(loss, gradient, SMALL, seed=0, directions=3)
+    assert report.comparisons[0].path == "params along 3 random directions"
+    assert report.verdict is Verdict.AGREES
+    one = check_gradient(loss, gradient, SMALL, seed=0, directions=1)
+    assert one.comparisons[0].path == "params along 1 random direction"
+    assert one.detection_limit.maximum > 1e4 * report.detection_limit.maximum
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"directions": 0}, "directions is 0"),
+        ({"directions": 2.5}, "whole number"),
+        ({"directions": True}, "whole number"),
+        ({"miss_probability": 0}, "between 0 and 1"),
+        ({"miss_probability": 1.0}, "between 0 and 1"),
+        ({"miss_probability": "low"}, "between 0 and 1"),
+        ({"method": "forward"}, "give one of 'auto'"),
+        ({"method": None}, "give one of 'auto'"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        check_gradient(loss, gradient, SMALL, **options)
+
+
+# --- parameters of very different sizes in one tensor ------------------------------------------------
+
+
+def test_entries_that_span_sixteen_decades():
+    sizes = 10.0 ** np.linspace(-8, 8, 1000)
+
+    def spanning(w):
+        return float(np.sum(np.sin(w / sizes)))
+
+    def right(w):
+        return np.cos(w / sizes) / sizes
+
+    w = sizes * np.random.default_rng(0).standard_normal(1000)
+    assert check_gradient(spanning, right, w, seed=0).verdict is Verdict.AGREES
+    for index in (0, 500, 999):
+
+        def wrong(w, index=index):
+            claim = right(w)
+            claim[index] *= 1.5
+            return claim
+
+        assert check_gradient(spanning, wrong, w, seed=0).verdict is Verdict.DISAGREES
+
+
+# --- methods -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", [SMALL, LARGE], ids=["entries", "directions"])
+@pytest.mark.parametrize("method", ["central", "line", "complex"])
+def test_every_method_tells_right_from_wrong(method, point):
+    right = check_gradient(analytic, gradient, point, seed=0, method=method)
+    assert right.verdict is Verdict.AGREES, right
+    size = float(np.sqrt(np.mean(gradient(point) ** 2)))
+    wrong = check_gradient(analytic, off((1, 2), 1e-4 * size), point, seed=0, method=method)
+    assert wrong.verdict is Verdict.DISAGREES, wrong
+    half = check_gradient(analytic, lambda w: 0.5 * gradient(w), point, seed=0, method=method)
+    assert half.verdict is Verdict.DISAGREES
+
+
+def test_the_complex_step_sees_what_a_constant_hides():
+    def offset(w):
+        return analytic(w) + 1e10
+
+    limits = {
+        method: check_gradient(offset, gradient, SMALL, seed=0, method=method).detection_limit.maximum
+        for method in ("central", "complex")
+    }
+    assert limits["complex"] < 1e-6 * limits["central"]
+
+
+def test_a_loss_that_is_not_analytic_is_refused_by_the_complex_method_and_no_other():
+    def absolute(w):
+        return np.sum(abs(w))
+
+    with pytest.raises(InputError, match="not analytic"):
+        check_gradient(absolute, np.sign, SMALL, seed=0, method="complex")
+    assert check_gradient(absolute, np.sign, SMALL, seed=0).verdict is Verdict.AGREES
+
+
+def test_a_small_part_that_the_complex_step_loses_makes_no_right_gradient_wrong():
+    # |w| loses its imaginary part; 1e-13 of it is far below what the cross-check or differences can see
+    def mostly(w):
+        return analytic(w) + 1e-13 * np.sum(abs(w))
+
+    report = check_gradient(
+        mostly, lambda w: gradient(w) + 1e-13 * np.sign(w), SMALL, seed=0, resolution=1e-14
+    )
+    assert report.verdict is not Verdict.DISAGREES, report
+
+
+@pytest.mark.parametrize("noise", [1e-9, 1e-7, 1e-5])
+def test_line_integrals_decide_what_noise_hides_from_differences(noise):
+    def noisy():
+        rng = np.random.default_rng(0)
+        return lambda w: loss(w) + noise * rng.standard_normal()
+
+    central = check_gradient(noisy(), gradient, SMALL, seed=0, method="central", resolution=1e-2)
+    auto = check_gradient(noisy(), gradient, SMALL, seed=0, resolution=1e-2)
+    assert auto.verdict is Verdict.AGREES, auto
+    assert central.verdict in (Verdict.AGREES, Verdict.INCONCLUSIVE)
+    if noise == 1e-5:
+        assert central.verdict is Verdict.INCONCLUSIVE
+    wrong = check_gradient(noisy(), off((1, 1), 0.1), SMALL, seed=0, resolution=1e-2)
+    assert wrong.verdict is not Verdict.AGREES
+
+
+# --- the negative control ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", [SMALL, LARGE], ids=["entries", "directions"])
+def test_a_check_that_sees_nothing_is_void(monkeypatch, point):
+    honest = block_module.judge
+
+    def blind(path, actual, expected, bound, **options):
+        return honest(path, expected, expected, bound, **options)
+
+    monkeypatch.setattr(block_module, "judge", blind)
+    report = check_gradient(loss, lambda w: 2 * gradient(w), point, seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "void" in report.summary
+
+
+@pytest.mark.parametrize("point", [SMALL, LARGE], ids=["entries", "directions"])
+def test_every_pass_has_passed_the_control(monkeypatch, point):
+    seen = []
+    honest = block_module.Block.control
+
+    def watched(self):
+        seen.append(honest(self))
+        return seen[-1]
+
+    monkeypatch.setattr(block_module.Block, "control", watched)
+    assert check_gradient(loss, gradient, point, seed=0)
+    assert seen == [True]
+
+
+# --- a difference is confirmed before it is believed -------------------------------------------------
+
+
+def test_a_single_bad_reading_is_no_verdict(monkeypatch):
+    honest = block_module.by_differences
+    calls = []
+
+    def glitch(problem, path, direction, **options):
+        reading = honest(problem, path, direction, **options)
+        calls.append(1)
+        return block_module.replace(reading, value=reading.value + 1.0) if len(calls) == 3 else reading
+
+    monkeypatch.setattr(block_module, "by_differences", glitch)
+    report = check_gradient(loss, gradient, SMALL, seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "did not confirm" in report.summary
+
+
+# --- kinks -------------------------------------------------------------------------------------------
+
+
+def maximum(w):
+    return float(np.max(w))
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.5, 0.5), (0.2, 0.8)])
+def test_a_tie_may_be_shared_out_in_any_way(shares):
+    report = check_gradient(maximum, lambda w: np.array([*shares, 0.0]), np.array([2.0, 2.0, 1.0]), seed=0)
+    assert report.verdict is Verdict.AGREES_AT_KINK, report
+
+
+def test_a_tie_that_is_counted_twice_does_not_pass():
+    def twice(w):
+        return (w == w.max()).astype(float)
+
+    report = check_gradient(maximum, twice, np.array([2.0, 2.0, 1.0]), seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE, report
+    assert "counted twice" in report.summary
+
+
+def test_conventions_that_add_up_beyond_the_interval_are_not_called_wrong():
+    # relu' = 1 at 0 is a valid choice; with f = relu(x) − relu(y) both together lie outside the interval along
+    # most lines, and no line of function values can tell that from a bug
+    def ramp(w):
+        return float(np.maximum(w[0], 0.0) - np.maximum(w[1], 0.0))
+
+    def right(w):
+        return np.where(w >= 0, [1.0, -1.0], 0.0)
+
+    for directions in (None, 8):
+        report = check_gradient(ramp, right, np.zeros(2), seed=0, directions=directions)
+        assert report.verdict in (Verdict.INCONCLUSIVE, Verdict.AGREES_AT_KINK), report
+
+
+def test_what_is_wrong_beside_the_kink_is_told():
+    report = check_gradient(lambda w: float(np.sum(abs(w))), np.zeros_like, np.zeros(3), seed=0)
+    assert report.verdict is Verdict.AGREES_AT_KINK
+    assert any("beside it" in warning and "wrong" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("distance", [0.0, *(10.0**-k for k in range(12, 2, -1))])
+@pytest.mark.parametrize("directions", [None, 8])
+def test_a_kink_at_any_distance_makes_no_right_gradient_wrong(distance, directions):
+    w = np.array([0.5, distance, -1.3])
+
+    def hinge(w):
+        return float(np.sum(np.maximum(w, 0.0)) + np.sum(np.sin(w)))
+
+    report = check_gradient(
+        hinge, lambda w: (w > 0) + np.cos(w), w, seed=0, directions=directions, resolution=0.5
+    )
+    assert report.verdict is not Verdict.DISAGREES, report
+
+
+@pytest.mark.parametrize(
+    "table",
+    [lambda w: float(np.sum(np.round(w))), lambda w: float(np.argmax(w)), lambda w: float(np.sum(w > 0.35))],
+)
+def test_a_table_of_values_is_called_a_table(table):
+    w = np.array([0.4, 1.3, -0.7])
+    for claim in (np.zeros_like, np.ones_like):
+        report = check_gradient(table, claim, w, seed=0)
+        assert not report.ok, report
+    assert (
+        "table of values"
+        in check_gradient(lambda w: float(np.sum(np.round(w))), np.zeros_like, w, seed=0).summary
+    )
+
+
+# --- remedies ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case", "first"),
+    [
+        ((lambda w: np.float32(loss(w)), gradient, SMALL.astype(np.float32)), "float64"),
+        ((lambda w: loss(w) + 1e12, gradient, SMALL), "constant out of the loss"),
+    ],
+    ids=["float32", "constant"],
+)
+def test_the_first_remedy_is_the_one_that_helps_most(case, first):
+    report = check_gradient(*case, seed=0, resolution=1e-8, method="central")
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert first in report.remedies[0], report.remedies
+    assert report.remedies[0] in " ".join(str(report).split())
+    assert json.loads(report.to_json())["remedies"] == list(report.remedies)
+
+
+def test_noise_is_named_where_it_hides_everything():
+    rng = np.random.default_rng(0)
+    report = check_gradient(
+        lambda w: loss(w) + 1e-3 * rng.standard_normal(), gradient, SMALL, seed=0, resolution=1e-6
+    )
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert any("Fix the seed" in remedy for remedy in report.remedies)
+
+
+def test_the_resolution_that_is_offered_is_enough():
+    with pytest.raises(GradientInconclusive) as caught:
+        assert_gradient(loss, gradient, SMALL, seed=0, resolution=1e-15)
+    text = caught.value.report.remedies[-1]
+    offered = float(text.split("resolution: ")[1].split(" ")[0])
+    assert check_gradient(loss, gradient, SMALL, seed=0, resolution=offered).verdict is Verdict.AGREES
+
+
+# --- time --------------------------------------------------------------------------------------------
+
+
+def slowly(seconds):
+    def slow(w):
+        time.sleep(seconds)
+        return loss(w)
+
+    return slow
+
+
+def test_what_was_measured_before_the_time_limit_is_reported_with_its_limit():
+    params = {"a": LARGE, "b": LARGE[:20]}
+
+    def slow(p):
+        time.sleep(0.001)
+        return loss(p["a"]) + loss(p["b"])
+
+    report = check_gradient(
+        slow,
+        lambda p: {"a": gradient(p["a"]), "b": gradient(p["b"])},
+        params,
+        seed=0,
+        directions=200,
+        time_limit=2.0,
+    )
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "time limit" in report.summary
+    assert [c.verdict for c in report.comparisons] == [Verdict.AGREES] * 2
+    assert 0 < report.detection_limit.maximum < 1e-6
+
+
+def test_a_difference_that_could_not_be_confirmed_in_time_is_no_verdict():
+    report = check_gradient(slowly(0.01), lambda w: -gradient(w), SMALL, seed=0, time_limit=2.6)
+    assert report.verdict in (Verdict.INCONCLUSIVE, Verdict.DISAGREES)
+    early = check_gradient(slowly(0.02), lambda w: -gradient(w), SMALL, seed=0, time_limit=0.2)
+    assert early.verdict is Verdict.INCONCLUSIVE
+    assert "time limit" in early.summary
