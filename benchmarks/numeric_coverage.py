@@ -20,8 +20,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from bpcheck import mlp, reference, tree
-from bpcheck.numeric import Central, complex_step, derivative, measure_noise
+from bpcheck import Case, mlp, reference, tree
+from bpcheck.numeric import Central, OneSided, complex_step, derivative, measure_noise
 from bpcheck.numeric.perturbation import Line, random_direction, real_phi
 from bpcheck.result import Estimate
 
@@ -156,8 +156,10 @@ class Problem:
     gradient: list[np.ndarray]
 
 
-def problem(rng: np.random.Generator, hidden: str, kind: str, dtype: Any = np.float64) -> Problem:
-    """Draw a network. ``kind``: ordinary, saturated (|z| about 20) or cancelling."""
+def network_problem(
+    rng: np.random.Generator, hidden: str, kind: str, dtype: Any = np.float64
+) -> tuple[Case, list[np.ndarray], float]:
+    """Draw a network, with its exact gradient and loss. ``kind``: ordinary, saturated (|z| about 20) or cancelling."""
     widths = [int(w) for w in rng.integers(1, 4, size=int(rng.integers(2, 4)) + 1)]
     loss, output = LOSSES[int(rng.integers(len(LOSSES)))]
     output = output or ("sigmoid" if hidden == "softplus" else hidden)
@@ -190,8 +192,16 @@ def problem(rng: np.random.Generator, hidden: str, kind: str, dtype: Any = np.fl
     x, y = x.astype(dtype), y.astype(dtype)
     inner = "identity" if loss == "cross_entropy" else output
     exact_loss, gradient = precise_gradient(params, x, y, hidden, inner, loss)
-    name = f"{hidden} {widths} {output} {loss} {kind}"
-    return Problem(name, params, lambda p: network.cost(p, x, y), exact_loss, gradient)
+    return Case(network.architecture, params, x, y), gradient, exact_loss
+
+
+def problem(rng: np.random.Generator, hidden: str, kind: str, dtype: Any = np.float64) -> Problem:
+    """The same as a function of its parameters."""
+    case, gradient, exact_loss = network_problem(rng, hidden, kind, dtype)
+    network, architecture = reference.build(case.architecture), case.architecture
+    name = f"{hidden} {list(architecture.widths)} {architecture.output} {architecture.loss} {kind}"
+    params = tree.copy(case.params)
+    return Problem(name, params, lambda p: network.cost(p, case.x, case.y), exact_loss, gradient)
 
 
 HIDDEN = ("tanh", "sigmoid", "relu", "softplus", "gelu")
@@ -379,16 +389,55 @@ def kink_families(problems: int, seed: int) -> Iterator[tuple[str, Tally]]:
         yield f"kink at {distance:g}", tally
 
 
+def one_sided_families(problems: int, seed: int) -> Iterator[tuple[str, Tally]]:
+    """One-sided differences: the same functions of one variable, kinks and ends of the domain at θ."""
+    for k, family in enumerate(FAMILIES):
+        tally = Tally()
+        for n in range(problems):
+            phi, truth = lines(np.random.default_rng([seed, k, n]), family)
+            side = 1 - 2 * (n % 2)
+            estimate = OneSided(side=side, roundoff=2.0**-24 if family == "float32" else 2.0**-53)(phi)
+            tally.add_estimate(estimate, truth, abs(truth), f"{family} #{n} {estimate}")
+        yield f"one-sided {family}", tally
+    for exponent in (math.inf, *range(15, 0, -2)):
+        tally = Tally()
+        distance = 10.0**-exponent
+        for n in range(problems // 2):
+            rng = np.random.default_rng([seed, 98, n])
+            jump, b, c = rng.standard_normal(3) * [10.0 ** rng.uniform(-3, 1), 1.0, 1.0]
+            side = int(rng.choice([-1, 1]))
+            estimate = OneSided(side=side)(_kinked(jump, side, distance, b, c))
+            truth, beyond = b * math.cos(c), b * math.cos(c) + jump * side
+            # from one side a kink is at θ if all it does in between is below the rounding of φ: 8 u |φ|
+            if abs(jump) * distance <= 8 * 2.0**-53 * max(abs(math.sin(c)), abs(b)):
+                truth = min(truth, beyond, key=lambda slope: abs(slope - estimate.value))
+                truth = beyond if distance == 0.0 else truth
+            tally.add_estimate(estimate, truth, abs(truth) + abs(jump), f"kink at {distance} #{n} {estimate}")
+        yield f"one-sided kink at {distance:g}", tally
+    for power in (1.5, 2.5, 3.5):
+        tally = Tally()
+        for n in range(problems // 2):
+            a, b, c = np.random.default_rng([seed, 97, n]).standard_normal(3)
+            estimate = OneSided()(_ending(a, b, c, power))
+            tally.add_estimate(estimate, b, abs(b), f"power {power} #{n} {estimate}")
+        yield f"one-sided end of the domain, t^{power}", tally
+
+
+def _ending(a: float, b: float, c: float, power: float) -> Callable[[float], float]:
+    return lambda t: float(a + b * t + c * t**power) if t >= 0.0 else math.nan
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=20, help="problems a family")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="complex,lines,kinks,networks")
+    parser.add_argument("--only", default="complex,lines,kinks,one-sided,networks")
     options = parser.parse_args()
     groups = {
         "complex": lambda: complex_families(options.problems, options.seed),
         "lines": lambda: line_families(10 * options.problems, options.seed),
+        "one-sided": lambda: one_sided_families(10 * options.problems, options.seed),
         "kinks": lambda: kink_families(2 * options.problems, options.seed),
         "networks": lambda: network_families(
             max(1, options.problems // 4), options.seed, ("ordinary", "saturated", "cancelling")

@@ -31,7 +31,15 @@ _HOMES = {
     "derivative": "bpcheck.numeric.derivative",
     "check_gradient": "bpcheck.check.gradient",
     "assert_gradient": "bpcheck.check.gradient",
+    "check_jvp": "bpcheck.check.vjp",
+    "check_vjp": "bpcheck.check.vjp",
+    "step_curve": "bpcheck.check.taylor",
+    "taylor_remainder": "bpcheck.check.taylor",
+    "check_every_entry": "bpcheck.check.every_entry",
     "certify": "bpcheck.check.certify",
+    "check_low_precision": "bpcheck.check.low_precision",
+    "locate": "bpcheck.check.locate",
+    "Location": "bpcheck.check.location",
     "check_line": "bpcheck.symbolic.index",
     "compare": "bpcheck.search",
 }
@@ -72,8 +80,16 @@ if TYPE_CHECKING:
     from bpcheck.architecture import mlp as mlp
     from bpcheck.case import Case as Case
     from bpcheck.check.certify import certify as certify
+    from bpcheck.check.every_entry import check_every_entry as check_every_entry
     from bpcheck.check.gradient import assert_gradient as assert_gradient
     from bpcheck.check.gradient import check_gradient as check_gradient
+    from bpcheck.check.locate import locate as locate
+    from bpcheck.check.location import Location as Location
+    from bpcheck.check.low_precision import check_low_precision as check_low_precision
+    from bpcheck.check.taylor import step_curve as step_curve
+    from bpcheck.check.taylor import taylor_remainder as taylor_remainder
+    from bpcheck.check.vjp import check_jvp as check_jvp
+    from bpcheck.check.vjp import check_vjp as check_vjp
     from bpcheck.conventions import Conventions as Conventions
     from bpcheck.errors import (
         ArchitectureError as ArchitectureError,

@@ -10,6 +10,7 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.architecture import PROBABILITY_LOSSES, Architecture
 from bpcheck.errors import InputError
+from bpcheck.precision import widened
 
 __all__ = ["Case"]
 
@@ -114,7 +115,7 @@ def _source(array: Any) -> str:
 def _floats(value: Any, path: tree.Path | str) -> tree.FloatArray:
     """Numbers in any form (nested lists, integers) as a read-only float array."""
     try:
-        array = np.asarray(value)
+        array = np.asarray(widened(value))
         if array.dtype.kind in "iub":
             array = array.astype(float)
     except (TypeError, ValueError) as error:

@@ -175,6 +175,13 @@ def _limits(report: Report) -> list[str]:
         f"{' in every case' if many else ''}{f' with probability 1 - {chance:.0e}' if chance else ''} "
         f"(the coarsest is {worst})."
     )
+    zero = [c.label for c in report.comparisons if c.reason.startswith("zero to within")]
+    if zero:
+        more = f" and {len(zero) - 1} more" if len(zero) > 1 else ""
+        text += (
+            f" {zero[0]}{more}: zero as far as can be seen; there the limit is relative to the size that would be "
+            "natural for it, and an error smaller than that shows nowhere."
+        )
     if many:
         text += " Networks of other kinds than those compared were not looked at."
     return [_row("limit", text)]

@@ -114,6 +114,9 @@ class Comparison:
         certain to be seen.
     name : str
         The book's name for the tensor, ``W²`` or ``b³``, where it has one.
+    reference_size : float
+        What ``detection_limit`` is relative to: the tensor's root mean square; where the tensor is zero to
+        rounding, the size that would be natural for it (judged by the loss or by the other tensors).
     """
 
     path: str
@@ -127,6 +130,7 @@ class Comparison:
     residual: float = math.nan
     detection_limit: float = math.nan
     name: str = ""
+    reference_size: float = math.nan
 
     @property
     def label(self) -> str:
@@ -150,6 +154,7 @@ class Comparison:
             "scale": _finite(self.scale),
             "residual": _finite(self.residual),
             "detection_limit": _finite(self.detection_limit),
+            "reference_size": _finite(self.reference_size),
         }
 
 

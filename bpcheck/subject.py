@@ -37,12 +37,15 @@ class Answer:
         Extra absolute error of each entry that the way of asking brought in.
     notes : tuple of str
         What was odd about this answer, one sentence each.
+    precision : str
+        The format it was computed in (``"bfloat16"``, …), where the dtype of the arrays does not say so.
     """
 
     loss: Any
     gradient: Any
     error: Any = None
     notes: tuple[str, ...] = ()
+    precision: str = ""
 
 
 @dataclass(frozen=True, eq=False)

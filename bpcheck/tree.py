@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bpcheck.errors import InputError
+from bpcheck.precision import widened
 
 __all__ = ["FloatArray", "Path", "Tree", "arrays", "copy", "describe", "freeze", "leaves", "restore", "rms"]
 
@@ -164,6 +165,7 @@ def arrays(tree: Tree, root: str = "params") -> dict[Path, FloatArray]:
 
 def real_array(leaf: object, path: Path | str) -> FloatArray:
     """One leaf as a fresh, finite array of floats, or an :class:`InputError` that names ``path``."""
+    leaf = widened(leaf)
     if not isinstance(leaf, float | np.ndarray | np.floating):
         raise InputError(
             f"{path} is {describe(leaf)}, but a real float array is needed: "

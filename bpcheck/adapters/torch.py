@@ -16,13 +16,14 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
+from bpcheck.precision import format_of
 from bpcheck.subject import Answer, Subject
 from bpcheck.tree import FloatArray, Path, Tree
 
 __all__ = ["from_torch", "parameters"]
 
 
-def from_torch(module: Any, loss: Callable[[Any, Any], Any]) -> Subject:
+def from_torch(module: Any, loss: Callable[[Any, Any], Any], *, dtype: Any = None) -> Subject:
     r"""A subject from a PyTorch module and a loss.
 
     Two ways to use it. ``check_gradient(from_torch(module, loss), parameters(module), x, y)`` holds
@@ -40,6 +41,9 @@ def from_torch(module: Any, loss: Callable[[Any, Any], Any]) -> Subject:
         ``loss(output, target)`` that returns a tensor with one element: ``torch.nn.MSELoss()``,
         ``torch.nn.functional.cross_entropy``, … It sees the output and the target only: a penalty on
         the weights belongs inside the module.
+    dtype : torch.dtype or name, optional
+        The precision to compute in, whatever that of ``params``: ``torch.float32``, ``torch.float16``,
+        ``torch.bfloat16``. ``compare`` judges such an answer by what rounding in that format does.
 
     Returns
     -------
@@ -50,14 +54,15 @@ def from_torch(module: Any, loss: Callable[[Any, Any], Any]) -> Subject:
         that owns parameters, in their order. The gradient comes back in the same nesting, None where
         autograd left ``.grad`` empty.
 
-        The copy computes in the dtype of ``params``, whatever the module's own: float64 parameters
-        (and :func:`parameters` returns float64) mean a check in float64.
+        The copy computes in ``dtype`` or, without one, in the dtype of ``params``, whatever the module's own:
+        float64 parameters (and :func:`parameters` returns float64) mean a check in float64.
 
     Raises
     ------
     InputError
         If PyTorch is not installed, ``module`` is not a module or cannot be copied, or ``loss`` is not
-        callable. The subject itself raises it for parameters that do not fit the module.
+        callable, or ``dtype`` is no real floating type. The subject itself raises it for parameters that do
+        not fit the module.
 
     Examples
     --------
@@ -78,6 +83,7 @@ def from_torch(module: Any, loss: Callable[[Any, Any], Any]) -> Subject:
             "such as torch.nn.MSELoss()."
         )
     original, original_loss = _copied(module, "module"), _copied(loss, "loss")
+    asked = None if dtype is None else getattr(_torch(), format_of(dtype).name)
 
     def evaluate(params: Tree, args: tuple[Any, ...]) -> tuple[Any, list[Any]]:
         """The loss as a tensor, and the parameters of the copy in the order of the leaves."""
@@ -86,26 +92,27 @@ def from_torch(module: Any, loss: Callable[[Any, Any], Any]) -> Subject:
                 f"a PyTorch subject needs inputs and a target after the parameters, {len(args)} given: "
                 "call it with (params, x, y)."
             )
-        work, slots = _loaded(_copied(original, "module"), params)
-        dtype = slots[0].parameter.dtype
+        chosen = asked or _dtype(params)
+        work, slots = _loaded(_copied(original, "module"), params, chosen)
         device = slots[0].parameter.device
-        *inputs, target = (_tensor(argument, dtype, device) for argument in args)
-        value = _converted(_copied(original_loss, "loss"), dtype)(work(*inputs), target)
+        *inputs, target = (_tensor(argument, chosen, device) for argument in args)
+        value = _converted(_copied(original_loss, "loss"), chosen)(work(*inputs), target)
         _require_scalar(value)
         return value, [slot.parameter for slot in slots]
 
     def ask_loss(params: Tree, *args: Any) -> float:
-        with _undisturbed(params):
+        with _undisturbed(asked or _dtype(params)):
             value, _ = evaluate(params, args)
             return float(value.detach())
 
     def answer(params: Tree, *args: Any) -> Answer:
-        with _undisturbed(params):
+        chosen = asked or _dtype(params)
+        with _undisturbed(chosen):
             value, found = evaluate(params, args)
             if value.requires_grad:
                 value.backward()
             gradient = tree.restore(params, [_gradient(parameter) for parameter in found])
-            return Answer(float(value.detach()), gradient)
+            return Answer(float(value.detach()), gradient, precision=format_of(chosen).name)
 
     return Subject(f"{type(module).__name__} (PyTorch)", answer, ask_loss)
 
@@ -195,15 +202,15 @@ def _converted(loss: Any, dtype: Any) -> Any:
 
 
 @contextmanager
-def _undisturbed(params: Tree) -> Iterator[None]:
-    """Gradients on, the default dtype that of ``params``, and all of PyTorch's state put back after."""
+def _undisturbed(dtype: Any) -> Iterator[None]:
+    """Gradients on, the default dtype the one computed in, and all of PyTorch's state put back after."""
     torch = _torch()
     default = torch.get_default_dtype()
     devices = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
         try:
             # so that a tensor that the module makes on the way, torch.zeros(n), has the right dtype
-            torch.set_default_dtype(_dtype(params))
+            torch.set_default_dtype(dtype)
             yield
         finally:
             torch.set_default_dtype(default)
@@ -212,6 +219,8 @@ def _undisturbed(params: Tree) -> Iterator[None]:
 def _dtype(params: Tree) -> Any:
     """PyTorch's name for the widest dtype in ``params``."""
     torch = _torch()
+    if {getattr(getattr(leaf, "dtype", None), "name", "") for _, leaf in tree.leaves(params)} == {"bfloat16"}:
+        return torch.bfloat16
     widest = np.result_type(*tree.arrays(params).values())
     known = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
     if widest.name not in known:
@@ -229,10 +238,10 @@ class _Slot:
     parameter: Any
 
 
-def _loaded(module: Any, params: Tree) -> tuple[Any, list[_Slot]]:
-    """The module with ``params`` inside, in their dtype, and the slots in the order of the leaves."""
+def _loaded(module: Any, params: Tree, dtype: Any) -> tuple[Any, list[_Slot]]:
+    """The module with ``params`` inside, in ``dtype``, and the slots in the order of the leaves."""
     torch = _torch()
-    module.to(_dtype(params))
+    module.to(dtype)
     module.zero_grad(set_to_none=True)
     slots = _slots(module, params)
     for slot in slots:
@@ -316,4 +325,6 @@ def _gradient(parameter: Any) -> FloatArray | None:
     """``.grad`` as a NumPy array, None if autograd never reached the parameter."""
     if parameter.grad is None:
         return None
-    return np.array(parameter.grad.detach().to_dense().cpu().numpy())
+    found = parameter.grad.detach().to_dense().cpu()
+    # float32 holds every bfloat16, which NumPy does not know
+    return np.array((found.float() if found.dtype is _torch().bfloat16 else found).numpy())

@@ -115,6 +115,7 @@ def _judge(
             residual,
             float(limit),
             name,
+            float(reference_size),
         )
 
     if nonfinite.any():

@@ -125,6 +125,7 @@ class Block:
         else:
             reading = by_differences(self.problem, self.path, direction)
         self.readings[i] = reading
+        self.problem.has_tables |= reading.is_table
 
     def _line(self, i: int, direction: FloatArray) -> Reading | None:
         actual = float(np.sum(self.claim.gradient[self.path] * direction))
@@ -176,8 +177,17 @@ class Block:
 
     @staticmethod
     def _is_better(new: Reading, old: Reading) -> bool:
-        """Narrower than differences, which must say the same as far as they see anything (a table has slope 0)."""
-        return new.error < old.error < math.inf and abs(new.value - old.value) <= new.error + old.error
+        """Narrower than differences, which must say the same as far as they see anything (a table has slope 0).
+
+        The complex step does not see a jump (a comparison has no imaginary part), and a small jump at θ looks
+        like noise to differences: it is believed where they found the loss smooth.
+        """
+        smooth = new.method != "complex" or old.regime == "smooth"
+        return (
+            smooth
+            and new.error < old.error < math.inf
+            and abs(new.value - old.value) <= new.error + old.error
+        )
 
     # --- what the readings say -----------------------------------------------------------------------
 
@@ -199,15 +209,23 @@ class Block:
         return np.minimum(a_priori, self.claim.measured(self.path))
 
     def bar(self, i: int) -> float:
-        """Bound on |claim − value| along line ``i`` for a right claim, kinks apart, per unit."""
+        """Bound on |claim − value| along line ``i`` for a right claim, kinks apart, per unit.
+
+        Where the loss is a table along some lines, standing still along another says nothing.
+        """
+        if self.problem.has_tables and self.readings[i].regime == "exact":
+            return math.inf
         return (self.readings[i].error + self._rounding(i)) / self.lines.unit(i)
+
+    def _known(self) -> list[int]:
+        return sorted(i for i in self.readings if math.isfinite(self.bar(i)))
 
     def reference_size(self) -> float:
         """Root mean square of the tensor's gradient as measured; of what is natural where it is zero.
 
         In units of the entry for lines of single entries, of a relative step for random lines.
         """
-        known = [i for i, reading in self.readings.items() if math.isfinite(reading.error)]
+        known = self._known()
         values = np.array([self.readings[i].value / self.lines.unit(i) for i in known])
         bars = np.array([self.bar(i) + self.readings[i].half / self.lines.unit(i) for i in known])
         entries = self.claim.gradient[self.path].size
@@ -253,7 +271,7 @@ class Block:
         return self._explained(comparison)
 
     def _by_line_number(self, held: FloatArray) -> Comparison:
-        known = sorted(i for i in self.readings if math.isfinite(self.readings[i].error))
+        known = self._known()
         label = f"{self.path} along {self.lines.count} random direction{'s' * (self.lines.count != 1)}"
         if not known:
             reason = self._why_unknown() or "it was not looked at before the time was up"
@@ -269,7 +287,8 @@ class Block:
             fallback=self.reference_size(),
         )
         limit = self.limit()
-        comparison = replace(comparison, detection_limit=limit)
+        step = rms(np.broadcast_to(self.problem.steps.get(self.path, 1.0), held.shape)) or 1.0
+        comparison = replace(comparison, detection_limit=limit, reference_size=self.reference_size() / step)
         if comparison.verdict.ok and not limit <= self.resolution:
             reason = f"only relative errors above {limit:.1e} are visible, {self.resolution:.1e} is asked for"
             return self._explained(replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason))
@@ -283,7 +302,7 @@ class Block:
         return comparison
 
     def _why_unknown(self) -> str:
-        unknown = [reading for reading in self.readings.values() if not math.isfinite(reading.error)]
+        unknown = [reading for i, reading in self.readings.items() if not math.isfinite(self.bar(i))]
         if not unknown and len(self.readings) < self.lines.count and self.lines.entries:
             return (
                 f"{self.lines.count - len(self.readings)} of {self.lines.count} entries were not looked at "
@@ -294,7 +313,7 @@ class Block:
         of = f"along {len(unknown)} of {len(self.readings)} lines"
         if all(reading.regime == "contradictory" for reading in unknown):
             return f"{of} a difference was seen that a second measurement did not confirm"
-        if any(reading.value == 0.0 for reading in unknown):
+        if self.problem.has_tables:
             return (
                 f"{of} the loss stands still and then jumps: it is a table of values (rounding, a "
                 "threshold, an argmax), of which differences say nothing"
@@ -321,7 +340,7 @@ class Block:
         if self.lines.entries:
             shape = self.claim.gradient[self.path].shape
             return int(np.ravel_multi_index(comparison.worst_index, shape)) if shape else 0
-        known = sorted(i for i in self.readings if math.isfinite(self.readings[i].error))
+        known = self._known()
         return known[comparison.worst_index[0]]
 
     def _stands(self, line: int) -> bool:
@@ -344,8 +363,21 @@ class Block:
             same = abs(second.value - first.value) <= second.error + first.error + second.half + first.half
             if not same or abs(actual - second.value) <= second.error + second.half + rounding:
                 return False
-        elif abs(actual - first.value) <= first.error + rounding:
-            return False
+        else:
+            repeated = by_line(
+                self.problem,
+                self.path,
+                direction,
+                actual,
+                self.claim.noise_along(self.path, direction),
+                noise=self.problem.fresh_noise(),
+                shrunk=SECOND_STEP,
+            )
+            if repeated is None or abs(actual - repeated.value) <= repeated.error + rounding:
+                return False
+            # another segment has another mean error: of the same sign if the claim is wrong around θ
+            if (first.value - actual) * (repeated.value - actual) <= 0.0:
+                return False
         return self.lines.entries or self._shows_elsewhere(first.method)
 
     def _measured_rounding(self, direction: FloatArray) -> float:

@@ -44,7 +44,7 @@ class Claim:
         self.problem = problem
         self.gradient = asked.gradient
         self.extra = asked.error
-        self.roundoff = max(float(np.finfo(asked.dtype).eps) / 2, problem.roundoff)
+        self.roundoff = max(asked.precision.roundoff, problem.roundoff)
         self._measured: dict[Path, FloatArray] = {}
         self.numbers = problem.count + sum(
             leaf.size

@@ -20,6 +20,7 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.check.structure import match, scalar_loss
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.precision import FORMATS, FloatFormat, coarsest, widened
 from bpcheck.result import Comparison
 from bpcheck.subject import Answer, NotAPair, Subject
 from bpcheck.tree import FloatArray, Path, Tree
@@ -211,7 +212,9 @@ class Asked:
         What is wrong before any number is compared: structure, arguments changed.
     warnings : tuple of str
     dtype : numpy.dtype
-        The coarsest floating type in the answer.
+        The coarsest floating type in the answer; float32 stands for bfloat16, which NumPy has not.
+    precision : FloatFormat
+        The coarsest format in the answer, bfloat16 included.
     """
 
     loss: float | None
@@ -220,6 +223,7 @@ class Asked:
     findings: tuple[Comparison, ...]
     warnings: tuple[str, ...]
     dtype: Any
+    precision: FloatFormat = FORMATS["float64"]
 
 
 def ask(
@@ -305,16 +309,17 @@ def _take_apart(
     names = ("x", "y") if len(before[1]) == 2 else [f"args[{i}]" for i in range(len(before[1]))]
     for name, old, new in zip(names, before[1], after[1], strict=True):
         findings += changed(old, new, name)
-    dtypes = [leaf.dtype for leaf in matched.arrays.values() if leaf.dtype.kind == "f"]
-    if isinstance(answer.loss, np.floating | np.ndarray) and np.asarray(answer.loss).dtype.kind == "f":
-        dtypes.append(np.asarray(answer.loss).dtype)
-    coarsest = max(dtypes, key=lambda dtype: np.finfo(dtype).eps, default=np.dtype(float))
-    if np.finfo(coarsest).eps < np.finfo(float).eps:
-        coarsest = np.dtype(float)
+    given = [
+        *matched.arrays.values(),
+        *([answer.loss] if isinstance(answer.loss, np.generic | np.ndarray) else []),
+    ]
+    dtypes = [leaf.dtype for leaf in given if np.asarray(widened(leaf)).dtype.kind == "f"]
+    precision = coarsest([*dtypes, answer.precision or "float64"])
+    dtype = np.dtype("float32" if precision.name == "bfloat16" else precision.name)
     gradient = {path: np.asarray(leaf, dtype=float) for path, leaf in matched.arrays.items()}
     extra = {} if answer.error is None else dict(tree.leaves(answer.error))
     error = {path: np.asarray(extra.get(path, 0.0), dtype=float) for path in gradient}
-    return Asked(loss, gradient, error, tuple(findings), tuple(warnings), coarsest)
+    return Asked(loss, gradient, error, tuple(findings), tuple(warnings), dtype, precision)
 
 
 def where_raised(error: BaseException) -> str:

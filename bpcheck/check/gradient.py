@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,8 +12,11 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
 from bpcheck.check.block import Block, every_entry, random_lines
+from bpcheck.check.call_forms import parse
 from bpcheck.check.claim import Claim
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, HungError, ask, guarded
+from bpcheck.check.locate import locate_in
+from bpcheck.check.location import Location
 from bpcheck.check.power import check_power
 from bpcheck.check.problem import Problem, moved, pasteable, relative_steps, size
 from bpcheck.check.reading import exact
@@ -23,8 +26,7 @@ from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import complex_step
 from bpcheck.report.progress import Progress, progress_bar
 from bpcheck.result import Comparison, Diagnosis, Report
-from bpcheck.subject import Subject, as_subject, from_parts
-from bpcheck.tree import FloatArray, Path, Tree
+from bpcheck.tree import FloatArray, Path
 from bpcheck.verdict import Verdict
 
 __all__ = ["assert_gradient", "check_gradient"]
@@ -38,6 +40,14 @@ EVERY_ENTRY_UP_TO = 600
 DIRECTIONS = 8
 MISS_PROBABILITY = 1e-6
 
+# Evaluations spent on finding the wrong entries: some 200 for one, some 800 for a wrong row or layer
+# (benchmarks/speed/locate.py), and as many as the check itself took for two tensors.
+MOST_TO_LOCATE = 1000
+
+# Findings that a report lists; bpcheck.locate() has them all.
+MOST_TOLD = 5
+
+OPTIONS = ("resolution", "seed", "time_limit", "progress", "miss_probability", "directions", "method")
 METHODS = ("auto", "central", "line", "complex")
 
 # How far the parameters are moved away from a kink to look at the gradient beside it, relative to each:
@@ -124,7 +134,7 @@ def check_gradient(
     >>> check_gradient(loss, np.sin, np.array([0.3, 1.0]), seed=0).verdict
     <Verdict.DISAGREES>
     """
-    subject, params, args = _parse(arguments, named)
+    subject, params, args = parse(arguments, named, function="check_gradient", options=OPTIONS)
     if resolution is not None and not (
         isinstance(resolution, int | float) and not isinstance(resolution, bool) and 0 < resolution < 1
     ):
@@ -189,38 +199,6 @@ def assert_gradient(*arguments: Any, **options: Any) -> Report:
     return report
 
 
-def _parse(arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Subject, Tree, tuple[Any, ...]]:
-    """Both call forms, positional or by name."""
-    unknown = sorted(set(named) - {"subject", "loss", "gradient", "params"})
-    if unknown:
-        raise InputError(
-            f"unknown option {unknown[0]!r}; the options are resolution, seed, time_limit, progress, "
-            "miss_probability, directions and method."
-        )
-    rest = list(arguments)
-
-    def take(name: str) -> Any:
-        if name in named:
-            return named[name]
-        if not rest:
-            raise InputError(
-                f"{name} is missing: call check_gradient(loss, gradient, params, *args) or "
-                "check_gradient(subject, params, *args)."
-            )
-        return rest.pop(0)
-
-    if (
-        "loss" in named
-        or "gradient" in named
-        or ("subject" not in named and len(rest) > 1 and callable(rest[1]))
-    ):
-        loss, gradient = take("loss"), take("gradient")
-        subject = from_parts(loss=loss, gradient=gradient)
-    else:
-        subject = as_subject(take("subject"))
-    return subject, take("params"), tuple(rest)
-
-
 @dataclass(frozen=True)
 class _Settings:
     resolution: float
@@ -241,6 +219,7 @@ class _Check:
     blocks: list[Block] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     stopped: str = ""
+    location: Location | None = None
 
     def run(self) -> Report:
         try:
@@ -283,7 +262,35 @@ class _Check:
         if not self.beside:
             comparisons = self._at_kinks(comparisons)
             comparisons += self._second_call(first, comparisons)
+        self._locate(comparisons)
         return self.report(Verdict.worst(c.verdict for c in comparisons), tuple(comparisons))
+
+    def _locate(self, comparisons: Sequence[Comparison]) -> None:
+        """Random lines say that a tensor is wrong; where it is wrong takes some more evaluations."""
+        wrong = [
+            block.path
+            for block, comparison in zip(self.blocks, comparisons, strict=False)
+            if comparison.verdict is Verdict.DISAGREES and not block.lines.entries
+        ]
+        if not wrong or self.beside:
+            return
+        problem, claim = self.problem, self.blocks[0].claim
+
+        def evaluate(arrays: Mapping[Path, FloatArray]) -> float:
+            return problem.loss({**problem.theta, **arrays})
+
+        self.location = locate_in(
+            problem.subject.name,
+            {path: problem.theta[path] for path in wrong},
+            {path: claim.gradient[path] for path in wrong},
+            evaluate=evaluate,
+            rounding=claim.roundoff,
+            error={path: claim.extra[path] for path in wrong},
+            args=problem.args,
+            noise=problem.noise,
+            seed=self.settings.seed,
+            max_evaluations=MOST_TO_LOCATE,
+        )
 
     def _lay_out(self, first: Asked) -> None:
         """One block for each tensor: a line for every entry, or random ones."""
@@ -456,6 +463,17 @@ class _Check:
                 findings.append(_apart(path, again, claim))
         return findings
 
+    def _diagnosis(self, comparisons: tuple[Comparison, ...]) -> Diagnosis:
+        """Which tensors are wrong, and which of their entries where that was looked for."""
+        diagnosis = locate(None, comparisons)
+        if self.location is None or not self.location.findings:
+            return diagnosis
+        findings = self.location.findings
+        told = [f"{finding.place}: {finding.text}" for finding in findings[:MOST_TOLD]]
+        if len(findings) > MOST_TOLD:
+            told.append(f"and {len(findings) - MOST_TOLD} more: bpcheck.locate() finds them all")
+        return replace(diagnosis, evidence=(*diagnosis.evidence, *told))
+
     def report(
         self, verdict: Verdict, comparisons: tuple[Comparison, ...] = (), *, summary: str = ""
     ) -> Report:
@@ -463,7 +481,7 @@ class _Check:
         diagnoses: tuple[Diagnosis, ...] = ()
         advice: tuple[str, ...] = ()
         if verdict.severity > Verdict.INCONCLUSIVE.severity:
-            diagnoses = (locate(None, comparisons),)
+            diagnoses = (self._diagnosis(comparisons),)
         elif verdict is Verdict.INCONCLUSIVE:
             open_ = [b for b, c in zip(self.blocks, comparisons, strict=False) if not c.verdict.ok]
             advice = remedies(self.problem, open_, self.settings.resolution) if open_ else ()

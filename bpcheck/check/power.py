@@ -162,7 +162,6 @@ def missed_by_pairs(x: float, directions: int, cotangents: int) -> float:
     >>> round(missed_by_pairs(0.1, 1, 1), 3)  # a single pair: (2/π) ∫₀^x K₀
     0.218
     """
-
     # with t = exp(s) the integrand is smooth and dies at both ends: the trapezoidal rule converges fast
     s = np.linspace(math.log(min(x, 1.0)) - TAIL, math.log(LARGEST_NORMAL), NODES)
     t = np.exp(s)

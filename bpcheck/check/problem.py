@@ -63,6 +63,8 @@ class Problem:
         The loss at the parameters themselves.
     steps : mapping of Path to array or float
         What counts as a relative step of 1; a tensor's size where nothing else is said.
+    has_tables : bool
+        Whether the loss stood still and then jumped along some line.
     """
 
     subject: Subject
@@ -76,6 +78,7 @@ class Problem:
     variation: float = 0.0
     level: float = 0.0
     steps: Mapping[Path, FloatArray | float] = field(default_factory=dict)
+    has_tables: bool = False
     _nearby: list[Mapping[Path, FloatArray]] = field(default_factory=list)
 
     @property

@@ -11,6 +11,7 @@ from bpcheck import tree
 from bpcheck.check.problem import Problem
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import Central, complex_derivative, line_integral
+from bpcheck.numeric.line_integral import FIRST_STEP
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.result import Estimate
 from bpcheck.tree import FloatArray, Path
@@ -44,6 +45,11 @@ class Reading:
     rounding: float = 0.0
     regime: str = "smooth"
     method: str = "central"
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the loss stood still and then jumped, as a table of values does."""
+        return self.value == 0.0 and not math.isfinite(self.error)
 
 
 def _reading(estimate: Estimate) -> Reading:
@@ -87,19 +93,28 @@ def by_differences(
 
 
 def by_line(
-    problem: Problem, path: Path, direction: FloatArray, actual: float, slope_noise: float
+    problem: Problem,
+    path: Path,
+    direction: FloatArray,
+    actual: float,
+    slope_noise: float,
+    *,
+    noise: float | None = None,
+    shrunk: float = 1.0,
 ) -> Reading | None:
     """The line-integral test: the value that the claim should have had, on average over the segment.
 
-    None if the claim cannot be asked, or has no value, at other points.
+    None if the claim cannot be asked, or has no value, at other points. ``shrunk`` is for a second
+    measurement, as for differences.
     """
     try:
         test = line_integral(
             problem.along(path, direction),
             problem.slope(path, direction),
-            noise=problem.noise,
+            noise=problem.noise if noise is None else noise,
             slope_noise=slope_noise,
             roundoff=problem.roundoff,
+            first_step=shrunk * FIRST_STEP,
         )
     except (SubjectError, InputError):  # a loss or claim that only works near θ
         return None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.precision import widened
 from bpcheck.result import Comparison
 from bpcheck.tree import Path, Tree, describe
 from bpcheck.verdict import Verdict
@@ -125,7 +126,7 @@ def _fault(leaf: Any, shape: tuple[int, ...]) -> str:
     if not isinstance(leaf, np.ndarray | np.generic | int | float | complex):
         remedy = "; call .detach().cpu().numpy() on it" if hasattr(leaf, "detach") else ""
         return f"its gradient is {describe(leaf)}, not an array{remedy}"
-    array = np.asarray(leaf)
+    array = np.asarray(widened(leaf))
     if np.iscomplexobj(array):
         return f"its gradient is complex ({describe(leaf)}); return the real gradient"
     if array.dtype.kind not in "fiu":
@@ -146,7 +147,7 @@ def scalar_loss(value: Any) -> tuple[float, str]:
     'it is float64 array of shape (3,), but one number is needed: reduce it over the batch'
     """
     if isinstance(value, np.ndarray | np.generic | int | float) and not isinstance(value, bool):
-        array = np.asarray(value)
+        array = np.asarray(widened(value))
         if array.size == 1 and array.dtype.kind in "fiu":
             return float(array.reshape(())), ""
         if array.dtype.kind in "fiu":

@@ -15,7 +15,7 @@ from bpcheck.check.agreement import agree
 from bpcheck.check.witness import testify
 from bpcheck.data import load_digits
 from bpcheck.demo.students import careful_backprop, hasty_backprop
-from bpcheck.reference import accuracy, build, train
+from bpcheck.reference import Perturbations, accuracy, build, train
 from bpcheck.result import Comparison, Report
 from bpcheck.search import compare
 from bpcheck.verdict import Verdict
@@ -100,8 +100,8 @@ def _every_entry(out: Console, case: Case, seed: int) -> bool:
     _heading(out, 2, "Check every entry of that network's gradient with independent witnesses")
     analytic = testify(case)
     with out.status("  perturbing every weight …"):
-        measured = numeric.complex_step(
-            lambda params: network.cost(params, case.x, case.y), case.params, rng=np.random.default_rng(seed)
+        measured = numeric.structured_step(
+            Perturbations(network, case.params, case.x, case.y), rng=np.random.default_rng(seed)
         )
     entries = sum(array.size for array in analytic.gradient.values())
     ok = _say(out, f"backprop against perturbing each of {entries:,} weights", agree(analytic, measured))

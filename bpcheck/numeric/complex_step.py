@@ -34,7 +34,7 @@ from bpcheck.numeric.perturbation import (
 from bpcheck.result import Estimate, Testimony
 from bpcheck.tree import FloatArray, Tree
 
-__all__ = ["complex_derivative", "complex_step"]
+__all__ = ["complex_derivative", "complex_step", "entry_errors", "points_around", "value_error"]
 
 MIDDLE = SAMPLES // 2
 
@@ -84,7 +84,7 @@ class _Cost:
         return value
 
 
-def _points(point: list[FloatArray], rng: np.random.Generator) -> list[list[FloatArray]]:
+def points_around(point: list[FloatArray], rng: np.random.Generator) -> list[list[FloatArray]]:
     """Nine equispaced points around θ, on a random line on which every parameter moves; then θ shrunk.
 
     Shrunk as a whole, and one tensor at a time: a saturated output behind a long linear network is
@@ -106,7 +106,7 @@ def _points(point: list[FloatArray], rng: np.random.Generator) -> list[list[Floa
 
 
 def _natural_size(values: FloatArray, own: int | None) -> float:
-    """The gradient's natural size from its values at the points of :func:`_points`.
+    """The gradient's natural size from its values at the points of :func:`points_around`.
 
     A gradient is at most proportional to another tensor that shrank, so it is scaled back; not so
     where the tensor itself shrank (``own``) or all did.
@@ -184,7 +184,7 @@ def complex_derivative(
     values = np.array(
         [
             cost(_shifted(at, point, [h * step for step in path.direction])).imag / h
-            for point in _points(path.point, np.random.default_rng(0) if rng is None else rng)
+            for point in points_around(path.point, np.random.default_rng(0) if rng is None else rng)
         ]
     )
     value, error = (
@@ -243,7 +243,7 @@ def complex_step(f: Callable[[Tree], Any], params: Tree, *, rng: np.random.Gener
     leaves = tree.arrays(params)
     cost = _Cost(f)
     point = list(leaves.values())
-    points = _points(point, rng)
+    points = points_around(point, rng)
     losses = np.array([cost(_shifted(params, p, [np.zeros(leaf.shape) for leaf in p])).real for p in points])
     seen = []  # for each leaf: shape of the leaf, then the ten points
     for number_of_leaf, leaf in enumerate(point):
@@ -251,17 +251,8 @@ def complex_step(f: Callable[[Tree], Any], params: Tree, *, rng: np.random.Gener
         for index in np.ndindex(leaf.shape):
             values[index] = [_entry(cost, params, p, number_of_leaf, index) for p in points]
         seen.append(values)
-    # what a relative change of a whole tensor does to the cost: comparable across tensors
-    scales = [_size(leaf) for leaf in point]
-    change = max(
-        scale * _natural_size(values, own)
-        for own, (scale, values) in enumerate(zip(scales, seen, strict=True))
-    )
     gradient: list[FloatArray] = [np.asarray(values[..., MIDDLE]) for values in seen]
-    error: list[FloatArray] = []
-    for scale, values in zip(scales, seen, strict=True):
-        bars = [_error(row, change / scale) for row in values.reshape(-1, len(points))]
-        error.append(np.array(bars).reshape(values.shape[:-1]))
+    error = entry_errors(point, seen)
     wide: list[FloatArray] = [leaf.astype(np.float64) for leaf in point]
     path = Line(params, wide, random_direction(wide, rng))
     expected = sum(float((g * v).sum()) for g, v in zip(gradient, path.direction, strict=True))
@@ -270,11 +261,43 @@ def complex_step(f: Callable[[Tree], Any], params: Tree, *, rng: np.random.Gener
     return Testimony(
         "numeric",
         float(losses[MIDDLE]),
-        _error(losses, _finite_size(losses)),
+        value_error(losses),
         dict(zip(leaves, map(tree.freeze, gradient), strict=True)),
         dict(zip(leaves, map(tree.freeze, error), strict=True)),
         evaluations,
     )
+
+
+def entry_errors(leaves: list[FloatArray], seen: list[FloatArray]) -> list[FloatArray]:
+    """Bound on the error of each derivative at θ, from the derivatives at the points of :func:`points_around`.
+
+    Parameters
+    ----------
+    leaves : list of arrays
+        θ.
+    seen : list of arrays
+        For each leaf its shape and, last, the points.
+
+    Returns
+    -------
+    list of arrays
+    """
+    # what a relative change of a whole tensor does to the cost: comparable across tensors
+    scales = [_size(leaf) for leaf in leaves]
+    change = max(
+        scale * _natural_size(values, own)
+        for own, (scale, values) in enumerate(zip(scales, seen, strict=True))
+    )
+    error: list[FloatArray] = []
+    for scale, values in zip(scales, seen, strict=True):
+        bars = [_error(row, change / scale) for row in values.reshape(-1, values.shape[-1])]
+        error.append(np.array(bars).reshape(values.shape[:-1]))
+    return error
+
+
+def value_error(values: FloatArray) -> float:
+    """Bound on the error of the cost itself, from its values at the points of :func:`points_around`."""
+    return _error(values, _finite_size(values))
 
 
 def _size(leaf: FloatArray) -> float:

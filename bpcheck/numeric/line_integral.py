@@ -85,6 +85,7 @@ def line_integral(
     noise: float,
     slope_noise: float = 0.0,
     roundoff: float = UNIT_ROUNDOFF,
+    first_step: float = FIRST_STEP,
 ) -> LineIntegral:
     """Hold the integral of a claimed derivative against the change of its function.
 
@@ -98,6 +99,8 @@ def line_integral(
         Standard deviations of the noise in the values of the two.
     roundoff : float
         u of the arithmetic in which they compute.
+    first_step : float
+        Half-width of the first segment.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def line_integral(
     Raises
     ------
     InputError
-        If a noise is negative or not finite.
+        If a noise is negative or not finite, or the first step not positive.
 
     Notes
     -----
@@ -131,10 +134,12 @@ def line_integral(
     for name, value in (("noise", noise), ("slope_noise", slope_noise)):
         if not 0.0 <= value < math.inf:
             raise InputError(f"{name} is {value!r}; a finite number, 0 or more, is needed.")
+    if not 0.0 < first_step < math.inf:
+        raise InputError(f"first_step is {first_step!r}; a finite number above 0 is needed.")
     counts = [0, 0]
     previous: _Segment | None = None
     grown = 1.0
-    h = FIRST_STEP
+    h = first_step
     for _ in range(SEGMENTS):
         segment = _segment(phi, slope, h, grown * noise, grown * slope_noise, roundoff, counts)
         h /= SHRINK

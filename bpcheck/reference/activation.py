@@ -16,10 +16,16 @@ import numpy as np
 from scipy.special import erfc
 
 from bpcheck.reference.ball import EVALUATION_ULPS, Ball, underflow
+from bpcheck.reference.variance import Noisy, emerging, flips, through
 
-__all__ = ["ACTIVATION", "Activation", "log_softmax", "softmax", "softplus"]
+__all__ = ["ACTIVATION", "Activation", "enclosed_softmax", "log_softmax", "softmax", "softplus"]
 
 LEAKY_SLOPE = 0.01
+
+# σ'(a): what most code computes from the stored, hence rounded, a, and how fast σ' changes with a.
+SLOPE_FROM_OUTPUT: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"tanh": lambda a: -2.0 * a, "sigmoid": lambda a: 1.0 - 2.0 * a}
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,29 @@ class Activation:
             slope_rad = np.where(slope == 0.0, 0.0, z.u * abs(slope))
         return value, Ball(slope, np.broadcast_to(slope_rad, mid.shape), slope_kink, z.u)
 
+    def noisy(self, z: Noisy) -> tuple[Noisy, Noisy]:
+        """σ(z) and σ'(z) for a z with a variance (:mod:`bpcheck.reference.variance`)."""
+        if self.name == "softmax":
+            return _noisy_softmax(z)
+        how = z.rounding
+        value = self.value(z.value)
+        slope = self.derivative(z.value, value)
+        variance = through(self.value, z)
+        slope_variance = np.zeros(slope.shape)
+        if self.curvature:
+            # intermediate results are of order one (1 + e^−z, tanh², Φ(z)), and z times them
+            variance = variance + how.elementary(np.maximum(1.0, abs(z.value))) + how.storing(value)
+            slope_variance = through(lambda at: self.derivative(at, self.value(at)), z)
+            slope_variance = slope_variance + how.elementary(1.0) + how.storing(slope)
+        if self.name in SLOPE_FROM_OUTPUT:
+            slope_variance = slope_variance + SLOPE_FROM_OUTPUT[self.name](value) ** 2 * how.storing(value)
+        if self.kink is not None:
+            low, high = self.kink
+            variance = np.maximum(variance, high**2 * emerging(z))
+            variance = variance + how.storing(value) * (low != 0.0)  # a maximum is exact, a product is not
+            slope_variance = (high - low) ** 2 * flips(z)
+        return Noisy(value, variance, how), Noisy(slope, slope_variance, how)
+
 
 def _decay(z: Any) -> Any:
     """exp(−|z|): never overflows."""
@@ -123,6 +152,13 @@ def _softmax_jacobian(z: Any, a: Any) -> Any:
 
 
 def _enclose_softmax(z: Ball) -> tuple[Ball, Ball]:
+    """Softmax on balls, and its Jacobian."""
+    value = enclosed_softmax(z)
+    jacobian = value[..., :, None] * (np.eye(z.shape[-1]) - value[..., None, :])
+    return value, jacobian
+
+
+def enclosed_softmax(z: Ball) -> Ball:
     """Softmax on balls: every z_j off by ≤ r changes p_k by at most p_k (e^{2r} − 1).
 
     The exact p_k in it is at most e^{2r} times the one computed from the middle.
@@ -136,7 +172,22 @@ def _enclose_softmax(z: Ball) -> tuple[Ball, Ball]:
     # e^{−d} computed from a rounded d is off by a relative d·u; the sum adds n roundings.
     rounding = z.u * p * (EVALUATION_ULPS + width + distance + (p * distance).sum(axis=-1, keepdims=True))
     rounding = rounding + (2 + width) * underflow(z.u)  # numerator, division, and what the sum lost
-    value = Ball(p, p * spread_rad + rounding, p * spread_kink, z.u)
+    return Ball(p, p * spread_rad + rounding, p * spread_kink, z.u)
+
+
+def _noisy_softmax(z: Noisy) -> tuple[Noisy, Noisy]:
+    """Softmax: dp_k = p_k (dz_k − Σ_j p_j dz_j), and every weight e^{z_k − max} has a relative error of its own."""
+    how, width = z.rounding, z.shape[-1]
+    p = softmax(z.value)
+    # z − max is rounded, which e^· turns into a relative error of that size; then the exponential itself, the
+    # sum (width roundings of a sum of positives) and the division
+    distance = z.value.max(axis=-1, keepdims=True) - z.value
+    relative = z.variance + how.elementary(1.0 + distance)
+    # frameworks keep ln p, rounded where it is stored, and take e^ of that
+    stored_log = how.storing(log_softmax(z.value))
+    together = (p**2 * relative).sum(axis=-1, keepdims=True) + how.elementary(1.0) * width / 3
+    variance = p**2 * ((1.0 - p) ** 2 * relative + together + stored_log) + how.storing(p)
+    value = Noisy(p, variance, how)
     jacobian = value[..., :, None] * (np.eye(width) - value[..., None, :])
     return value, jacobian
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.precision import format_of
 from bpcheck.tree import FloatArray
 
 __all__ = ["EVALUATION_ULPS", "EXTRA_ROUNDINGS", "Ball", "gamma", "underflow", "unit_roundoff"]
@@ -41,7 +42,7 @@ def unit_roundoff(dtype: Any) -> float:
     >>> unit_roundoff(np.float64) == 2.0**-53
     True
     """
-    return float(np.finfo(dtype).eps) / 2
+    return format_of(dtype).roundoff
 
 
 # Smallest positive numbers (subnormal) by unit roundoff: bfloat16, float16, float32, float64.

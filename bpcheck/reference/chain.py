@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bpcheck.architecture import Shape
-from bpcheck.reference.layer import Context, Enclosable, Layer, Traceable
-from bpcheck.tree import Tree
+from bpcheck.reference.ball import Ball
+from bpcheck.reference.layer import (
+    Context,
+    Enclosable,
+    Entries,
+    Layer,
+    Moved,
+    Seed,
+    Touch,
+    Touching,
+    Traceable,
+)
+from bpcheck.reference.reevaluated import Reevaluated
+from bpcheck.tree import FloatArray, Tree
 
 __all__ = ["Chain"]
 
@@ -25,6 +37,11 @@ class Chain:
     def encloses(self) -> bool:
         """Whether every layer can bound its rounding."""
         return all(isinstance(layer, Enclosable) and layer.encloses for layer in self.layers)
+
+    @property
+    def touches(self) -> bool:
+        """Whether every layer states what its parameters touch."""
+        return all(isinstance(layer, Touching) and layer.touches for layer in self.layers)
 
     def init(self, rng: np.random.Generator, shape: Shape) -> tuple[Tree, Tree, Shape]:
         """Initialise the layers in order."""
@@ -66,3 +83,54 @@ class Chain:
             )
             _, output_cotangent = layer.pullback(layer_params, saved, output_cotangent)
         return traces[::-1]
+
+    @property
+    def _touching(self) -> list[Touching]:
+        return [_touching(layer) for layer in self.layers]
+
+    def known(self, params: Tree, x: Ball, residuals: Any) -> tuple[Ball, list[Any]]:
+        """What each layer keeps."""
+        kept = []
+        for layer, layer_params, saved in zip(self._touching, params, residuals, strict=True):
+            x, known = layer.known(layer_params, x, saved)
+            kept.append(known)
+        return x, kept
+
+    def touched(self, params: Tree, known: list[Any], step: float, columns: int) -> Iterator[Touch]:
+        """What each layer touches, followed through the layers above it; the last layer first, it is done soonest."""
+        for number, layer in reversed(list(enumerate(self._touching))):
+            for touch in layer.touched(params[number], known[number], step, columns):
+                entries = tuple(run.below(number) for run in touch.entries)
+                yield Touch(entries, self._above(number, params, known, touch.moved))
+
+    def seeds(self, params: Tree, known: list[Any], step: float, columns: int) -> Iterator[Seed]:
+        """The units of each layer, followed through the layers above it."""
+        for number, layer in enumerate(self._touching):
+            for seed in layer.seeds(params[number], known[number], step, columns):
+                moved = self._above(number, params, known, seed.moved)
+                yield Seed(moved, _Below(number, seed.gather))
+
+    def _above(self, number: int, params: Tree, known: list[Any], moved: Moved) -> Moved:
+        layers = list(zip(self._touching, params, known, strict=True))
+        for layer, layer_params, kept in layers[number + 1 :]:
+            moved = layer.follow(layer_params, kept, moved)
+        return moved
+
+    def follow(self, params: Tree, known: list[Any], moved: Moved) -> Moved:
+        """Through all layers."""
+        return self._above(-1, params, known, moved)
+
+
+def _touching(layer: Layer) -> Touching:
+    return layer if isinstance(layer, Touching) else Reevaluated(layer)
+
+
+@dataclass(frozen=True, eq=False)
+class _Below:
+    """A layer's gather, with its number before the names of its entries."""
+
+    number: int
+    gather: Callable[[Ball], list[tuple[Entries, FloatArray]]]
+
+    def __call__(self, cost: Ball) -> list[tuple[Entries, FloatArray]]:
+        return [(run.below(self.number), bound) for run, bound in self.gather(cost)]

@@ -17,6 +17,7 @@ import numpy as np
 
 from bpcheck.reference.activation import ACTIVATION, log_softmax, softmax, softplus
 from bpcheck.reference.ball import EVALUATION_ULPS, Ball
+from bpcheck.reference.variance import NEAR_KINK, Noisy, through
 
 __all__ = ["LOSS", "Loss", "reduce"]
 
@@ -80,7 +81,15 @@ def _huber(a: Any, y: Any) -> Any:
         value = _huber_value(r.mid)
         rounding = EVALUATION_ULPS * a.u * (value + abs(r.mid))
         return Ball(value, r.rad + rounding, r.kink, a.u).sum(axis=1)
+    if isinstance(a, Noisy):
+        return _noisy_value(_huber_value, a - y).sum(axis=1)
     return _huber_value(a - y).sum(axis=1)
+
+
+def _noisy_value(function: Callable[[Any], Any], r: Noisy) -> Noisy:
+    """A smooth function of one number: what its argument's error does, and two roundings of its own."""
+    value = function(r.value)
+    return Noisy(value, through(function, r) + 2 * r.rounding.storing(value), r.rounding)
 
 
 def _huber_value(r: Any) -> Any:
@@ -92,6 +101,12 @@ def _huber_gradient(a: Any, y: Any) -> Any:
     if isinstance(a, Ball):
         r = a - y  # clipping is continuous and never widens a ball
         return Ball(np.clip(r.mid, -HUBER_DELTA, HUBER_DELTA), r.rad, r.kink, a.u)
+    if isinstance(a, Noisy):
+        r = a - y  # what is clipped is exact
+        inside = abs(r.value) <= HUBER_DELTA + NEAR_KINK * r.deviation
+        return Noisy(
+            np.clip(r.value, -HUBER_DELTA, HUBER_DELTA), np.where(inside, r.variance, 0.0), r.rounding
+        )
     return np.clip(a - y, -HUBER_DELTA, HUBER_DELTA)
 
 
@@ -102,31 +117,46 @@ def _binary_cross_entropy(z: Any, y: Any) -> Any:
         # ∂/∂z = a − y; second derivative ≤ 1/4
         rad = slope * z.rad + 0.125 * z.rad * z.rad + y.rad * abs(z.mid)
         kink = slope * z.kink + 0.125 * z.kink * (z.kink + 2 * z.rad)
-        rounding = EVALUATION_ULPS * z.u * (1.0 + abs(z.mid) + _textbook_logarithms(z, y.mid))
+        rounding = EVALUATION_ULPS * z.u * (1.0 + abs(z.mid) + _textbook_logarithms(z.u, z.mid, y.mid))
         return Ball(value, rad + rounding, kink, z.u).sum(axis=1)
+    if isinstance(z, Noisy):
+        how, slope = z.rounding, ACTIVATION["sigmoid"].value(z.value) - y.value
+        rounding = how.elementary(
+            1.0 + abs(z.value) + _textbook_logarithms(how.computed.roundoff, z.value, y.value)
+        )
+        # ln a of an a that is stored, and so rounded
+        stored = how.storing(1.0 + abs(z.value) + _textbook_logarithms(how.stored.roundoff, z.value, y.value))
+        variance = slope**2 * z.variance + z.value**2 * y.variance + rounding + stored
+        return Noisy(softplus(z.value) - y.value * z.value, variance, how).sum(axis=1)
     return (softplus(z) - y * z).sum(axis=1)
 
 
-def _textbook_logarithms(z: Ball, y: Any) -> Any:
+def _textbook_logarithms(u: float, z: Any, y: Any) -> Any:
     """Error of ln a and ln(1 − a) computed from a rounded a, in units of u: 1/a and 1/(1 − a)."""
-    over_a, over_not_a = _reciprocals(z)
+    over_a, over_not_a = _reciprocals(u, z)
     return y * over_a + (1.0 - y) * over_not_a
 
 
-def _reciprocals(z: Ball) -> tuple[Any, Any]:
+def _reciprocals(u: float, z: Any) -> tuple[Any, Any]:
     """1/a and 1/(1 − a); 0 where the number itself rounds to 0, for textbook code then is infinite: wrong."""
-    a, not_a = ACTIVATION["sigmoid"].value(z.mid), ACTIVATION["sigmoid"].value(-z.mid)
-    return tuple(np.where(v >= z.u / 4, 1.0 / np.maximum(v, z.u / 4), 0.0) for v in (a, not_a))  # type: ignore[return-value]
+    a, not_a = ACTIVATION["sigmoid"].value(z), ACTIVATION["sigmoid"].value(-z)
+    return tuple(np.where(v >= u / 4, 1.0 / np.maximum(v, u / 4), 0.0) for v in (a, not_a))  # type: ignore[return-value]
 
 
 def _binary_cross_entropy_gradient(z: Any, y: Any) -> Any:
     if isinstance(z, Ball):
         a, _ = ACTIVATION["sigmoid"].enclose(z)
         # textbook code forms (a − y) / (a (1 − a)) from a rounded a, and multiplies by a σ' of its own
-        over_a, over_not_a = _reciprocals(z)
+        over_a, over_not_a = _reciprocals(z.u, z.mid)
         not_a = ACTIVATION["sigmoid"].value(-z.mid)
         unfused = y.mid * not_a * over_a + (1.0 - y.mid) * a.mid * over_not_a
         return (a - y).widened(EVALUATION_ULPS * z.u * unfused)
+    if isinstance(z, Noisy):
+        how = z.rounding
+        noisy, _ = ACTIVATION["sigmoid"].noisy(z)
+        over_a, over_not_a = _reciprocals(how.computed.roundoff, z.value)
+        unfused = y.value * (1.0 - noisy.value) * over_a + (1.0 - y.value) * noisy.value * over_not_a
+        return (noisy - y).noisier(how.elementary(unfused))
     return ACTIVATION["sigmoid"].value(z) - y
 
 
@@ -139,6 +169,14 @@ def _cross_entropy(z: Any, y: Any) -> Any:
         rounding = z.u * (EVALUATION_ULPS + z.shape[1]) * (1.0 + magnitude)
         rad = (y.mid + y.rad) * (worst + rounding) + y.rad * abs(log_p)
         return Ball(-y.mid * log_p, rad, y.mid * worst_kink, z.u).sum(axis=1)
+    if isinstance(z, Noisy):
+        how, log_p, p = z.rounding, log_softmax(z.value), softmax(z.value)
+        shared = (p**2 * z.variance).sum(axis=1, keepdims=True)
+        magnitude = 1.0 + abs(z.value).max(axis=1, keepdims=True) + abs(log_p)
+        # ln p of a p that is stored is off by u / p · p: u again
+        own = how.elementary(magnitude) * (1 + z.shape[1] / 3) + how.storing(magnitude)
+        variance = y.value**2 * (z.variance + shared + own) + y.variance * log_p**2
+        return Noisy(-y.value * log_p, variance, how).sum(axis=1)
     return -(y * log_softmax(z)).sum(axis=1)
 
 
@@ -150,6 +188,11 @@ def _cross_entropy_gradient(z: Any, y: Any) -> Any:
         off = abs((total.mid if isinstance(total, Ball) else total) - 1.0)
         unsummed = np.where(off <= ROUNDED_SUM, off, 0.0)
         return (p * total - y).widened(p.mid * unsummed)
+    if isinstance(z, Noisy):
+        noisy, _ = ACTIVATION["softmax"].noisy(z)
+        off = abs(total.value - 1.0)
+        unsummed = np.where(off <= ROUNDED_SUM, off, 0.0)
+        return (noisy * total - y).noisier((noisy.value * unsummed) ** 2)
     return softmax(z) * total - y
 
 

@@ -12,6 +12,7 @@ from bpcheck import tree
 from bpcheck.architecture import Architecture, Dense, LayerSpec, Skip
 from bpcheck.case import Case
 from bpcheck.errors import InputError
+from bpcheck.precision import rounded
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.ball import EVALUATION_ULPS, Ball, unit_roundoff
 from bpcheck.reference.chain import Chain
@@ -20,9 +21,10 @@ from bpcheck.reference.layer import Context, Layer, LayerTrace
 from bpcheck.reference.loss import LOSS, reduce
 from bpcheck.reference.penalty import penalty, penalty_gradient
 from bpcheck.reference.skip import SkipLayer
+from bpcheck.reference.variance import Noisy, Rounding
 from bpcheck.tree import Tree
 
-__all__ = ["Enclosure", "Network", "Trace", "build"]
+__all__ = ["TRAINING", "Enclosure", "Network", "Trace", "ball_of", "build"]
 
 
 TRAINING = Context()
@@ -91,6 +93,11 @@ class Network:
     _chain: Chain
     _fused: bool
 
+    @property
+    def chain(self) -> Chain:
+        """The layers; without softmax or sigmoid at the end where the loss computes it."""
+        return self._chain
+
     def init(self, rng: np.random.Generator) -> Tree:
         """Random parameters: He or Glorot weights, zero biases.
 
@@ -156,6 +163,14 @@ class Network:
         cost = reduce(loss.value(output, y), a.reduction)
         cotangent = loss.gradient(output, y)
         return residuals, cost, cotangent / y.shape[0] if a.reduction == "mean" else cotangent
+
+    def evaluate(self, params: Tree, x: Any, y: Any) -> tuple[Any, Tree]:
+        """Loss and gradient without any checking, in whatever kind of numbers is given (simulated rounding)."""
+        residuals, cost, cotangent = self._forward(params, x, y)
+        gradient, _ = self._chain.pullback(params, residuals, cotangent)
+        return cost + penalty(params, self.architecture), _add(
+            gradient, penalty_gradient(params, self.architecture)
+        )
 
     def gradient(self, params: Tree, x: Any, y: Any, *, context: Context = TRAINING) -> Tree:
         """∂C/∂params by backpropagation, nested as ``params``.
@@ -233,9 +248,9 @@ class Network:
         case = Case(self.architecture, params, x, y)
         u = unit_roundoff(dtype)
         with np.errstate(all="ignore"):
-            balls = [_given(leaf, dtype, u) for _, leaf in tree.leaves(case.params)]
+            balls = [ball_of(leaf, dtype, u) for _, leaf in tree.leaves(case.params)]
             params = tree.restore(case.params, balls)
-            x, y = _given(case.x, dtype, u), _given(case.y, dtype, u)
+            x, y = ball_of(case.x, dtype, u), ball_of(case.y, dtype, u)
             residuals, cost, cotangent = self._forward(params, x, y)
             gradient, _ = self._chain.pullback(params, residuals, cotangent)
             total = dict(tree.leaves(_add(gradient, penalty_gradient(params, self.architecture))))
@@ -243,11 +258,85 @@ class Network:
         loss = (cost + extra).widened(EVALUATION_ULPS * u * abs(extra) * (1 + _count(case.params)))
         return Enclosure(loss, total)
 
+    def noisy(
+        self,
+        params: Tree,
+        x: Any,
+        y: Any,
+        *,
+        dtype: Any = np.float32,
+        compute: Any = None,
+        sums: Any = None,
+        kinks: bool = True,
+    ) -> tuple[Noisy, Mapping[tree.Path, Noisy]]:
+        """Loss and gradient with the variance of the error that an implementation in ``dtype`` makes.
 
-def _given(array: Any, dtype: Any, u: float) -> Ball:
+        The equations run on :class:`~bpcheck.reference.variance.Noisy` numbers. Inputs that ``dtype`` cannot
+        hold have the square of what rounding them takes away as their variance.
+
+        Parameters
+        ----------
+        params, x, y
+            As for :meth:`loss`.
+        dtype : dtype or name
+            What results are stored in: float32, float16 or bfloat16.
+        compute : dtype or name, optional
+            What sums and elementary functions are computed in; None means float32 (or ``dtype`` if finer).
+        sums : dtype or name, optional
+            What sums other than products of matrices are added up in; None means as ``compute``.
+        kinks : bool
+            Whether units near their kink add what being on its other side would change.
+
+        Returns
+        -------
+        loss : Noisy
+            Of shape ().
+        gradient : dict of Path to Noisy
+
+        Raises
+        ------
+        InputError
+            If a layer has no such model.
+
+        Examples
+        --------
+        >>> from bpcheck import mlp
+        >>> network = build(mlp([1, 1]))
+        >>> loss, gradient = network.noisy([{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
+        >>> for path, noisy in gradient.items():
+        ...     print(path, noisy.value, bool(noisy.deviation < 1e-5))
+        params[0]['weight'] [[6.]] True
+        params[0]['bias'] [2.] True
+        """
+        if not self._chain.encloses:
+            raise InputError(f"{self.architecture!r} has a layer without a model of its rounding.")
+        case = Case(self.architecture, params, x, y)
+        rounding = Rounding.of(dtype, compute, sums=sums, kinks=kinks)
+
+        def given(array: Any) -> Noisy:
+            values = np.asarray(array, dtype=float)
+            return Noisy(values, (values - rounded(values, rounding.stored)) ** 2, rounding)
+
+        with np.errstate(all="ignore"):
+            own = [given(leaf) for _, leaf in tree.leaves(case.params)]
+            params = tree.restore(case.params, own)
+            residuals, cost, cotangent = self._forward(params, given(case.x), given(case.y))
+            gradient, _ = self._chain.pullback(params, residuals, cotangent)
+            total = dict(tree.leaves(_add(gradient, penalty_gradient(params, self.architecture))))
+            extra = penalty(tree.restore(case.params, [noisy.value for noisy in own]), self.architecture)
+            # a sum of positive terms, up to n of them one after the other, of which each is a rounded product
+            loss = cost + Noisy(
+                extra,
+                rounding.elementary(extra) * (1 + _count(case.params) / 3) + rounding.storing(extra),
+                rounding,
+            )
+        return loss, total
+
+
+def ball_of(array: Any, dtype: Any, u: float) -> Ball:
     """Numbers as they are, with what rounding them to ``dtype`` takes away."""
     exact = Ball.exact(array, u)
-    return exact.widened(abs(exact.mid - exact.mid.astype(dtype)))
+    return exact.widened(abs(exact.mid - rounded(exact.mid, dtype)))
 
 
 def _count(params: Tree) -> int:

@@ -9,12 +9,14 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.architecture import Architecture
 from bpcheck.reference.ball import EXTRA_ROUNDINGS, Ball
+from bpcheck.reference.variance import Noisy
 from bpcheck.tree import Tree
 
-__all__ = ["penalty", "penalty_gradient"]
+__all__ = ["penalised", "penalty", "penalty_gradient"]
 
 
-def _penalised(path: tree.Path, architecture: Architecture) -> bool:
+def penalised(path: tree.Path, architecture: Architecture) -> bool:
+    """Whether the penalty covers this tensor."""
     return architecture.penalize_bias or path.keys[-1] != "['bias']"
 
 
@@ -24,7 +26,7 @@ def penalty(params: Tree, architecture: Architecture) -> Any:
     if not (architecture.l1 or architecture.l2):
         return total
     for path, w in tree.leaves(params):
-        if _penalised(path, architecture):
+        if penalised(path, architecture):
             total = total + architecture.l1 * np.where(w.real >= 0, w, -w).sum()
             total = total + 0.5 * architecture.l2 * (w * w).sum()
     return total
@@ -39,7 +41,7 @@ def penalty_gradient(params: Tree, architecture: Architecture) -> Tree | None:
         return None
     gradients: list[Any] = []
     for path, w in tree.leaves(params):
-        if not _penalised(path, architecture):
+        if not penalised(path, architecture):
             gradients.append(None)
         elif isinstance(w, Ball):
             at_kink = np.where(w.mid == 0, architecture.l1, 0.0)
@@ -47,6 +49,11 @@ def penalty_gradient(params: Tree, architecture: Architecture) -> Tree | None:
             # other code may write ½λ·2W, or add the penalty before a division: each step rounds once
             rounding = EXTRA_ROUNDINGS * w.u * (architecture.l1 + architecture.l2 * abs(w.mid))
             gradients.append((sign + w * architecture.l2).widened(rounding))
+        elif isinstance(w, Noisy):
+            lasso = Noisy(architecture.l1 * np.sign(w.value), w.rounding.storing(architecture.l1), w.rounding)
+            # λ₂ is rounded too, then the product; ½λ₂·2W rounds once more
+            product = w * architecture.l2
+            gradients.append(lasso + product.noisier(2 * w.rounding.storing(product.value)))
         else:
             gradients.append(architecture.l1 * np.sign(w) + architecture.l2 * w)
     return tree.restore(params, gradients)

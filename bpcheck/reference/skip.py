@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bpcheck.architecture import Shape
+from bpcheck.reference.ball import Ball
 from bpcheck.reference.chain import Chain
-from bpcheck.reference.layer import Context
+from bpcheck.reference.layer import Column, Context, Moved, Seed, Touch
 from bpcheck.tree import Tree
 
 __all__ = ["SkipLayer"]
@@ -25,6 +27,11 @@ class SkipLayer:
     def encloses(self) -> bool:
         """Whether the inner layers can bound their rounding."""
         return self.inner.encloses
+
+    @property
+    def touches(self) -> bool:
+        """Whether the inner layers state what their parameters touch."""
+        return self.inner.touches
 
     def init(self, rng: np.random.Generator, shape: Shape) -> tuple[Tree, Tree, Shape]:
         """Parameters of the inner layers."""
@@ -43,3 +50,23 @@ class SkipLayer:
     def trace(self, params: Tree, residuals: Any, output_cotangent: Any) -> list[Any]:
         """Traces of the inner layers."""
         return self.inner.trace(params, residuals, output_cotangent)
+
+    def known(self, params: Tree, x: Ball, residuals: Any) -> tuple[Ball, Any]:
+        """What the inner layers keep."""
+        y, known = self.inner.known(params, x, residuals)
+        return x + y, known
+
+    def touched(self, params: Tree, known: Any, step: float, columns: int) -> Iterator[Touch]:
+        """What the inner layers touch: x is no parameter and does not move."""
+        return self.inner.touched(params, known, step, columns)
+
+    def seeds(self, params: Tree, known: Any, step: float, columns: int) -> Iterator[Seed]:
+        """The units of the inner layers."""
+        return self.inner.seeds(params, known, step, columns)
+
+    def follow(self, params: Tree, known: Any, moved: Moved) -> Moved:
+        """What moved, and what f makes of it."""
+        through_inner = self.inner.follow(params, known, moved)
+        if isinstance(moved, Column):
+            moved = moved.full(through_inner.shape[1])
+        return moved + through_inner

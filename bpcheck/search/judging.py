@@ -15,7 +15,9 @@ from bpcheck.architecture import Architecture, book_name
 from bpcheck.case import Case
 from bpcheck.check.agreement import judge
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, ask
+from bpcheck.check.low_precision import DOUBT, LOSS, SURE, LowPrecision, default_resolution, of_case
 from bpcheck.errors import InputError
+from bpcheck.precision import FORMATS
 from bpcheck.reference import Enclosure, Network, build
 from bpcheck.reference.ball import unit_roundoff
 from bpcheck.result import Comparison
@@ -65,6 +67,8 @@ class Judged:
         The subject's gradient and the one of our own reference.
     first_call_ok : bool
         Whether the first of several calls agreed.
+    suspicious : bool
+        Whether a difference was too large for low precision to agree, though too small to be called wrong.
     """
 
     case: Case
@@ -73,6 +77,7 @@ class Judged:
     claimed: Mapping[Path, FloatArray] = field(default_factory=dict)
     right: Mapping[Path, FloatArray] = field(default_factory=dict)
     first_call_ok: bool = False
+    suspicious: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -128,6 +133,8 @@ class Judge:
         Somebody else's gradient to use as the right one; its error is bounded as the subject's is.
     announce : callable or None
         Told each case before the subject is called on it, so that a hang can be reported.
+    by_precision : bool
+        Whether the resolution is a default, which answers in float16 and bfloat16 have another of.
     """
 
     subject: Subject
@@ -136,6 +143,7 @@ class Judge:
     scaling: Scaling = UNSCALED
     reference: Subject | None = None
     announce: Callable[[Case], None] | None = None
+    by_precision: bool = False
     evaluations: int = 0
 
     def enclose(self, case: Case, dtype: Any = np.float64) -> Enclosure:
@@ -222,12 +230,14 @@ class Judge:
 
     def _judge(self, case: Case, asked: Asked) -> Judged:
         enclosure = self.enclose(case)
-        claim = enclosure if asked.dtype == np.float64 else self.enclose(case, asked.dtype)
+        low = asked.precision.name != "float64"
+        claim = self.enclose(case, asked.precision) if low else enclosure
         warnings = list(asked.warnings)
-        if asked.dtype != np.float64 and all(
-            leaf.dtype == np.float64 for _, leaf in tree.leaves(case.params)
-        ):
-            warnings.append(f"the answer is {asked.dtype} though the parameters are float64")
+        if low and all(leaf.dtype == np.float64 for _, leaf in tree.leaves(case.params)):
+            warnings.append(
+                f"the answer is {asked.precision} though the parameters are float64; it was judged by what rounding "
+                f"probably does, {SURE:g} standard deviations an entry, not by a worst-case bound"
+            )
         right = {path: ball.mid for path, ball in enclosure.gradient.items()}
         right_loss = float(enclosure.loss.mid)
         own, rounding, choices = dict(right), 0.0, 1.0
@@ -236,7 +246,7 @@ class Judge:
             other = self._reference_answer(case)
             right.update(other.gradient)
             right_loss = right_loss if other.loss is None else other.loss
-            its = enclosure if other.dtype == np.float64 else self.enclose(case, other.dtype)
+            its = enclosure if other.precision.name == "float64" else self.enclose(case, other.precision)
             rounding = float(its.loss.rad)
             extra = {path: ball.rad + other.error[path] for path, ball in its.gradient.items()}
             choices = 2.0  # at a kink each of the two may have made another choice
@@ -268,7 +278,56 @@ class Judge:
                     name=book_name(str(path)),
                 )
             )
-        return Judged(case, tuple(comparisons), tuple(warnings), asked.gradient, own)
+        if not low or self.reference is not None:
+            return Judged(case, tuple(comparisons), tuple(warnings), asked.gradient, own)
+        told = dict(asked.gradient)
+        if asked.loss is not None and "loss" not in structural:
+            told[LOSS] = np.asarray(asked.loss, dtype=float)
+        model = of_case(
+            case,
+            told,
+            asked.precision,
+            sums=asked.precision,  # products of matrices add up in float32 everywhere, np.sum does not
+            factor=self.scaling.factor(case.architecture),
+            extra=asked.error,
+            seed=case.seed or 0,
+        )
+        sharp = [self._sharper(comparison, model, told, largest, asked) for comparison in comparisons]
+        suspicious = any(doubt for _, doubt in sharp)
+        return Judged(
+            case, tuple(c for c, _ in sharp), tuple(warnings), asked.gradient, own, suspicious=suspicious
+        )
+
+    def _sharper(
+        self,
+        comparison: Comparison,
+        model: LowPrecision,
+        told: Mapping[Path, FloatArray],
+        largest: float,
+        asked: Asked,
+    ) -> tuple[Comparison, bool]:
+        """A comparison within worst-case bounds, judged by the variance model; and whether that leaves a doubt.
+
+        What the worst case excludes is wrong whatever a model says; where the model sees too little (a unit at
+        its kink), the worst case may still be narrow enough.
+        """
+        if comparison.actual is None or comparison.verdict in (Verdict.DISAGREES, Verdict.NONFINITE):
+            return comparison, False
+        path = next(path for path in told if str(path) == comparison.path)
+        half = asked.precision.digits < FORMATS["float32"].digits
+        found = model.judge(
+            path,
+            told[path],
+            resolution=default_resolution(asked.precision) if self.by_precision else self.resolution,
+            fallback=largest,
+            whole=half,
+            name=comparison.name,
+        )
+        if found.verdict is not Verdict.INCONCLUSIVE:
+            return found, False
+        if found.reason.endswith(DOUBT):
+            return found, True
+        return (comparison if comparison.verdict.ok else found), False
 
     def _reference_answer(self, case: Case) -> Asked:
         """What the caller's own reference says; a fault of its form is an error, not a verdict on the subject."""

@@ -134,6 +134,7 @@ def search(
         Clock.start(time_limit),
         reference=None if reference is None else as_subject(reference),
         announce=announce,
+        by_precision=resolution is None,
     )
     given = None if cases is None else _cases(cases)
     with guarded(), progress_bar(progress, "comparing") as bar:

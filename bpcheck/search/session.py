@@ -196,7 +196,8 @@ class Session:
                 self.warnings.append(warning)
         if judged.verdict is Verdict.INCONCLUSIVE:
             self.undecided += 1
-            self.unresolved = self.unresolved or judged
+            if judged.suspicious or self.unresolved is None:
+                self.unresolved = judged
             return
         self.judged += 1
         self.comparisons += judged.comparisons
@@ -205,6 +206,7 @@ class Session:
 
     def _passed(self, attempts: int, *, every_one: bool) -> Report:
         too_few = self.judged < (attempts if every_one else LEAST_DECIDED * attempts)
+        too_few = too_few or (self.unresolved is not None and self.unresolved.suspicious)
         if self.unresolved is not None and (too_few or self.decisive is None):
             worst = next(c for c in self.unresolved.comparisons if c.verdict is Verdict.INCONCLUSIVE)
             return self._report(

@@ -433,3 +433,40 @@ def test_the_examples_in_the_docstrings_run():
     outcome = doctest.testmod(adapter)
     assert outcome.attempted >= 7
     assert outcome.failed == 0
+
+
+@pytest.mark.parametrize("form", ["float32", "float16", "bfloat16"])
+def test_a_module_is_compared_in_the_precision_asked_for(form):
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(24, 16), nn.Tanh(), nn.Linear(16, 5))
+    subject = from_torch(module, nn.MSELoss(), dtype=getattr(torch, form))
+    report = bpcheck.compare(subject, architectures=bpcheck.mlp([24, 16, 5], loss="mse"), examples=6, seed=0)
+    assert report.ok, str(report)
+    assert report.detection_limit.maximum <= {"float32": 1e-4, "float16": 0.2, "bfloat16": 1.0}[form]
+    assert any(warning.startswith(f"the answer is {form}") for warning in report.warnings)
+
+
+@pytest.mark.parametrize("form", ["float32", "float16", "bfloat16"])
+def test_gradients_of_torch_in_low_precision_are_checked_against_numpy(form):
+    import torch
+
+    torch.manual_seed(1)
+    x, w, y = torch.randn(32, 12), torch.randn(12, 7), torch.randn(32, 7)
+
+    def reference(w, x, y):
+        a = np.tanh(x @ w)
+        return x.T @ ((a - y) / len(x) * (1 - a**2))
+
+    low = w.to(getattr(torch, form)).requires_grad_()
+    cost = 0.5 * ((torch.tanh(x.to(low.dtype) @ low) - y.to(low.dtype)) ** 2).sum() / 32
+    cost.backward()
+    claimed = low.grad.float().numpy()
+    arrays = [v.detach().double().numpy() for v in (w, x, y)]
+    assert bpcheck.check_low_precision(claimed, reference, *arrays, dtype=low.dtype, seed=0).ok
+    wrong = claimed.copy()
+    wrong[:, 3] = 0.0
+    report = bpcheck.check_low_precision(wrong, reference, *arrays, dtype=low.dtype, seed=0)
+    assert report.verdict is bpcheck.Verdict.DISAGREES, str(report)

@@ -268,11 +268,11 @@ def test_a_wrong_extrapolation_weight_is_caught_by_the_coverage(monkeypatch):
 
 
 def test_an_estimate_without_neighbours_is_caught_by_the_coverage(monkeypatch):
-    def blind(table, noise, jump):
+    def blind(table, noise, extra, shrink):
         none = np.zeros_like(table)
         return none, none
 
-    monkeypatch.setattr(central, "_truncation", blind)
+    monkeypatch.setattr(central, "doubts", blind)
     assert misses(Central(), range(25), enough=6) > 5
 
 
