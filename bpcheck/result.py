@@ -218,6 +218,10 @@ class DetectionLimit(Mapping[str, float]):
         return max(self._limits.values(), default=math.nan)
 
     def __getitem__(self, path: str) -> float:
+        if str(path) not in self._limits:  # "params along 8 random directions" answers to "params"
+            for known, limit in self._limits.items():
+                if known.startswith(f"{path} along "):
+                    return limit
         return self._limits[str(path)]
 
     def __iter__(self) -> Iterator[str]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bpcheck.check.agreement import judge
 from bpcheck.check.claim import CONFIDENCE, Claim
+from bpcheck.check.lines import Lines, relative_steps
 from bpcheck.check.power import smallest_seen
-from bpcheck.check.problem import SMALLEST_SHARE, Problem, relative_steps, size
+from bpcheck.check.problem import Problem
 from bpcheck.check.reading import Reading, by_complex, by_differences, by_line
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
 
-__all__ = ["Block", "Lines", "every_entry", "random_lines"]
+__all__ = ["Block"]
 
 SECOND_STEP = 0.7
 """First step of a second measurement, against the first: all rungs lie elsewhere."""
@@ -37,51 +38,6 @@ ENOUGH = 1.0 / 8.0
 
 PLANTED = 2.0
 """The negative control plants an error of twice the limit (twice what must be seen)."""
-
-
-@dataclass(frozen=True)
-class Lines:
-    """The lines of one tensor, each made when it is needed: at 10⁷ parameters they would not fit.
-
-    Attributes
-    ----------
-    count : int
-    make : callable
-        Number of the line to direction.
-    unit : callable
-        What a derivative along it is divided by: the step of the entry, or 1.
-    entries : bool
-        Whether each line moves one entry only, in the order of the tensor.
-    """
-
-    count: int
-    make: Callable[[int], FloatArray]
-    unit: Callable[[int], float]
-    entries: bool
-
-
-def every_entry(theta: FloatArray) -> Lines:
-    """One line for each entry, with a step relative to it."""
-    least = size(theta) / SMALLEST_SHARE
-    steps = np.maximum(abs(np.asarray(theta, dtype=float)), least).ravel()
-
-    def make(i: int) -> FloatArray:
-        direction = np.zeros(theta.shape)
-        direction.flat[i] = steps[i]
-        return direction
-
-    return Lines(theta.size, make, lambda i: float(steps[i]), True)
-
-
-def random_lines(theta: FloatArray, claim: FloatArray, seed: tuple[int, ...], count: int) -> Lines:
-    """Gaussian lines, scaled to relative steps, reproducible one by one."""
-    scale = relative_steps(theta, claim)
-
-    def make(i: int) -> FloatArray:
-        drawn = np.random.default_rng([*seed, i]).standard_normal(theta.shape)
-        return np.asarray(scale * drawn)
-
-    return Lines(count, make, lambda i: 1.0, False)
 
 
 @dataclass(eq=False)
@@ -119,7 +75,10 @@ class Block:
         """Measure along line ``i``."""
         direction = self.lines.make(i)
         if method == "line":
-            reading = self._line(i, direction) or Reading(math.nan, math.inf, regime="rough", method="line")
+            # differences first: they know a table or a kink, and what a line integral may not contradict
+            reading = by_differences(self.problem, self.path, direction)
+            self.readings[i] = reading
+            reading = self._sharper(i, self._line(i, direction))
         elif method == "complex":
             reading = by_complex(self.problem, self.path, direction, self.rng)
         else:
@@ -164,6 +123,10 @@ class Block:
             return None
         new = self._line(i, direction)
         return new if new is not None and self._is_better(new, old) else None
+
+    def _sharper(self, i: int, new: Reading | None) -> Reading:
+        old = self.readings[i]
+        return new if new is not None and old.half == 0.0 and self._is_better(new, old) else old
 
     def _by_complex(self, i: int) -> Reading | None:
         if self.complex_fault:
@@ -217,31 +180,49 @@ class Block:
             return math.inf
         return (self.readings[i].error + self._rounding(i)) / self.lines.unit(i)
 
-    def _known(self) -> list[int]:
+    def known(self) -> list[int]:
+        """Lines of which something is known, in order."""
         return sorted(i for i in self.readings if math.isfinite(self.bar(i)))
 
     def reference_size(self) -> float:
-        """Root mean square of the tensor's gradient as measured; of what is natural where it is zero.
-
-        In units of the entry for lines of single entries, of a relative step for random lines.
-        """
-        known = self._known()
+        """Root mean square of the tensor's gradient as measured; of what is natural where it is zero."""
+        known = self.known()
         values = np.array([self.readings[i].value / self.lines.unit(i) for i in known])
         bars = np.array([self.bar(i) + self.readings[i].half / self.lines.unit(i) for i in known])
-        entries = self.claim.gradient[self.path].size
         if not known or not (abs(values) > bars).any():
-            natural = self.problem.variation / math.sqrt(max(self.problem.count, 1))
-            return natural / size(self.problem.theta[self.path]) if self.lines.entries else natural
-        return rms(values) if self.lines.entries else rms(values) / math.sqrt(entries)
+            step = rms(np.broadcast_to(relative_steps(self.problem.theta[self.path]), self._shape)) or 1.0
+            return self.problem.variation / math.sqrt(max(self.problem.count, 1)) / step
+        if self.lines.entries:
+            return rms(values)
+        # ⟨g, v⟩ of a line has the variance step² Σ g², summed over the entries of its group
+        squares = 0.0
+        for number, group in enumerate(self.lines.groups):
+            own = [abs(v) for i, v in zip(known, values, strict=True) if self.lines.group(i) == number]
+            squares = math.hypot(squares, rms(np.array(own)) / group.step)
+        return squares / math.sqrt(max(self.claim.gradient[self.path].size, 1))
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return self.claim.gradient[self.path].shape
+
+    def seen(self, group: int) -> float:
+        """Norm of an error, in relative steps of a group, that its random lines show but for the miss probability.
+
+        A kink hides as much as the one-sided derivatives are apart.
+        """
+        bars = [
+            self.bar(i) + reading.half for i, reading in self.readings.items() if self.lines.group(i) == group
+        ]
+        return smallest_seen(bars, self.miss_probability)
 
     def limit(self) -> float:
         """Smallest error of an entry, in units of the tensor's root mean square, that is sure to be seen."""
-        bars = [self.bar(i) for i in self.readings]
         if self.lines.entries:
+            bars = [self.bar(i) for i in self.readings]
             widest = max(bars, default=math.inf) if len(bars) == self.lines.count else math.inf
             seen = 2.0 * widest
         else:
-            seen = smallest_seen(bars, self.miss_probability)
+            seen = max(self.seen(k) / group.step for k, group in enumerate(self.lines.groups))
         reference = self.reference_size()
         if seen == 0.0:
             return 0.0
@@ -271,8 +252,10 @@ class Block:
         return self._explained(comparison)
 
     def _by_line_number(self, held: FloatArray) -> Comparison:
-        known = self._known()
-        label = f"{self.path} along {self.lines.count} random direction{'s' * (self.lines.count != 1)}"
+        known = self.known()
+        label = (
+            f"{self.path} along {self.lines.directions} random direction{'s' * (self.lines.directions != 1)}"
+        )
         if not known:
             reason = self._why_unknown() or "it was not looked at before the time was up"
             return Comparison(label, Verdict.INCONCLUSIVE, reason)
@@ -287,8 +270,7 @@ class Block:
             fallback=self.reference_size(),
         )
         limit = self.limit()
-        step = rms(np.broadcast_to(self.problem.steps.get(self.path, 1.0), held.shape)) or 1.0
-        comparison = replace(comparison, detection_limit=limit, reference_size=self.reference_size() / step)
+        comparison = replace(comparison, detection_limit=limit, reference_size=self.reference_size())
         if comparison.verdict.ok and not limit <= self.resolution:
             reason = f"only relative errors above {limit:.1e} are visible, {self.resolution:.1e} is asked for"
             return self._explained(replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason))
@@ -340,7 +322,7 @@ class Block:
         if self.lines.entries:
             shape = self.claim.gradient[self.path].shape
             return int(np.ravel_multi_index(comparison.worst_index, shape)) if shape else 0
-        known = self._known()
+        known = self.known()
         return known[comparison.worst_index[0]]
 
     def _stands(self, line: int) -> bool:
@@ -378,7 +360,7 @@ class Block:
             # another segment has another mean error: of the same sign if the claim is wrong around θ
             if (first.value - actual) * (repeated.value - actual) <= 0.0:
                 return False
-        return self.lines.entries or self._shows_elsewhere(first.method)
+        return self.lines.entries or self._shows_elsewhere(line, first.method)
 
     def _measured_rounding(self, direction: FloatArray) -> float:
         """What the claim's own arithmetic does along a line, where that is rounding.
@@ -386,14 +368,14 @@ class Block:
         A claim that jitters by more than √u has lost half its digits or more: that is no excuse, but a fault.
         """
         noise = CONFIDENCE * self.claim.noise_along(self.path, direction)
-        terms = np.linalg.norm(self.claim.gradient[self.path] * direction)
+        terms = rms(self.claim.gradient[self.path] * direction) * math.sqrt(direction.size)
         return noise if noise <= math.sqrt(self.claim.roundoff) * terms else 0.0
 
-    def _shows_elsewhere(self, method: str) -> bool:
+    def _shows_elsewhere(self, line: int, method: str) -> bool:
         """Whether the error shows along a direction that was not looked at before."""
         for _ in range(FRESH):
             self._fresh += 1
-            direction = self.lines.make(self.lines.count + self._fresh)
+            direction = self.lines.make(line + self._fresh * self.lines.count)
             actual = float(np.sum(self.claim.gradient[self.path] * direction))
             reading = by_differences(self.problem, self.path, direction)
             if method == "line":
@@ -450,13 +432,12 @@ class Block:
             if planted.flat[entry] == claim.flat[entry]:  # nothing to see: no error is too small
                 planted.flat[entry] = np.nextafter(claim.flat[entry], np.inf)
         else:
-            spread = abs(self.lines.make(self.lines.count))  # a random shape, independent of the lines
-            steps = relative_steps(self.problem.theta[self.path], claim)
-            kinks = [reading.half for reading in self.readings.values()]
-            bars = [self.bar(i) + half for i, half in zip(self.readings, kinks, strict=True)]
-            size_ = PLANTED * smallest_seen(bars, self.miss_probability) or 1.0
-            scaled = np.linalg.norm(spread * steps)
-            if not (scaled > 0.0 and math.isfinite(size_)):
+            number = int(self.rng.integers(len(self.lines.groups)))
+            # a random shape within one group, independent of the lines
+            shape = self.lines.make(number + self.lines.count * (CONFIRMATIONS * FRESH + 1))
+            amount = PLANTED * self.seen(number) or 1.0
+            norm = rms(shape) * math.sqrt(shape.size)  # ‖e∘s‖ = amount for e = amount·shape/(norm·step)
+            if not (norm > 0.0 and math.isfinite(amount)):
                 return True
-            planted += size_ / scaled * spread
+            planted += amount / self.lines.groups[number].step * (shape / norm)
         return self.compare(planted).verdict is Verdict.DISAGREES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from bpcheck.check.contract import Asked, HungError
 from bpcheck.check.problem import Problem
 from bpcheck.errors import SubjectError
 from bpcheck.numeric.noise import SAMPLES, noise_levels
-from bpcheck.tree import FloatArray, Path
+from bpcheck.tree import FloatArray, Path, rms
 
 __all__ = ["Claim"]
 
@@ -32,6 +33,21 @@ ORDERS = slice(1, 6)
 """Orders 2 … 6 of the differences, the largest, as for the complex step."""
 
 
+SHORT = 2.0**16
+"""Numbers of 16 binary digits or fewer (0, 1, ½, 0.75, small integers) are short in every format: only longer ones
+that all fit into float32 tell that they were rounded to it. (One float64 number fits by accident with 2^−29.)"""
+
+
+def _stored_roundoff(gradient: Mapping[Path, FloatArray]) -> float:
+    """U of float32 if the claim holds float32 numbers in arrays of float64, else 0."""
+    values = np.concatenate([array.ravel() for array in gradient.values()] or [np.zeros(0)])
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32).astype(float)
+    fraction, _ = np.frexp(values)
+    long = np.modf(fraction * SHORT)[0] != 0.0
+    return 2.0**-24 if long.any() and np.array_equal(single, values) else 0.0
+
+
 class Claim:
     """The claimed gradient with bounds on its own rounding.
 
@@ -44,7 +60,7 @@ class Claim:
         self.problem = problem
         self.gradient = asked.gradient
         self.extra = asked.error
-        self.roundoff = max(asked.precision.roundoff, problem.roundoff)
+        self.roundoff = max(asked.precision.roundoff, problem.roundoff, _stored_roundoff(asked.gradient))
         self._measured: dict[Path, FloatArray] = {}
         self.numbers = problem.count + sum(
             leaf.size
@@ -95,7 +111,7 @@ class Claim:
         size = abs(direction)
         worst = float(np.sum(self.a_priori(path) * size))
         noise = self.noise_along(path, direction)
-        floor = FLOOR * self.roundoff * float(np.linalg.norm(self.gradient[path] * direction))
+        floor = FLOOR * self.roundoff * rms(self.gradient[path] * direction) * math.sqrt(direction.size)
         measured = CONFIDENCE * noise + floor + float(np.sum(self.extra[path] * size))
         return min(worst, measured)
 

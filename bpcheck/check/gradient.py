@@ -11,14 +11,15 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
-from bpcheck.check.block import Block, every_entry, random_lines
+from bpcheck.check.block import Block
 from bpcheck.check.call_forms import parse
 from bpcheck.check.claim import Claim
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, HungError, ask, guarded
+from bpcheck.check.lines import every_entry, random_lines
 from bpcheck.check.locate import locate_in
 from bpcheck.check.location import Location
 from bpcheck.check.power import check_power
-from bpcheck.check.problem import Problem, moved, pasteable, relative_steps, size
+from bpcheck.check.problem import Problem, moved, pasteable, size
 from bpcheck.check.reading import exact
 from bpcheck.check.remedy import remedies
 from bpcheck.diagnosis.locate import locate
@@ -136,7 +137,9 @@ def check_gradient(
     """
     subject, params, args = parse(arguments, named, function="check_gradient", options=OPTIONS)
     if resolution is not None and not (
-        isinstance(resolution, int | float) and not isinstance(resolution, bool) and 0 < resolution < 1
+        isinstance(resolution, int | float | np.floating)
+        and not isinstance(resolution, bool)
+        and 0 < resolution < 1
     ):
         raise InputError(f"resolution is {resolution!r}; give the relative error to see, such as 1e-3.")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
@@ -252,15 +255,15 @@ class _Check:
         ]
         if findings:
             return self.report(Verdict.worst(f.verdict for f in findings), tuple(findings))
-        problem.steps = {
-            path: relative_steps(problem.theta[path], claim) for path, claim in first.gradient.items()
-        }
+        self.stopped = (
+            "Stopped by the time limit before the noise of the loss was known: nothing can be said yet."
+        )
         problem.measure()
         self._lay_out(first)
         self._read()
         comparisons = [self._controlled(block, block.confirmed()) for block in self.blocks]
         if not self.beside:
-            comparisons = self._at_kinks(comparisons)
+            comparisons = self._with_what_lies_beside(comparisons)
             comparisons += self._second_call(first, comparisons)
         self._locate(comparisons)
         return self.report(Verdict.worst(c.verdict for c in comparisons), tuple(comparisons))
@@ -297,12 +300,12 @@ class _Check:
         problem, settings = self.problem, self.settings
         claim = Claim(problem, first)
         few = problem.count <= EVERY_ENTRY_UP_TO and settings.directions is None
-        for number, (path, claimed) in enumerate(first.gradient.items()):
+        for number, path in enumerate(first.gradient):
             theta = problem.theta[path]
             lines = (
                 every_entry(theta)
                 if few or not theta.size
-                else random_lines(theta, claimed, (settings.seed, number), settings.directions or DIRECTIONS)
+                else random_lines(theta, (settings.seed, number), settings.directions or DIRECTIONS)
             )
             block = Block(
                 problem,
@@ -373,55 +376,86 @@ class _Check:
         )
         return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
-    # --- kinks -----------------------------------------------------------------------------------
+    # --- beside the point ------------------------------------------------------------------------
 
-    def _at_kinks(self, comparisons: list[Comparison]) -> list[Comparison]:
-        """Where kinks decide, look beside them: several that meet make the interval of a line too narrow.
+    def _with_what_lies_beside(self, comparisons: list[Comparison]) -> list[Comparison]:
+        """Look beside θ before anything is called wrong, and wherever kinks decide.
 
-        f = relu(x) − relu(y) has, along (1, −2), the one-sided derivatives 1 and 2; relu' = 1 at 0, a valid
-        choice for each, gives 3. And a maximum that hands its gradient to both of two equal elements looks
-        right along each of them alone.
+        One line sees one pair of one-sided derivatives; where several kinks meet, valid claims lie outside:
+        f = relu(x) − relu(y) has, along (1, −2), the one-sided derivatives 1 and 2, and relu' = 1 at 0, a valid
+        choice for each, gives 3. The median of three equal numbers stands still along every axis, and a
+        gradient of ⅓ each is as good as any. And a maximum that hands its gradient to both of two equal
+        elements looks right along each of them alone.
         """
-        touched = [
-            k
-            for k, block in enumerate(self.blocks)
-            if any(reading.half > 0.0 for reading in block.readings.values())
-            and comparisons[k].verdict in (Verdict.DISAGREES, Verdict.AGREES_AT_KINK)
-        ]
-        if not touched:
+        kinked = [any(r.half > 0.0 for r in block.readings.values()) for block in self.blocks]
+        wrong = [c.verdict is Verdict.DISAGREES for c in comparisons]
+        if not any(kinked) and not any(wrong):
             return comparisons
-        outside = [k for k in touched if self._leaves_the_interval(k, comparisons[k])]
-        beside = self._beside()
-        found = list(comparisons)
-        for k in outside:
-            if beside is not None and beside.verdict.ok:
-                reason = (
-                    "several kinks meet here and the claim lies outside the one-sided derivatives along some "
-                    "line: the conventions of the kinks may add up to it, or a tie is counted twice. Beside the "
-                    f"kinks (parameters moved by {BESIDE:g} of their size) it agrees"
+        there = self._beside()
+        return [
+            self._beside_a_difference(self.blocks[k], c, None if there is None else there[k])
+            if wrong[k]
+            else self._beside_a_kink(self.blocks[k], c, None if there is None else there[k])
+            if kinked[k]
+            else c
+            for k, c in enumerate(comparisons)
+        ]
+
+    def _beside_a_difference(self, block: Block, here: Comparison, there: Comparison | None) -> Comparison:
+        """DISAGREES stands if it does beside θ too, or if the right value is the same there: then θ is no kink."""
+        if there is not None and there.verdict is Verdict.DISAGREES:
+            return here
+        if there is None:
+            stands = not any(reading.half > 0.0 for reading in block.readings.values())
+        else:
+            stands = not _moves(here, there)
+        if stands:
+            return here
+        said = (
+            " Beside it (parameters moved by 0.1 %) it agrees"
+            if there is not None and there.verdict.ok
+            else ""
+        )
+        reason = (
+            "the claim lies outside the one-sided derivatives along some line, but the loss has a kink here: where "
+            "several meet, their conventions may add up to that, or a tie is counted twice."
+        )
+        return replace(here, verdict=Verdict.INCONCLUSIVE, reason=(reason + said).rstrip("."))
+
+    def _beside_a_kink(self, block: Block, here: Comparison, there: Comparison | None) -> Comparison:
+        """A claim between one-sided derivatives is right at θ; how much that proves, the points beside it say."""
+        if here.verdict not in (Verdict.AGREES_AT_KINK, Verdict.INCONCLUSIVE):
+            return here
+        if here.verdict is Verdict.AGREES_AT_KINK and block.joint_kinks_disagree(DIRECTIONS):
+            reason = (
+                "each entry lies between its one-sided derivatives, but along lines that move several at once the "
+                "claim lies outside: the conventions of several kinks may add up to that, or a tie is counted twice"
+            )
+            return replace(here, verdict=Verdict.INCONCLUSIVE, reason=reason)
+        if there is None:
+            return here
+        if not block.lines.entries and not any(block.is_beyond(i) for i in block.known()):
+            # a kink in one entry widens every random line: what they cannot see here they see beside it
+            if there.verdict.ok:
+                reason = f"lies between one-sided derivatives; beside the kink: {there.reason or 'agrees'}"
+                return replace(
+                    here,
+                    verdict=Verdict.AGREES_AT_KINK,
+                    reason=reason,
+                    detection_limit=there.detection_limit,
+                    reference_size=there.reference_size,
                 )
-                found[k] = replace(found[k], verdict=Verdict.INCONCLUSIVE, reason=reason)
-            elif found[k].verdict.ok or beside is None:
-                reason = "several kinks meet here and the claim lies outside the one-sided derivatives along some line"
-                found[k] = replace(found[k], verdict=Verdict.INCONCLUSIVE, reason=reason)
-        if beside is not None and not beside.verdict.ok and any(found[k].verdict.ok for k in touched):
-            said = "wrong there" if beside.verdict is Verdict.DISAGREES else f"{beside.verdict.name} there"
+            if there.verdict is Verdict.DISAGREES:
+                return replace(there, reason=f"beside the kink (parameters moved by 0.1 %): {there.reason}")
+        if here.verdict.ok and not there.verdict.ok:
+            said = "wrong" if there.verdict is Verdict.DISAGREES else there.verdict.name
             self.warnings.append(
                 "the parameters lie on a kink, where any value between the one-sided derivatives is right; "
-                f"beside it (parameters moved by {BESIDE:g} of their size) the gradient is {said}: check it at such a point"
+                f"beside it (parameters moved by 0.1 %) the gradient is {said}: check it at such a point"
             )
-        return found
+        return here
 
-    def _leaves_the_interval(self, k: int, comparison: Comparison) -> bool:
-        """Whether the claim is outside of what one-sided derivatives allow, also along several kinks at once."""
-        if comparison.verdict is Verdict.DISAGREES:
-            block = self.blocks[k]
-            return any(
-                reading.half > 0.0 and block.is_beyond(i) for i, reading in block.readings.items()
-            ) and not any(reading.half == 0.0 and block.is_beyond(i) for i, reading in block.readings.items())
-        return self.blocks[k].joint_kinks_disagree(DIRECTIONS)
-
-    def _beside(self) -> Report | None:
+    def _beside(self) -> list[Comparison] | None:
         """The same check at parameters moved a little; None if nothing can be asked there."""
         problem = self.problem
         theta = {
@@ -437,12 +471,14 @@ class _Check:
         there = Problem(
             problem.subject, params, problem.args, tree.arrays(params), problem.rng, problem.clock
         )
+        check = _Check(there, self.settings, Progress(), beside=True)
         try:
-            report = _Check(there, self.settings, Progress(), beside=True)._run()
+            report = check._run()
         except (SubjectError, InputError):
             return None
         problem.evaluations += there.evaluations
-        return report
+        found = list(report.comparisons)
+        return found if len(found) == len(self.blocks) else None
 
     # --- the rest --------------------------------------------------------------------------------
 
@@ -511,6 +547,17 @@ class _Check:
             summary=summary,
             remedies=advice,
         )
+
+
+def _moves(here: Comparison, there: Comparison) -> bool:
+    """Whether the right value changes from θ to beside it by as much as the claim is off: a kink lies at θ."""
+    if here.actual is None or here.expected is None or there.expected is None:
+        return False
+    if here.expected.shape != there.expected.shape:
+        return True  # lines that could not be read at one of the two points
+    index = here.worst_index
+    off = abs(float(here.actual[index]) - float(here.expected[index]))
+    return not abs(float(there.expected[index]) - float(here.expected[index])) < 0.5 * off
 
 
 def _apart(path: Path, again: FloatArray, claim: FloatArray) -> Comparison:

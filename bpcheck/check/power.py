@@ -29,7 +29,7 @@ from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import erf, ndtri
+from scipy.special import erf, erfinv
 
 from bpcheck.errors import InputError
 
@@ -102,7 +102,8 @@ def bars_seen(directions: int, miss_probability: float) -> float:
     8.9
     """
     check_power(directions, miss_probability)
-    return 2.0 / float(ndtri((1.0 + miss_probability ** (1.0 / directions)) / 2.0))
+    # Φ⁻¹((1 + p)/2) = √2 erf⁻¹(p), which keeps its digits for small p
+    return float(math.sqrt(2.0) / erfinv(miss_probability ** (1.0 / directions)))
 
 
 def bars_seen_by_pairs(directions: int, cotangents: int, miss_probability: float) -> float:
@@ -203,13 +204,15 @@ def smallest_seen(bars: Sequence[float], miss_probability: float) -> float:
         return 0.0
     # between the answers for all bars as narrow as the narrowest and as wide as the widest
     c = bars_seen(int(known.size), miss_probability)
+    if not c * known.min() > 0.0:
+        return 0.0
     low, high = math.log(c * known.min()), math.log(c * known.max())
-    if not low < high:
-        return math.exp(high)
 
     def excess(log_x: float) -> float:
         return float(np.sum(np.log(erf(math.sqrt(2.0) * known / math.exp(log_x))))) - math.log(
             miss_probability
         )
 
+    if not excess(low) > 0.0 > excess(high):  # bars that differ by a rounding
+        return math.exp(high)
     return math.exp(float(brentq(excess, low, high)))

@@ -10,6 +10,7 @@ import numpy as np
 from bpcheck.check.block import Block
 from bpcheck.check.power import smallest_seen
 from bpcheck.check.problem import Problem
+from bpcheck.check.reading import Reading
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 
 __all__ = ["remedies"]
@@ -20,6 +21,12 @@ coarser precision inside, or an iteration that stops early. (Sums of 10⁶ terms
 
 OFFSET = 1e3
 """A loss this many times larger than what a relative step of one changes it by holds a constant."""
+
+AMPLE = 2.0
+"""A resolution of twice the limit is offered: the limit is measured, and comes out otherwise next time."""
+
+INSTEAD = math.inf
+"""Rank of what has to be changed before any precision helps."""
 
 MORE_DIRECTIONS = 32
 """Beyond, c falls from 1.7 towards 1.3 bars only (see bpcheck.check.power)."""
@@ -43,16 +50,7 @@ def remedies(problem: Problem, blocks: Sequence[Block], resolution: float) -> tu
     limits = [block.limit() for block in blocks]
     limit = max((value for value in limits if math.isfinite(value)), default=math.inf)
     readings = [reading for block in blocks for reading in block.readings.values()]
-    rough = [reading for reading in readings if reading.regime in ("rough", "kink")]
-    if any(not math.isfinite(reading.error) for reading in readings) or rough:
-        share = f"{len(rough)} of {len(readings)} lines"
-        found.append(
-            (
-                1e6,
-                f"Kinks or jumps lie on {share}: use fewer examples (each brings its own kinks), a smooth "
-                "activation, or other parameters.",
-            )
-        )
+    found += _of_the_shape(problem, readings)
     single = problem.roundoff > UNIT_ROUNDOFF
     if single:
         gain = problem.roundoff / UNIT_ROUNDOFF
@@ -61,10 +59,34 @@ def remedies(problem: Problem, blocks: Sequence[Block], resolution: float) -> tu
     found += _of_the_loss(problem, single=single)
     if math.isfinite(limit):
         found += _of_directions(blocks, limit, resolution)
-    if limit < 1.0:
-        found.append((0.0, f"Ask for a coarser resolution: {_rounded_up(limit)} is what can be seen here."))
+    if AMPLE * limit < 1.0:
+        found.append((0.0, f"Ask for a coarser resolution: {_rounded_up(AMPLE * limit)} can be seen here."))
     found.sort(key=lambda pair: -pair[0])
     return tuple(dict.fromkeys(text for _, text in found))
+
+
+def _of_the_shape(problem: Problem, readings: Sequence[Reading]) -> list[tuple[float, str]]:
+    """Where the loss has no derivative that differences could find."""
+    if problem.has_tables:
+        text = (
+            "Take what makes the loss a table out of it: rounding (round, a cast to a short format), a threshold, "
+            "an argmax. Check the function without it."
+        )
+        return [(INSTEAD, text)]
+    rough = [r for r in readings if r.regime in ("rough", "kink")]
+    if any(r.regime == "contradictory" for r in readings) and not rough:
+        text = (
+            "Two measurements of the same loss differ: fix the seed of what is random in it, and look for what is "
+            "kept between calls."
+        )
+        return [(INSTEAD, text)]
+    if not rough:
+        return []
+    text = (
+        f"Kinks or jumps lie on {len(rough)} of {len(readings)} lines: use fewer examples (each brings its own "
+        "kinks), a smooth activation, or other parameters."
+    )
+    return [(INSTEAD, text)]
 
 
 def _of_the_claim(blocks: Sequence[Block], problem: Problem) -> list[tuple[float, str]]:
@@ -105,7 +127,7 @@ def _of_the_loss(problem: Problem, *, single: bool) -> list[tuple[float, str]]:
 
 def _of_directions(blocks: Sequence[Block], limit: float, resolution: float) -> list[tuple[float, str]]:
     for block in blocks:
-        if block.lines.entries or block.lines.count >= MORE_DIRECTIONS or block.limit() != limit:
+        if block.lines.entries or block.lines.directions >= MORE_DIRECTIONS or block.limit() != limit:
             continue
         bars = [block.bar(i) for i in block.readings]
         more = smallest_seen([float(np.median(bars))] * MORE_DIRECTIONS, block.miss_probability)
