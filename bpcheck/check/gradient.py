@@ -550,14 +550,14 @@ class _Check:
 
 
 def _moves(here: Comparison, there: Comparison) -> bool:
-    """Whether the right value changes from θ to beside it by as much as the claim is off: a kink lies at θ."""
+    """Whether right values change from θ to beside it by as much as the claim is off: a kink lies at θ."""
     if here.actual is None or here.expected is None or there.expected is None:
         return False
     if here.expected.shape != there.expected.shape:
         return True  # lines that could not be read at one of the two points
     index = here.worst_index
     off = abs(float(here.actual[index]) - float(here.expected[index]))
-    return not abs(float(there.expected[index]) - float(here.expected[index])) < 0.5 * off
+    return not float(np.max(abs(there.expected - here.expected))) < 0.5 * off
 
 
 def _apart(path: Path, again: FloatArray, claim: FloatArray) -> Comparison:
