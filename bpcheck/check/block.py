@@ -36,6 +36,13 @@ and the answer is then INCONCLUSIVE."""
 ENOUGH = 1.0 / 8.0
 """A bound on the claim's rounding within this share of the resolution is not worth nine more gradients."""
 
+KINK_STEP = 2.0**-10
+"""Relative step at which the sign of a kink is read: the second difference is J·h there, plus curvature times h²."""
+
+ADDS_UP = 0.1
+"""Share of the jumps within which a joint one must be known before it may tell that they add up: a maximum of two equal
+numbers jumps by ||v₁| − |v₂|| instead of |v₁| + |v₂|, which some of eight random lines tell apart by far more."""
+
 PLANTED = 2.0
 """The negative control plants an error of twice the limit (twice what must be seen)."""
 
@@ -398,23 +405,38 @@ class Block:
     def joint_kinks_disagree(self, directions: int) -> bool:
         """Whether the claim is outside the one-sided derivatives along lines that move all kinked entries.
 
-        Only where each line moved one entry: random lines have moved them together already.
+        Only where each line moved one entry: random lines have moved them together already. A loss in which
+        the kinks add up, f = |x| − |y|, is no objection: there each entry may choose for itself, whatever
+        lines that move both say. It shows in the jumps of the slope, which then add up too.
         """
         kinked = [i for i, reading in self.readings.items() if reading.half > 0.0]
         if not self.lines.entries or len(kinked) < 2:
             return False
+        jumps = np.array([self._signed_jump(i) for i in kinked])
+        outside, additive = False, True
         for _ in range(directions):
+            amounts = self.rng.standard_normal(len(kinked))
             direction = np.zeros(self.problem.theta[self.path].shape)
-            for i in kinked:
-                direction.flat[i] = self.lines.unit(i) * self.rng.standard_normal()
+            for i, amount in zip(kinked, amounts, strict=True):
+                direction.flat[i] = self.lines.unit(i) * amount
             reading = by_differences(self.problem, self.path, direction)
+            if not math.isfinite(reading.error):
+                continue
+            doubt = sum(abs(a) * self.readings[i].error for i, a in zip(kinked, amounts, strict=True))
+            together = 0.5 * abs(float(np.sum(jumps * abs(amounts))))
+            slack = reading.error + doubt
+            sharp = slack <= ADDS_UP * float(np.sum(abs(jumps * amounts)))
+            additive &= sharp and abs(reading.half - together) <= slack
             rounding = float(np.sum(self._entry_rounding() * abs(direction)))
             actual = float(np.sum(self.claim.gradient[self.path] * direction))
-            if math.isfinite(reading.error) and not abs(actual - reading.value) <= (
-                reading.error + reading.half + rounding
-            ):
-                return True
-        return False
+            outside |= not abs(actual - reading.value) <= reading.error + reading.half + rounding
+        return outside and not additive
+
+    def _signed_jump(self, i: int) -> float:
+        """φ'(0+) − φ'(0−) along line ``i``: its size as it was read, its sign by a second difference."""
+        along = self.problem.along(self.path, self.lines.make(i))
+        second = (along(KINK_STEP) - self.problem.level) + (along(-KINK_STEP) - self.problem.level)
+        return math.copysign(2.0 * self.readings[i].half, second)
 
     # --- the negative control ------------------------------------------------------------------------
 
