@@ -12,8 +12,9 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.architecture import Architecture, book_name
 from bpcheck.case import Case
-from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
+from bpcheck.check.agreement import detection_limit, judge
 from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
+from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.diagnosis import diagnose
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError
@@ -106,7 +107,7 @@ def check_every_entry(
     """
     built = _network(network)
     case = Case(built.architecture, params, x, y)
-    wanted, used = _resolution(resolution), _seed(seed)
+    wanted, used = resolution_or_default(resolution), seed_or_drawn(seed)
     subject = _subject(gradient, built)
     clock = Clock.start(time_limit)
 
@@ -140,22 +141,6 @@ def _network(network: Any) -> Network:
         f"network is {tree.describe(network)}; give a bpcheck.Architecture, such as bpcheck.mlp([4, 5, 3]), or what "
         "bpcheck.reference.build makes of one."
     )
-
-
-def _resolution(resolution: Any) -> float:
-    if resolution is None:
-        return RESOLUTION
-    if isinstance(resolution, bool) or not isinstance(resolution, int | float) or not 0 < resolution < 1:
-        raise InputError(f"resolution is {resolution!r}; give the relative error to see, such as 1e-3.")
-    return float(resolution)
-
-
-def _seed(seed: Any) -> int:
-    if seed is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed is {seed!r}; give a whole number, 0 or more, or None.")
-    return int(seed)
 
 
 def _subject(gradient: Any, network: Network) -> Subject:

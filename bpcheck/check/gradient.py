@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
+from bpcheck.check.agreement import detection_limit, judge
 from bpcheck.check.block import Block
 from bpcheck.check.call_forms import parse
 from bpcheck.check.claim import Claim
@@ -18,6 +18,7 @@ from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, HungError, 
 from bpcheck.check.lines import every_entry, random_lines
 from bpcheck.check.locate import locate_in
 from bpcheck.check.location import Location
+from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.check.power import check_power
 from bpcheck.check.problem import Problem, moved, pasteable, size
 from bpcheck.check.reading import exact
@@ -136,18 +137,11 @@ def check_gradient(
     <Verdict.DISAGREES>
     """
     subject, params, args = parse(arguments, named, function="check_gradient", options=OPTIONS)
-    if resolution is not None and not (
-        isinstance(resolution, int | float | np.floating)
-        and not isinstance(resolution, bool)
-        and 0 < resolution < 1
-    ):
-        raise InputError(f"resolution is {resolution!r}; give the relative error to see, such as 1e-3.")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-        raise InputError(f"seed is {seed!r}; give a whole number, 0 or more, or None.")
+    wanted = resolution_or_default(resolution)
     check_power(1 if directions is None else directions, miss_probability)
     if method not in METHODS:
         raise InputError(f"method is {method!r}; give one of {', '.join(map(repr, METHODS))}.")
-    used = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+    used = seed_or_drawn(seed)
     if subject.loss is None:
         raise InputError(
             f"{subject.name} has no loss to difference; give one, for example from_step(step, loss=loss)."
@@ -161,7 +155,7 @@ def check_gradient(
         Clock.start(time_limit),
     )
     settings = _Settings(
-        RESOLUTION if resolution is None else float(resolution),
+        wanted,
         float(miss_probability),
         None if directions is None else int(directions),
         method,

@@ -13,6 +13,7 @@ from bpcheck import tree
 from bpcheck.check.call_forms import parse
 from bpcheck.check.contract import Clock, HungError, ask, guarded, guarded_call, where_raised
 from bpcheck.check.location import Finding, Limit, Location, finding, nonfinite
+from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.check.structure import scalar_loss
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric.locate import Block, Evaluate, Prober, Search, SpentError
@@ -107,8 +108,9 @@ def locate(
     True
     """
     subject, params, args = parse(arguments, named, function="locate", options=OPTIONS)
-    _check_options(resolution, seed, max_evaluations)
-    used = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+    resolution = None if resolution is None else resolution_or_default(resolution)
+    _check_evaluations(max_evaluations)
+    used = seed_or_drawn(seed)
     if subject.loss is None:
         raise InputError(
             f"{subject.name} has no loss to difference; give one, for example from_step(step, loss=loss)."
@@ -277,13 +279,7 @@ def _location(
     )
 
 
-def _check_options(resolution: object, seed: object, max_evaluations: object) -> None:
-    if resolution is not None and not (
-        isinstance(resolution, int | float) and not isinstance(resolution, bool) and 0 < resolution < 1
-    ):
-        raise InputError(f"resolution is {resolution!r}; give the relative error to see, such as 1e-3.")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-        raise InputError(f"seed is {seed!r}; give a whole number, 0 or more, or None.")
+def _check_evaluations(max_evaluations: object) -> None:
     if max_evaluations is not None and (
         isinstance(max_evaluations, bool)
         or not isinstance(max_evaluations, int | np.integer)

@@ -27,6 +27,7 @@ from bpcheck import tree
 from bpcheck.architecture import Architecture, book_name
 from bpcheck.case import Case
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
+from bpcheck.check.options import seed_or_drawn
 from bpcheck.check.structure import match
 from bpcheck.errors import InputError
 from bpcheck.numeric.monte_carlo import Arithmetic, simulate, smoothed_variance
@@ -787,10 +788,7 @@ def _options(resolution: Any, samples: Any, seed: Any) -> tuple[float | None, in
         raise InputError(
             f"samples is {samples!r}; give the number of simulated runs, {FEWEST_SAMPLES} or more."
         )
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-        raise InputError(f"seed is {seed!r}; give a whole number, 0 or more, or None.")
-    used = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
-    return None if resolution is None else float(resolution), int(samples), used
+    return None if resolution is None else float(resolution), int(samples), seed_or_drawn(seed)
 
 
 def _format(dtype: Any, dtypes: Sequence[Any]) -> FloatFormat:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.check.contract import Clock, ask
+from bpcheck.check.options import seed_or_drawn
 from bpcheck.check.structure import scalar_loss
 from bpcheck.errors import InputError
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
@@ -265,9 +266,7 @@ def _line(at: Tree, direction: Tree | None, seed: int | None) -> tuple[Line, flo
         path = line(at, direction)
         scale = relative_step(path)
         return Line(path.like, path.point, [scale * step for step in path.direction]), scale, None
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-        raise InputError(f"seed is {seed!r}; give a whole number, 0 or more, or None.")
-    used = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+    used = seed_or_drawn(seed)
     point: list[FloatArray] = list(tree.arrays(at).values())
     path = Line(at, point, random_direction(point, np.random.default_rng(used)))
     scale = relative_step(path)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.check.agreement import RESOLUTION, detection_limit
+from bpcheck.check.agreement import detection_limit
 from bpcheck.check.arguments import parse
 from bpcheck.check.contract import Clock, HungError, guarded
 from bpcheck.check.linear_map import KEPT, MapCheck
+from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.check.power import check_power
 from bpcheck.check.questions import Questions
 from bpcheck.errors import InputError
@@ -192,15 +193,10 @@ def _check(
             function is not None or name == ("vjp" if reverse else "jvp") or name == "f"
         ):
             raise InputError(f"{name} is {tree.describe(function)}; a function is needed.")
-    if resolution is not None and not (
-        isinstance(resolution, int | float) and not isinstance(resolution, bool) and 0 < resolution < 1
-    ):
-        raise InputError(f"resolution is {resolution!r}; give the relative error to see, such as 1e-3.")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-        raise InputError(f"seed is {seed!r}; give a whole number, 0 or more, or None.")
+    wanted = resolution_or_default(resolution)
     count = DIRECTIONS if directions is None else directions
     check_power(count, miss_probability)
-    used = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+    used = seed_or_drawn(seed)
     with guarded(), progress_bar(progress, "differencing") as bar:
         asked = Questions(f, vjp, jvp, parse(f, at, wrt), Clock.start(time_limit))
         check = MapCheck(
@@ -209,7 +205,7 @@ def _check(
             count=int(count),
             rng=np.random.default_rng(used),
             bar=bar,
-            resolution=RESOLUTION if resolution is None else float(resolution),
+            resolution=wanted,
             miss_probability=float(miss_probability),
         )
         stopped = False

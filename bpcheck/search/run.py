@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from bpcheck.case import Case
-from bpcheck.check.agreement import RESOLUTION
 from bpcheck.check.contract import Clock, guarded
+from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.conventions import Conventions
 from bpcheck.errors import InputError
 from bpcheck.report.progress import progress_bar
@@ -118,16 +118,14 @@ def search(
     announce: Callable[[Case], None] | None = None,
 ) -> Report:
     """:func:`compare`, with what the command line needs: pinned widths and batch, and word of each case."""
-    wanted = _resolution(resolution)
+    wanted = resolution_or_default(resolution)
     if isinstance(examples, bool) or not isinstance(examples, int | np.integer) or examples < 1:
         raise InputError(f"examples is {examples!r}; give the number of random cases, 1 or more.")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-        raise InputError(f"seed is {seed!r}; give a whole number, 0 or more, or None.")
     if conventions is not None and not isinstance(conventions, Conventions):
         raise InputError(f"conventions is {conventions!r}; give bpcheck.Conventions() or None.")
     if cases is not None and architectures is not None:
         raise InputError("both cases= and architectures= are given; a case already holds its architecture.")
-    used = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+    used = seed_or_drawn(seed)
     judge = Judge(
         as_subject(subject),
         wanted,
@@ -141,17 +139,6 @@ def search(
         return Session(judge, np.random.default_rng(used), used, int(examples), bar, pins).run(
             given, architectures
         )
-
-
-def _resolution(resolution: float | None) -> float:
-    if resolution is None:
-        return RESOLUTION
-    if isinstance(resolution, bool) or not isinstance(resolution, int | float) or not 0 < resolution < 1:
-        raise InputError(
-            f"resolution is {resolution!r}; give the relative error that must be seen, such as 1e-3 "
-            "(between 0 and 1)."
-        )
-    return float(resolution)
 
 
 def _cases(cases: Any) -> list[Case]:
