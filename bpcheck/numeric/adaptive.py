@@ -12,8 +12,8 @@ import numpy as np
 from bpcheck.errors import InputError
 from bpcheck.numeric.judgement import CHANGE, CONFIDENCE, Judgement
 from bpcheck.numeric.kink import is_discontinuous
-from bpcheck.numeric.ladder import FIRST_STEP, Ladder
-from bpcheck.numeric.noise import UNIT_ROUNDOFF
+from bpcheck.numeric.ladder import FIRST_STEP, HUGE, Ladder
+from bpcheck.numeric.noise import UNIT_ROUNDOFF, coarseness, measure_noise
 from bpcheck.numeric.scheme import Phi
 from bpcheck.result import Estimate
 
@@ -34,6 +34,9 @@ then unseen and could be as large as the noise of the differences (tuned on MLP 
 
 NOISE_RULES = 4.0
 """A bar within this factor of its noise term is not worth another rung."""
+
+NEAR_ZERO = 2.0
+"""φ(h) and φ(−h) larger than this many φ(0): θ is near a minimum of 0. Elsewhere noise hardly depends on h."""
 
 SENTINEL = 2.0**-9 / math.sqrt(2.0)
 """A last pair, this much finer than the step chosen, looks for whatever hides between the rungs and
@@ -104,6 +107,11 @@ class AdaptiveScheme(ABC, Generic[J]):
     def _estimate(self, phi: Phi) -> Estimate:
         ladder = Ladder(phi, self.roundoff, self._sides)
         if math.isnan(ladder.center):
+            if any(map(math.isfinite, ladder.seen)):
+                raise InputError(
+                    f"the function is {min(ladder.seen):g} at the parameters themselves: beyond {HUGE:g} "
+                    "differences overflow. Divide it by a constant first."
+                )
             raise InputError(
                 "the function is not finite at the parameters themselves (step 0): "
                 "a derivative needs a point at which it has a value."
@@ -117,7 +125,22 @@ class AdaptiveScheme(ABC, Generic[J]):
         if self.noise is None and judgement.settled:
             sigma = max(sigma, self._noise_at(ladder, judgement, sigma))
             judgement = self._judge(ladder, sigma)
+        if judgement.settled and ladder.rises(judgement.rung, NEAR_ZERO):
+            ladder.growth = self._growth(ladder, judgement)
+            judgement = self._judge(ladder, sigma)
         return self._tell(ladder, judgement, sigma)
+
+    def _growth(self, ladder: Ladder, judgement: J) -> float:
+        """Noise at the end of the step chosen, per unit of step.
+
+        Where φ(0) is a sum of squares near 0, its terms cancel and leave little noise; away from θ they
+        do not, and their rounding grows as they do.
+        """
+        h = float(judgement.steps[judgement.rung])
+        end = self._sides[0] * h
+        at_end = ladder.values[0][judgement.rung]
+        noise = measure_noise(lambda t: ladder.at(end + t), roundoff=self.roundoff, center=at_end, looks=1)
+        return noise / h
 
     def _search(self, ladder: Ladder, sigma: float) -> J | None:
         """Add rungs until another is not worth it; None if φ has no usable pair or stands still."""
@@ -171,7 +194,9 @@ class AdaptiveScheme(ABC, Generic[J]):
         ]
         h = ladder.steps[still[0]]
         moved = self._first_move(ladder, h, still[0])
-        absorbed = self.roundoff * max(abs(ladder.center), self.magnitude)
+        coarse, quantum = coarseness(ladder.seen)
+        absorbed = max(self.roundoff, coarse) * max(abs(ladder.center), self.magnitude)
+        absorbed = max(absorbed, quantum)
         stepped = moved is not None and is_discontinuous(
             ladder.at,
             ladder.center,

@@ -14,8 +14,9 @@ import numpy as np
 from bpcheck.numeric.adaptive import SENTINEL, SMALLEST_STEP, UNRESOLVED, AdaptiveScheme
 from bpcheck.numeric.judgement import CHANGE, CONFIDENCE, Judgement, best_entry, doubts, is_growing
 from bpcheck.numeric.kink import Jumps, jumps
-from bpcheck.numeric.ladder import FIRST_STEP, Ladder, sensitivity
+from bpcheck.numeric.ladder import FIRST_STEP, Ladder
 from bpcheck.numeric.noise import LARGEST_GROWTH, SAMPLES, UNIT_ROUNDOFF, measure_noise
+from bpcheck.numeric.one_sided import OneSided, tail
 from bpcheck.numeric.richardson import weights, windows
 from bpcheck.result import Estimate
 
@@ -52,14 +53,6 @@ class _CentralJudgement(Judgement):
             key=self.jumps.significance,
             default=None,
         )
-
-    @property
-    def midpoint(self) -> tuple[int, int]:
-        """At a kink, the entry that knows the mean of the two slopes best: there J says nothing against it."""
-        doubt = self.apart + CONFIDENCE * self.noise
-        doubt[: self.rung] = np.inf  # coarser rungs may see other kinks
-        rung, column = np.unravel_index(int(np.nanargmin(doubt)), doubt.shape)
-        return int(rung), int(column)
 
     @property
     def has_kink(self) -> bool:
@@ -131,7 +124,7 @@ class Central(AdaptiveScheme[_CentralJudgement]):
         u, n = ladder.roundoff, len(h)
         columns = min(COLUMNS, n - 1)
         slope = (up - down) / (2.0 * h)
-        s = np.maximum(sigma, u * sensitivity(h, [up, down]))
+        s = ladder.noise(sigma)
         s = np.maximum(s, REALISED * u * abs(slope))
         slope_noise = s / (math.sqrt(2.0) * h)
         table, noise = np.full((n, columns + 1), np.nan), np.full((n, columns + 1), np.nan)
@@ -178,24 +171,47 @@ class Central(AdaptiveScheme[_CentralJudgement]):
         )
 
     def _tell(self, ladder: Ladder, judgement: _CentralJudgement, sigma: float) -> Estimate:
-        entry = (judgement.rung, judgement.column) if judgement.kink is None else judgement.midpoint
+        if judgement.kink is not None and not judgement.growing:
+            return self._tell_kink(ladder, judgement, sigma)
+        entry = judgement.rung, judgement.column
         value = float(judgement.table[entry])
         truncation = float(judgement.truncation[entry])
-        noise = float(judgement.noise[entry])
-        rounding = CONFIDENCE * noise
+        noise = judgement.best_noise
+        rounding, regime = CONFIDENCE * noise, judgement.regime
         step, order = float(judgement.steps[entry[0]]), 2 * (entry[1] + 1)
-        regime, interval = judgement.regime, None
         if judgement.growing:
             truncation, regime = math.inf, "rough"
-        elif judgement.kink is not None:
-            best = judgement.kink, judgement.jumps.column(judgement.kink)
-            jump = float(judgement.jumps.value[best])
-            half = 0.5 * abs(jump)
-            regime, interval = "kink", (value - half, value + half)
-            truncation = half + 0.5 * float(judgement.jumps.truncation[best]) + float(judgement.apart[entry])
-            rounding += 0.5 * CONFIDENCE * float(judgement.jumps.noise[best])
         elif regime == "noise":
             rounding += UNRESOLVED * noise
         elif regime == "rough":
             truncation = max(truncation, judgement.scatter)
-        return Estimate(value, truncation, rounding, step, order, ladder.evaluations, regime, interval)
+            # changes that do not shrink are a kink nearby, seen from the rungs beyond it
+            to_come = tail(judgement)
+            truncation = max(truncation, to_come if to_come < math.inf else 0.0)
+            # a jump of the slope may hide in its noise
+            rounding += 0.5 * CONFIDENCE * float(judgement.jumps.noise[entry])
+        return Estimate(value, truncation, rounding, step, order, ladder.evaluations, regime)
+
+    def _tell_kink(self, ladder: Ladder, judgement: _CentralJudgement, sigma: float) -> Estimate:
+        """The one-sided derivatives, each from its own side: φ'' jumps as well, and the mean of both has odd powers."""
+        ends, truncations, roundings, steps = [], [], [], []
+        for index, side in enumerate((1, -1)):
+            scheme = OneSided(side=side, noise=sigma, roundoff=self.roundoff)
+            end = scheme.judge(ladder.one_side(index), sigma)
+            truncation, rounding = scheme.bars(end)
+            ends.append(float(end.table[end.rung, end.column]))
+            truncations.append(truncation)
+            roundings.append(rounding)
+            steps.append(float(end.steps[end.rung]))
+        low, high = sorted(ends)
+        half = 0.5 * (high - low)
+        return Estimate(
+            low + half,
+            half + max(truncations),
+            max(roundings),
+            min(steps),
+            1,
+            ladder.evaluations,
+            "kink",
+            (low, high),
+        )

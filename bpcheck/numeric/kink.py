@@ -24,12 +24,15 @@ SIGNIFICANT = 6.0
 """A jump counts if it is this many standard deviations of its noise. Jumps are looked at in every
 entry of the table, a hundred in all: 6 leaves a false alarm below 1e-7."""
 
-BISECTIONS = 8
-"""Halvings of the interval in which a flat function starts to move: a continuous one has then
-moved 2^−8 of what it did, a step still moves by its full height."""
+STEP_HALVINGS = 4
+"""A change that has not shrunk as its end came nearer so many times is a step: anything that is
+differentiable, or leaves a plateau as t^p, has shrunk by then."""
 
-STEP_SHARE = 1.0 / 32.0
-"""Between the two: at least this share left means that it is a step (a run of up to 32 of them)."""
+STEP_SHARE = 0.9
+"""What counts as not shrunk: t^0.05 would have to 0.87 if each time were a halving."""
+
+MOST_HALVINGS = 40
+"""Down to 2^−40 of the interval; beyond, t itself has no digits left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,12 +140,17 @@ def is_discontinuous(phi: Phi, center: float, still: float, moved: float, noise:
     >>> is_discontinuous(lambda t: max(t - 0.7, 0.0), 0.0, 0.5, 1.0, 1e-16)
     False
     """
-    first = change = abs(phi(moved) - center)
-    for _ in range(BISECTIONS):
+    changes = [abs(phi(moved) - center)]
+    for _ in range(MOST_HALVINGS):
+        if not changes[-1] > noise:
+            return False
+        if len(changes) > STEP_HALVINGS and changes[-1] >= STEP_SHARE * changes[-1 - STEP_HALVINGS]:
+            return True
         middle = 0.5 * (still + moved)
         at_middle = abs(phi(middle) - center)
         if at_middle == 0.0:
             still = middle
         else:
-            moved, change = middle, at_middle
-    return not change <= max(first * STEP_SHARE, noise)
+            moved = middle
+            changes.append(at_middle)
+    return len(changes) <= STEP_HALVINGS  # what shrank as long as one could look is no step

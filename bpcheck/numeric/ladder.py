@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from bpcheck.numeric.scheme import Phi
 from bpcheck.tree import FloatArray
 
-__all__ = ["FIRST_STEP", "Ladder", "sensitivity"]
+__all__ = ["FIRST_STEP", "HUGE", "Ladder", "sensitivity"]
 
 FIRST_STEP = 1.0 - math.sqrt(0.5)
 """0.29. Five rungs from here reach a truncation (Π h_j)² ≈ 5e-12 times φ^(11)/11!, where the noise of
@@ -43,6 +44,10 @@ class Ladder:
     steps : list of float
     values : list of lists
         For each side, φ at the rungs.
+    growth : float
+        Noise of φ(±h) per unit of h, where it grows away from θ.
+    seen : set of float
+        All values so far.
     """
 
     phi: Phi
@@ -52,6 +57,8 @@ class Ladder:
     evaluations: int = 0
     steps: list[float] = field(default_factory=list)
     values: list[list[float]] = field(default_factory=list)
+    growth: float = 0.0
+    seen: set[float] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.values = [[] for _ in self.sides]
@@ -61,6 +68,7 @@ class Ladder:
         """φ(t), counted; NaN where it is not finite."""
         self.evaluations += 1
         value = float(self.phi(t))
+        self.seen.add(value)
         return value if abs(value) < HUGE else math.nan
 
     def rung(self, h: float) -> list[float] | None:
@@ -91,6 +99,23 @@ class Ladder:
     def is_still(self, rung: int) -> bool:
         """Whether φ did not move at all at ±h."""
         return all(values[rung] == self.center for values in self.values)
+
+    def rises(self, rung: int, factor: float) -> bool:
+        """Whether φ at ±h is, on every side alike, more than so many times φ(0)."""
+        found = [values[rung] for values in self.values]
+        return min(map(abs, found)) > factor * abs(self.center) and min(found) * max(found) > 0.0
+
+    def one_side(self, index: int) -> Ladder:
+        """The rungs of one side alone."""
+        part = copy(self)
+        part.sides, part.values = (self.sides[index],), [self.values[index]]
+        return part
+
+    def noise(self, sigma: float) -> FloatArray:
+        """Standard deviation of the noise in φ(±h), at least ``sigma``."""
+        h, sides = self.arrays()
+        least = np.maximum(sigma, self.growth * h)
+        return np.asarray(np.maximum(least, self.roundoff * sensitivity(h, sides)))
 
     def arrays(self) -> tuple[FloatArray, list[FloatArray]]:
         """Steps and, for each side, values."""

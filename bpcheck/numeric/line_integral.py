@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from scipy.integrate import quad_vec
 
 from bpcheck.errors import InputError
-from bpcheck.numeric.noise import UNIT_ROUNDOFF, measure_noise
+from bpcheck.numeric.noise import UNIT_ROUNDOFF, coarseness, measure_noise
 from bpcheck.numeric.scheme import Phi
 
 __all__ = ["LineIntegral", "line_integral"]
@@ -183,7 +183,9 @@ def _segment(
 
     # one application of the rule: an infinite tolerance is met at once
     integral, error = quad_vec(counted, -h, h, epsabs=math.inf, quadrature="gk15", limit=1)
-    sigma = max(noise, roundoff * max(abs(up), abs(down)))
+    # a loss kept in float16, or rounded to two decimals, says so in its values, not in what moves at θ
+    coarse, quantum = coarseness((up, down))
+    sigma = max(noise, max(roundoff, coarse) * max(abs(up), abs(down)), quantum / math.sqrt(12.0))
     rounding = CONFIDENCE * (math.sqrt(2.0) * sigma / (2.0 * h) + slope_noise)
     residual = (up - down - float(integral)) / (2.0 * h)
     quadrature = float(error) / (2.0 * h)

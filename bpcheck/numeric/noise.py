@@ -12,7 +12,9 @@ answer stays believable, and the largest believable answer counts.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from bpcheck.errors import InputError
 from bpcheck.numeric.scheme import Phi
 from bpcheck.tree import FloatArray
 
-__all__ = ["UNIT_ROUNDOFF", "measure_noise", "noise_levels"]
+__all__ = ["UNIT_ROUNDOFF", "coarseness", "measure_noise", "noise_levels"]
 
 UNIT_ROUNDOFF = 2.0**-53
 """u of float64: the largest relative error of rounding to nearest."""
@@ -73,10 +75,96 @@ UNKNOWN = 4.0
 # miss the grid by a third of one.
 OFF_GRID = 2.0 / 3.0
 
+CLOSEST_SPACING = 2.0**3
+"""In units of u, where all that is wider shows shape: nine points still differ in every parameter."""
+
 SECOND_SPACING = 0.5 * (1.0 + math.sqrt(5.0))
 """The closest spacing is looked at twice, the second time so much wider. Where a single number θ + k·d is
 what is rounded, nine roundings may happen to lie on a line and vanish in the differences: the noise
 then came out 1000 times too small in 1 of 400 measurements (sin(wθ), w from 1e3 to 1e7)."""
+
+
+RESOLVED = 5
+"""So many halvings in a row that halve a change are no noise: one draw does so with a chance of about 0.1."""
+
+HALVED = 0.55
+"""What counts as halved: a smooth change has 0.5 once its interval is short."""
+
+SHRUNK = 16.0
+"""By how much the change must have shrunk below the supposed noise by then (5 halvings: 32)."""
+
+VISIBLE = 256.0
+"""In units of u|f|: less noise cannot be told from shape, for after a shrinkage of 16 the rounding of the values
+(±u|f| each) would be more than an eighth of the change."""
+
+POLE = 64.0
+"""A change that has grown by this much as its interval shrank is a pole; that of noise grows by a few at most."""
+
+MOST_HALVINGS = 64
+"""From the widest spacing to 2^−72: shape hides below u where some parameter moves by 10^5 times itself."""
+
+
+FORMATS = (8, 11, 24)
+"""Bits of a bfloat16, a float16 and a float32, the leading one counted."""
+
+CASUAL_BITS = 3
+"""1.0, 0.5, 5.0 are what any constant may be: so few bits are no sign of a coarse format."""
+
+CASUAL_DIGITS = 1
+"""As for bits: 0.3 may be any constant."""
+
+MOST_BITS = 40
+"""A float64 has 53 random bits; one of 2^13 ends in 13 zeros. A float64 mean of float32 values has a few more
+than their 24."""
+
+MOST_DIGITS = 12
+"""Decimal digits, for the same reason: one float64 of 10^3 or more ends in three zeros or nines of 16 digits."""
+
+_Interval = tuple[float, float, float, float]
+
+
+def coarseness(values: Iterable[float]) -> tuple[float, float]:
+    """How coarse the numbers are that these values were taken from, judged by themselves.
+
+    A loss that is computed in float32, or rounded to six decimals, says so in its values, though it may
+    stand still wherever one looks.
+
+    Parameters
+    ----------
+    values : iterable of float
+
+    Returns
+    -------
+    roundoff : float
+        u of the coarsest format that holds them all: 2^−8 (bfloat16), 2^−11, 2^−24 or 2^−53.
+    quantum : float
+        The smallest step of their decimals, 0 if there are too many.
+
+    Examples
+    --------
+    >>> coarseness([0.693147, 0.7])
+    (1.1102230246251565e-16, 1e-06)
+    >>> coarseness([float(np.float16(0.1))])[0] == 2.0**-11
+    True
+    """
+    seen = [abs(value) for value in set(values) if value != 0.0 and math.isfinite(value)]
+    bits = max((_bits(value) for value in seen), default=0)
+    if bits <= CASUAL_BITS:
+        return UNIT_ROUNDOFF, 0.0
+    if bits <= MOST_BITS:
+        fitting = next((size for size in FORMATS if bits <= size), FORMATS[-1])
+        return 2.0**-fitting, 0.0
+    least = math.floor(math.log10(max(seen))) + 1  # digits before the point
+    for decimals in range(max(0, CASUAL_DIGITS + 1 - least), MOST_DIGITS - least + 1):
+        if all(round(value, decimals) == value for value in seen):
+            return UNIT_ROUNDOFF, 10.0**-decimals
+    return UNIT_ROUNDOFF, 0.0
+
+
+def _bits(value: float) -> int:
+    """Bits from the first one that is set to the last."""
+    numerator = int(math.ldexp(math.frexp(value)[0], 53))
+    return 53 - ((numerator & -numerator).bit_length() - 1)
 
 
 @dataclass(frozen=True)
@@ -85,7 +173,9 @@ class _Look:
 
     ``quantum`` is the smallest step between values where most did not move, or none did a spacing
     before: they are rounded to multiples of it. ``ceiling`` is what noise and shape together leave in
-    the highest orders: the noise is not larger.
+    the highest orders: the noise is not larger. ``intervals`` are pairs of neighbours: one between which
+    φ moves least as it does elsewhere, and the one at θ where it moves most: t, φ(t), t', φ(t'). ``trend`` is
+    how much φ grows per unit of t between most.
     """
 
     sigma: float | None
@@ -93,6 +183,8 @@ class _Look:
     largest: float
     quantum: float = 0.0
     ceiling: float = math.inf
+    intervals: tuple[_Interval, ...] = ()
+    trend: float = 0.0
 
 
 def noise_levels(values: FloatArray) -> FloatArray:
@@ -128,11 +220,19 @@ def _look(
     phi: Phi, spacing: float, center: float, *, any_range: bool = False, after_stillness: bool = False
 ) -> _Look:
     middle = SAMPLES // 2
-    values = np.array([center if k == 0 else phi(k * spacing) for k in range(-middle, SAMPLES - middle)])
+    points = [k * spacing for k in range(-middle, SAMPLES - middle)]
+    values = np.array([center if t == 0.0 else phi(t) for t in points])
     if not np.isfinite(values).all():
         return _Look(None, "too wide", abs(center))
     largest = float(abs(values).max())
-    moves = abs(np.diff(values))
+    steps = np.diff(values)
+    moves = abs(steps)
+    usual = float(np.median(steps))
+    odd = int(np.argmax(abs(steps - usual)))
+    at_theta = middle if moves[middle] >= moves[middle - 1] else middle - 1
+    intervals = tuple(
+        (points[k], float(values[k]), points[k + 1], float(values[k + 1])) for k in (odd, at_theta)
+    )
     if not moves.any():
         return _Look(None, "still", largest)
     least = float(moves[moves > 0.0].min())
@@ -152,8 +252,54 @@ def _look(
         trio = levels[order - 1 : order + 2]
         changes_sign = differences.min() * differences.max() < 0.0
         if changes_sign and trio.max() <= AGREEMENT * trio.min():
-            return _Look(float(trio.max()) * largest, "noise", largest, quantum)
-    return _Look(None, "shape", largest, quantum, float(levels[-3:].max()) * largest)
+            sigma = float(trio.max()) * largest
+            return _Look(sigma, "noise", largest, quantum, math.inf, intervals, usual / spacing)
+    ceiling = float(levels[-3:].max()) * largest
+    return _Look(None, "shape", largest, quantum, ceiling, intervals, usual / spacing)
+
+
+def _is_shape(phi: Phi, look: _Look, sigma: float, rounding: float) -> bool:
+    """Whether what φ does at this spacing is no noise, but shape too fast for it."""
+    left, value = look.intervals[0][:2]
+    if phi(left) != value:
+        return False  # not the same twice: noise indeed
+    # with the trend and without: it could hide a step that goes against it, or be all there is between steps
+    for (left, at_left, right, at_right), slope in product(look.intervals, (0.0, look.trend)):
+        if _halve(phi, slope, (left, at_left, right, at_right), sigma, rounding) is False:
+            return False
+    return True  # continuous, or grows without end, wherever one looks
+
+
+def _halve(phi: Phi, trend: float, interval: _Interval, sigma: float, rounding: float) -> bool | None:
+    """Whether φ is continuous in an interval; None if it has a pole there. A slope ``trend`` is taken off.
+
+    The interval is halved, and the half in which φ changes more kept. Noise and steps stay; what is
+    continuous is halved each time once the interval is shorter than its wiggles.
+    """
+    left, at_left, right, at_right = interval
+    at_left, at_right = at_left - trend * left, at_right - trend * right
+    regular, same = 0, 0
+    first = change = abs(at_right - at_left)
+    for _ in range(MOST_HALVINGS):
+        middle = 0.5 * (left + right)
+        at_middle = phi(middle) - trend * middle
+        if not math.isfinite(at_middle):
+            return None
+        if abs(at_middle - at_left) > abs(at_right - at_middle):
+            right, at_right = middle, at_middle
+        else:
+            left, at_left = middle, at_middle
+        halved = abs(at_right - at_left)
+        if halved > POLE * first > 0.0:
+            return None
+        regular = regular + 1 if halved <= HALVED * change else 0
+        same = same + 1 if halved == change else 0
+        change = halved
+        if regular >= RESOLVED and SHRUNK * change <= sigma:
+            return True
+        if same >= RESOLVED or not change > VISIBLE / SHRUNK**2 * rounding:
+            break
+    return False
 
 
 def measure_noise(
@@ -216,31 +362,42 @@ def measure_noise(
     growth = STEADY_GROWTH if near_zero else LARGEST_GROWTH
     if near_zero:
         look = _look(phi, h, value, any_range=True)
+    supposed = look  # where the noise believed was seen
     while True:
         count += 1
         if best is None:
             largest = max(largest, look.largest)
         quantum = max(quantum, look.quantum)
-        ceiling = min(ceiling, look.ceiling)
+        if look.ceiling < ceiling:
+            ceiling = look.ceiling
+            supposed = look if best is None else supposed
         if look.sigma is not None and (best is None or look.sigma <= growth * best):
+            supposed = look if best is None or look.sigma > best else supposed
             best = max(look.sigma, best or 0.0)
         elif best is not None or look.verdict == "too wide" or near_zero:
             break
         if count == 1 and looks is None:
             again = _look(phi, SECOND_SPACING * h, value, any_range=near_zero)
-            if again.sigma is not None:
-                best = max(again.sigma, best or 0.0)
+            if again.sigma is not None and again.sigma > (best or 0.0):
+                best, supposed = again.sigma, again
         h *= CLIMB
         if count >= most or not h <= WIDEST_SPACING:
             break
         still = look.verdict == "still"
         look = _look(phi, h, value, any_range=near_zero, after_stillness=still)
-    if near_zero and looks is None:
-        far = _look(phi, FAR_SPACING * OFF_GRID, value, any_range=True)
-        if far.sigma is not None and far.sigma <= FAR_SHARE * roundoff * far.largest:
-            best = max(far.sigma, best or 0.0)
+    if best is None and ceiling == math.inf and quantum == 0.0:
+        # nothing moved: the values themselves must say how coarse they are
+        coarse, quantum = coarseness([value])
+        roundoff = max(roundoff, coarse)
     # uniform in ±u|f|, or in ± half a quantum, has this standard deviation
     floor = max(roundoff * largest / math.sqrt(3.0), quantum / math.sqrt(12.0))
-    if best is None:
-        return max(UNKNOWN * floor, ceiling if ceiling < math.inf else 0.0)
-    return max(best, floor)
+    sigma = max(UNKNOWN * floor, ceiling if ceiling < math.inf else 0.0) if best is None else best
+    rounding = roundoff * largest
+    if supposed.intervals and sigma > VISIBLE * rounding and _is_shape(phi, supposed, sigma, rounding):
+        close = _look(phi, CLOSEST_SPACING * roundoff * OFF_GRID, value)
+        sigma = max(UNKNOWN * rounding, close.sigma or 0.0)
+    elif near_zero and looks is None:
+        far = _look(phi, FAR_SPACING * OFF_GRID, value, any_range=True)
+        if far.sigma is not None and far.sigma <= FAR_SHARE * roundoff * far.largest:
+            sigma = max(far.sigma, sigma if best is not None else 0.0)
+    return max(sigma, floor)

@@ -16,13 +16,13 @@ import numpy as np
 from bpcheck.errors import InputError
 from bpcheck.numeric.adaptive import SENTINEL, SMALLEST_STEP, UNRESOLVED, AdaptiveScheme
 from bpcheck.numeric.judgement import CHANGE, CONFIDENCE, Judgement, best_entry, doubts, is_growing
-from bpcheck.numeric.ladder import Ladder, sensitivity
+from bpcheck.numeric.ladder import Ladder
 from bpcheck.numeric.noise import FIRST_SPACING, LARGEST_GROWTH, SAMPLES, UNIT_ROUNDOFF, measure_noise
 from bpcheck.numeric.richardson import weights, windows
 from bpcheck.result import Estimate
 from bpcheck.tree import FloatArray
 
-__all__ = ["Forward", "OneSided"]
+__all__ = ["Forward", "OneSided", "tail"]
 
 COLUMNS = 8
 """Highest column."""
@@ -139,7 +139,7 @@ class OneSided(AdaptiveScheme[Judgement]):
         u, n = ladder.roundoff, len(h)
         columns = min(COLUMNS, n - 1)
         slope = self.side * (values - ladder.center) / h
-        s = np.maximum(sigma, u * sensitivity(h, [values]))
+        s = ladder.noise(sigma)
         s = np.maximum(s, REALISED * u * abs(slope))
         center_noise = max(sigma, u * abs(ladder.center))
         table, noise = np.full((n, columns + 1), np.nan), np.full((n, columns + 1), np.nan)
@@ -183,17 +183,12 @@ class OneSided(AdaptiveScheme[Judgement]):
 
     def _tell(self, ladder: Ladder, judgement: Judgement, sigma: float) -> Estimate:
         entry = judgement.rung, judgement.column
-        truncation, noise = float(judgement.truncation[entry]), judgement.best_noise
-        rounding, regime = CONFIDENCE * noise, judgement.regime
+        truncation, rounding = self.bars(judgement)
+        regime = judgement.regime
         gap, allowed = self._sentinel(ladder, judgement, sigma)
         if judgement.growing or not judgement.calm or gap > allowed:
             # no derivative in sight; or a kink so close to θ that no rung lies between
             truncation, regime = math.inf, "rough"
-        elif regime == "noise":
-            rounding += UNRESOLVED * noise
-        elif regime == "rough":
-            truncation = max(truncation, judgement.scatter)
-        truncation = max(truncation, _tail(judgement))
         return Estimate(
             float(judgement.table[entry]),
             truncation,
@@ -204,8 +199,21 @@ class OneSided(AdaptiveScheme[Judgement]):
             regime,
         )
 
+    def bars(self, judgement: Judgement) -> tuple[float, float]:
+        """Truncation and rounding of the entry chosen, but for what the sentinel says."""
+        noise = judgement.best_noise
+        truncation = max(float(judgement.truncation[judgement.rung, judgement.column]), tail(judgement))
+        if judgement.regime == "rough":
+            truncation = max(truncation, judgement.scatter)
+        unresolved = UNRESOLVED if judgement.regime == "noise" else 0.0
+        return truncation, (CONFIDENCE + unresolved) * noise
 
-def _tail(judgement: Judgement) -> float:
+    def judge(self, ladder: Ladder, sigma: float) -> Judgement:
+        """The table of a ladder that has this side only."""
+        return self._judge(ladder, sigma)
+
+
+def tail(judgement: Judgement) -> float:
     """What is still to come where the chosen column converges slowly: a sum of changes that shrink by ρ.
 
     Powers that are no whole numbers are not removed: t^p leaves an error in h^(p−1), whose changes

@@ -121,7 +121,7 @@ def random_direction(point: list[FloatArray], rng: np.random.Generator) -> list[
     found: list[FloatArray] = []
     for leaf in point:
         size = abs(leaf.astype(np.float64))
-        rms = math.sqrt(float(np.mean(size**2))) if size.size else 0.0
+        rms = tree.rms(size)
         scale = np.maximum(size, rms / 10.0 if rms > 0.0 else 1.0)
         found.append(np.asarray(scale * rng.standard_normal(leaf.shape)))
     return found

@@ -1167,6 +1167,68 @@ def test_a_wrong_option_is_refused_by_name(world, door, row):
     check(door, world, row)
 
 
+def squares(w):
+    return float(np.sum(w**2))
+
+
+def doubled(w, *cotangent):
+    return 2 * w
+
+
+POINT = np.array([0.5, 2.0, -1.0])
+ONE_UNIT = mlp([1, 1]), [{"weight": [[1.0]], "bias": [0.5]}], [[1.0]], [[0.5]]
+TIMED = ("resolution", "seed", "time_limit", "progress")
+# The other front doors, each at something right, and which of those options they have.
+DOORS = {
+    "check_vjp": (lambda **o: bpcheck.check_vjp(np.square, lambda w, g: 2 * w * g, POINT, **o), TIMED),
+    "check_jvp": (lambda **o: bpcheck.check_jvp(np.square, lambda w, v: 2 * w * v, POINT, **o), TIMED),
+    "locate": (lambda **o: bpcheck.locate(squares, doubled, POINT, **o), TIMED),
+    "check_every_entry": (lambda **o: bpcheck.check_every_entry(*ONE_UNIT, **o), TIMED),
+    "check_low_precision": (
+        lambda **o: bpcheck.check_low_precision(np.float32(2 * POINT), doubled, POINT, **o),
+        ("resolution", "seed"),
+    ),
+    "taylor_remainder": (lambda **o: bpcheck.taylor_remainder(squares, doubled, POINT, **o), ("seed",)),
+    "step_curve": (lambda **o: bpcheck.step_curve(squares, POINT, **o), ("seed",)),
+}
+NAMED = [
+    pytest.param(door, row, id=f"{row.name}-{door}")
+    for door, (_, names) in DOORS.items()
+    for row in OPTIONS
+    if next(iter(row.options)) in names
+    # what a coarse format can show may well be more than the whole gradient: 1 and 2 are answers there
+    and not (
+        door == "check_low_precision"
+        and row.options.get("resolution") in (1.0, 2)
+        and "=True" not in row.name
+    )
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_is_open_to_what_is_right(door):
+    call, names = DOORS[door]
+    assert (
+        call(**{"seed": 0, **({"progress": False, "time_limit": 60} if "progress" in names else {})})
+        is not None
+    )
+
+
+@pytest.mark.parametrize(("door", "row"), NAMED)
+def test_a_wrong_option_is_refused_by_name_at_every_door(door, row):
+    with pytest.raises(InputError) as caught:
+        DOORS[door][0](**row.options)
+    for piece in row.says:
+        assert piece in str(caught.value)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_an_unknown_option_is_named_at_every_door(door):
+    # InputError where options come with arguments of any name, Python's own error elsewhere
+    with pytest.raises(InputError if door == "locate" else TypeError, match="tolerance"):
+        DOORS[door][0](tolerance=1e-6)
+
+
 def test_an_option_that_compare_does_not_have_is_pythons_own_error(world):
     with pytest.raises(TypeError, match="tolerance"):
         through("compare", world, right, tolerance=1e-6)

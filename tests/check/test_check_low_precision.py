@@ -194,11 +194,19 @@ def spoil(name, gradient):
     return found
 
 
-@pytest.mark.parametrize("how", ["model", "function"])
+PLANTED = [("float32", b) for b in ("an entry", "a factor", "transposed tile", "a row", "sign", "zeros")] + [
+    (f, b) for f in ("float16", "bfloat16") for b in ("transposed tile", "a row", "sign", "zeros")
+]
+
+
 @pytest.mark.parametrize(
-    ("form", "bug"),
-    [("float32", b) for b in ("an entry", "a factor", "transposed tile", "a row", "sign", "zeros")]
-    + [(f, b) for f in ("float16", "bfloat16") for b in ("transposed tile", "a row", "sign", "zeros")],
+    ("form", "bug", "how"),
+    # each by the model; by simulation, which takes three times as long, every other; the rest is nightly
+    [(form, bug, "model") for form, bug in PLANTED]
+    + [
+        pytest.param(form, bug, "function", marks=() if i % 2 == 0 else pytest.mark.nightly)
+        for i, (form, bug) in enumerate(PLANTED)
+    ],
 )
 def test_planted_bugs_are_found(how, form, bug):
     wrong = spoil(bug, kernel(form, *PROBLEM))
@@ -217,8 +225,14 @@ def test_a_dropped_example_is_found_in_bfloat16():
     assert report.verdict is Verdict.DISAGREES, str(report)
 
 
-@pytest.mark.parametrize("form", DTYPES)
-@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("form", "sign"),
+    [
+        pytest.param(form, sign, marks=() if sign == usual else pytest.mark.nightly)
+        for form, usual in (("float32", 1), ("float16", -1), ("bfloat16", 1))
+        for sign in (1, -1)
+    ],
+)
 def test_an_error_of_the_stated_limit_never_agrees(form, sign):
     """The model's negative control: in each tensor an entry is moved by the limit, to either side."""
     claimed = copied(kernel(form, *PROBLEM))

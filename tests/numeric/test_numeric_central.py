@@ -286,3 +286,107 @@ def test_nothing_global_changes():
     Central()(lambda t: float(np.log(1e-3 + np.float64(t))))
     assert np.geterr() == errors
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+# --- noise that θ itself does not show ---------------------------------------------------------
+
+
+def test_noise_that_grows_away_from_a_perfect_fit_is_in_the_bar():
+    """At a minimum of Σ r², r = x' − x² cancels and leaves no noise; at θ ± h it does not."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = (1.0 + 1e-6 * rng.standard_normal(6)).astype(float)
+        v = rng.standard_normal(6)
+
+        def chain(x):
+            return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+        exact = x.astype(np.longdouble)
+        r = exact[1:] - exact[:-1] ** 2
+        gradient = np.zeros(6, np.longdouble)
+        gradient[1:] += 200 * r
+        gradient[:-1] += -400 * exact[:-1] * r - 2 * (1 - exact[:-1])
+        phi = lambda t: float(chain(x + t * v))  # noqa: B023, E731
+        others = rng.standard_normal((3, 6))
+        sigma = max(measure_noise(lambda t: float(chain(x + t * other))) for other in others)  # noqa: B023
+        for noise in (None, sigma):
+            assert holds(Central(noise=noise)(phi), float(gradient @ v)), seed
+
+
+COARSE = {
+    "rounded to 2 decimals": lambda value: round(value, 2),
+    "rounded to 6 decimals": lambda value: round(value, 6),
+    "stored in bfloat16": lambda value: float(np.round(value * 2.0**8) / 2.0**8),
+    "stored in float16": lambda value: float(np.float16(value)),
+    "stored in float32": lambda value: float(np.float32(value)),
+}
+
+
+@pytest.mark.parametrize("stored", COARSE)
+@pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-3, 1.0])
+def test_a_loss_coarser_than_its_parameters_keeps_its_derivative_inside_the_bar(stored, size):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        x, w, v = rng.standard_normal((8, 4)), size * rng.standard_normal(4), size * rng.standard_normal(4)
+
+        def phi(t):
+            return COARSE[stored](float(np.mean(np.logaddexp(0.0, x @ (w + t * v)))))  # noqa: B023
+
+        slope = float(v @ (x.T @ (1.0 / (1.0 + np.exp(-x @ w)))) / 8)
+        for noise in (None, measure_noise(phi)):
+            assert holds(Central(noise=noise)(phi), slope)
+
+
+# --- the ends of the interval at a kink --------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump", [1e-2, 1.0])
+def test_each_end_at_a_kink_is_known_though_the_curvature_jumps_too(jump):
+    """½ r² through a ReLU: φ' and φ'' jump, so the mean of both sides has an error in h."""
+    for seed in range(20):
+        a, b, c, d = np.random.default_rng(seed).standard_normal(4)
+
+        def phi(t):
+            return math.sin(a + b * t) + (jump * c * t + d * t * t + t**3 if t > 0 else 0.0)  # noqa: B023
+
+        slope = b * math.cos(a)
+        low, high = sorted((slope, slope + jump * c))
+        for noise in (None, measure_noise(phi)):
+            estimate = Central(noise=noise)(phi)
+            assert estimate.regime == "kink"
+            ends = estimate.error - (estimate.interval[1] - estimate.interval[0]) / 2.0
+            assert ends < 1e-9
+            assert abs(estimate.interval[0] - low) <= ends
+            assert abs(estimate.interval[1] - high) <= ends
+
+
+# --- steps, however small the first of them ----------------------------------------------------
+
+
+def test_a_table_whose_first_step_is_small_is_a_table():
+    """A plateau up to 0.012, a first small step, a large one behind it."""
+
+    def table(t):
+        return 7e-6 * (t >= 0.012) + 2e-3 * (t >= 0.0161) + 0.1 * math.floor(t / 0.019)
+
+    estimate = Central(first_step=0.018)(lambda t: math.pi + table(abs(t)))
+    assert estimate.value == 0.0
+    assert estimate.error == math.inf
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("start", [0.02, 0.1, 0.7])
+def test_a_dead_unit_leaves_its_plateau_without_a_step(power, start):
+    for scale in (1e-6, 1.0):
+        estimate = Central()(lambda t: scale * max(t - start, 0.0) ** power)  # noqa: B023
+        assert abs(estimate.value) <= estimate.error < 1e-6
+
+
+@pytest.mark.parametrize("power", [1.05, 1.1, 1.2, 1.3, 1.4, 1.7, 2.5])
+def test_an_error_in_a_small_power_of_the_step_is_in_the_bar(power):
+    """D(h) − φ' = k h^(p−1): what is still to come is many times the last change."""
+    for seed in range(20):
+        a, b, k = np.random.default_rng(seed).standard_normal(3)
+        estimate = Central()(lambda t: a + b * t + k * math.copysign(abs(t) ** power, t))  # noqa: B023
+        assert holds(estimate, b)
+        assert math.isfinite(estimate.error)

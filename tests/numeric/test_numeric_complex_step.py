@@ -11,6 +11,7 @@ import pytest
 from bpcheck import mlp, reference, tree
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import Central, complex_derivative, complex_step
+from bpcheck.result import Estimate
 
 complex_module = importlib.import_module("bpcheck.numeric.complex_step")
 
@@ -209,3 +210,40 @@ def test_nothing_global_changes():
     complex_step(lambda p: np.exp(p * 1000).sum() * 0 + p.sum(), np.ones(2), rng=rng())
     assert np.geterr() == errors
     assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+
+
+# --- what the cross-check does not vouch for ----------------------------------------------------
+
+
+def test_a_gap_that_the_bars_do_not_explain_goes_into_the_error():
+    explained = complex_module.unexplained(Estimate(1.0, 0.1, 0.1, regime="smooth"), 1.15, 0.0)
+    assert explained == 0.0
+    gap = complex_module.unexplained(Estimate(1.0, 0.1, 0.1, regime="smooth"), 1.5, 0.0)
+    assert gap == 0.5
+    with pytest.raises(InputError, match="not analytic"):
+        complex_module.unexplained(Estimate(1.0, 0.1, 0.1, regime="smooth"), 4.0, 0.0)
+    for regime in ("kink", "rough"):
+        with pytest.raises(InputError, match="not analytic"):
+            complex_module.unexplained(Estimate(1.0, 0.1, 0.1, regime=regime), 1.5, 0.0)
+
+
+def test_a_part_that_the_complex_step_cannot_see_next_to_a_kink_is_refused():
+    with pytest.raises(InputError, match="not analytic"):
+        complex_derivative(lambda w: np.sin(w) + 0.1 * abs(w.real - 0.5 - 1e-6), 0.5, 1.0)
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-300, 1e-160, 1e160, 1e290])
+def test_a_linear_function_has_its_slope_at_any_size(size):
+    w = size * np.array([1.0, -2.0])
+    estimate = complex_derivative(lambda w: 3.0 * w[0] + w[1], w, np.array([1.0, 0.5]))
+    assert abs(estimate.value - 3.5) <= estimate.error < 1e-13
+    testimony = complex_step(lambda w: 3.0 * w[0] + w[1], w, rng=np.random.default_rng(0))
+    (gradient,) = testimony.gradient.values()
+    assert gradient.tolist() == [3.0, 1.0]
+
+
+def test_a_value_too_large_to_difference_is_called_what_it_is():
+    with pytest.raises(InputError, match="overflow"):
+        Central()(lambda t: 1.1e305 * (1.0 + t))
+    with pytest.raises(InputError, match="not finite"):
+        Central()(lambda t: math.inf)

@@ -107,3 +107,25 @@ def test_where_a_value_is_missing_nothing_is_said(bad):
 def test_a_noise_that_makes_no_sense_is_refused(noise):
     with pytest.raises(InputError, match="finite number, 0 or more"):
         line_integral(math.sin, math.cos, noise=noise)
+
+
+@pytest.mark.parametrize("size", [0.02, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "stored",
+    [lambda value: round(value, 2), lambda value: round(value, 4), np.float16, np.float32],
+    ids=["2 decimals", "4 decimals", "float16", "float32"],
+)
+def test_a_right_claim_holds_for_a_loss_that_is_stored_coarsely(stored, size):
+    for seed in range(20):
+        c, w, v = np.random.default_rng(seed).standard_normal((3, 4))
+        w, v = size * w, size * v
+
+        def phi(t):
+            with np.errstate(over="ignore"):
+                return float(stored(float(np.exp(c * (w + t * v)).sum())))  # noqa: B023
+
+        def slope(t):
+            return float((c * v * np.exp(c * (w + t * v))).sum())  # noqa: B023
+
+        test = line_integral(phi, slope, noise=measure_noise(phi), slope_noise=1e-16 * abs(slope(0.0)))
+        assert abs(test.residual) <= test.error or not math.isfinite(test.error)

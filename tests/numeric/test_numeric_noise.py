@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bpcheck.numeric import measure_noise
+from bpcheck.numeric import Central, measure_noise
 from bpcheck.numeric.kink import jumps
 from bpcheck.numeric.noise import noise_levels
 from bpcheck.numeric.richardson import weights
@@ -72,3 +72,63 @@ def test_jumps_of_a_smooth_function_vanish():
     assert not smooth.significant(5)
     assert kinked.significant(5)
     assert kinked.value[5, 4] == pytest.approx(0.1, abs=1e-10)
+
+
+# --- shape is no noise ------------------------------------------------------------------------
+
+RIPPLES = {
+    "ripple of 1e6 u": (lambda w: w + 1e-8 * np.sin(1e8 * w), np.array([100.0])),
+    "ripple of 1e5 u": (lambda w: w + 1e-9 * np.sin(1e9 * w), np.array([100.0])),
+    "fast oscillation": (lambda w: np.sin(1e3 * w), np.array([1e8, 1.0])),
+    "inverse": (lambda w: 1.0 / w, np.array([1e6, 1e-6])),
+    "logarithm": (lambda w: np.log(abs(w)), np.array([1e6, 1e-6])),
+    "arctangent": (lambda w: np.arctan(1e6 * w), np.array([1e6, 1e-6])),
+    "bump in float32": (lambda w: np.exp(-(w**2)), np.array([1e6, 1.0], np.float32)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("name", RIPPLES)
+@pytest.mark.parametrize("entry", [None, 0, -1])
+def test_shape_too_fast_for_the_spacing_is_no_noise(name, entry):
+    f, w = RIPPLES[name]
+    size = math.sqrt(float(np.mean(w.astype(float) ** 2)))
+    v = np.full(w.shape, size) * [0.7, -0.3][: w.size] if entry is None else size * np.eye(w.size)[entry]
+
+    def phi(t):
+        return float(f((w.astype(float) + t * v).astype(w.dtype)).sum())
+
+    u = np.finfo(w.dtype).eps / 2
+    step = 1e-30
+    slope = float(sum(f(w.astype(complex) + 1j * step * v).imag / step)) if "log" not in name else None
+    if slope is None:
+        slope = float(v @ (1.0 / w))
+    for noise in (None, measure_noise(phi, roundoff=u)):
+        estimate = Central(noise=noise, roundoff=u)(phi)
+        assert abs(estimate.value - slope) <= estimate.error
+
+
+@pytest.mark.parametrize("size", [1e-11, 1e-8, 1e-5])
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_steps_are_noise_and_no_shape(size, shift):
+    rounded = measure_noise(lambda t: size * round((math.exp(t) + shift) / size))
+    assert 0.2 * size < rounded < 2.0 * size
+
+
+def test_steps_on_a_slope_that_goes_against_them_are_noise():
+    found = [
+        measure_noise(lambda t, c=c: 1e-11 * round(math.exp(t) / 1e-11) - c * t) for c in (0.1, 0.5, 2, 8)
+    ]
+    assert min(found) > 2e-12
+
+
+def test_noise_from_a_generator_is_noise_however_large():
+    rng = np.random.default_rng(0)
+    assert 3e-4 < measure_noise(lambda t: math.exp(t) + 1e-3 * rng.standard_normal()) < 6e-3
+
+
+def test_the_noise_at_a_kink_is_its_rounding():
+    rng = np.random.default_rng(0)
+    w, v = rng.standard_normal((2, 300))
+    w[:20] = 0.0
+    assert measure_noise(lambda t: float(np.maximum(w + t * v, 0.0).sum())) < 1e-12

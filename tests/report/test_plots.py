@@ -30,10 +30,15 @@ def texts(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def assert_readable(ax):
+def assert_readable(*axes):
     """All text lies within the figure, and the legend hides no point."""
+    axes[0].figure.canvas.draw()
+    for ax in axes:
+        _assert_readable(ax)
+
+
+def _assert_readable(ax):
     figure = ax.figure
-    figure.canvas.draw()
     inside = figure.bbox.padded(1.0)
     for text in [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_legend().get_texts()]:
         box = text.get_window_extent()
@@ -77,8 +82,7 @@ def test_on_axes_of_the_caller(figures):
     _, (left, right) = figures.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     assert taylor_remainder(f, np.cos, W, seed=0).plot(left) is left
     assert step_curve(f, W, seed=0).plot(ax=right) is right
-    assert_readable(left)
-    assert_readable(right)
+    assert_readable(left, right)
     assert len(figures.get_fignums()) == 1
 
 
