@@ -15,7 +15,7 @@ import numpy as np
 from bpcheck.check.pairs import MIXED, Claim, Column, Once, Row, Table, dots, root_sum_squares, times
 from bpcheck.check.questions import Questions
 from bpcheck.numeric import Central, measure_noise
-from bpcheck.numeric.noise import UNIT_ROUNDOFF
+from bpcheck.numeric.noise import UNIT_ROUNDOFF, is_coarse
 from bpcheck.report.progress import Progress
 from bpcheck.result import Estimate
 from bpcheck.tree import FloatArray, rms
@@ -103,6 +103,7 @@ class Measurements:
     rows: FloatArray = field(init=False)
     noise: FloatArray = field(init=False)
     variation: FloatArray = field(init=False)
+    coarse: list[bool] = field(init=False)
 
     def plan(self) -> tuple[list[Row], list[list[Column]]]:
         """Choose the rows and, for each block, the columns."""
@@ -293,9 +294,11 @@ class Measurements:
         # each number of the output is rounded: their sum is known no better, however small it is
         self.noise = self.asked.roundoff / math.sqrt(3.0) * root_sum_squares(self.rows, self.asked.base)
         self.variation = np.zeros(len(self.asked.outputs.sizes))
+        seen = []
         for _ in range(NOISE_DIRECTIONS):
             steps = self.random_steps()
             values = self.along(steps)
+            seen.append(values(VARIATION_STEPS[0]))
             self.noise = np.maximum(self.noise, [self.f_noise(values, r) for r in range(len(self.rows))])
             for step in VARIATION_STEPS:
                 change = abs(self.asked.evaluate(times(step, steps)) - self.asked.base) / step
@@ -303,6 +306,7 @@ class Measurements:
                     moved = [rms(change[part]) for part in self.asked.outputs.slices()]
                     self.variation = np.maximum(self.variation, moved)
                     break
+        self.coarse = [is_coarse(column) for column in np.array(seen).T]
 
     def f_noise(self, values: Once, row: int) -> float:
         """Noise of one row, measured a little beside the point, where no unit is exactly at its kink."""
@@ -346,7 +350,12 @@ class Measurements:
         values = self.along(steps)
         start = first * Central().first_step
         return [
-            Central(noise=float(noise[r]), first_step=start, roundoff=self.asked.roundoff)(
+            Central(
+                noise=float(noise[r]),
+                first_step=start,
+                roundoff=self.asked.roundoff,
+                may_be_coarse=self.coarse[r],
+            )(
                 lambda t, r=r: float(values(t)[r])  # type: ignore[misc]
             )
             for r in which

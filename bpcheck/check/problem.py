@@ -14,6 +14,7 @@ from bpcheck.check.lines import relative_steps
 from bpcheck.check.structure import scalar_loss
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import measure_noise
+from bpcheck.numeric.noise import is_coarse
 from bpcheck.result import Comparison
 from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, Tree, rms
@@ -60,6 +61,9 @@ class Problem:
         The loss at the parameters themselves.
     has_tables : bool
         Whether the loss stood still and then jumped along some line.
+    is_coarse : bool
+        Whether all values of the loss that were seen with everything moved are short: rounded to some decimals,
+        or to a coarser format.
     """
 
     subject: Subject
@@ -73,6 +77,7 @@ class Problem:
     variation: float = 0.0
     level: float = 0.0
     has_tables: bool = False
+    is_coarse: bool = True
     _nearby: list[Mapping[Path, FloatArray]] = field(default_factory=list)
 
     @property
@@ -163,7 +168,9 @@ class Problem:
         """Noise and variation of the loss, each along several directions of all parameters."""
         self.level = self.loss(self.theta)
         self.noise = max(self.fresh_noise() for _ in range(NOISE_DIRECTIONS))
-        self.variation = max(self._vary() for _ in range(NOISE_DIRECTIONS))
+        seen: list[float] = []
+        self.variation = max(self._vary(seen) for _ in range(NOISE_DIRECTIONS))
+        self.is_coarse = is_coarse(seen)
 
     def _everywhere(self) -> Callable[[float], dict[Path, FloatArray]]:
         """A line on which every parameter moves, in proportion to its tensor."""
@@ -178,11 +185,12 @@ class Problem:
         beside = BESIDE if np.isfinite(self.loss(line(BESIDE))) else 0.0
         return measure_noise(lambda t: self.loss(line(beside + t)), roundoff=self.roundoff)
 
-    def _vary(self) -> float:
+    def _vary(self, seen: list[float]) -> float:
         line = self._everywhere()
         for step in VARIATION_STEPS:
             value = self.loss(line(step))
             if np.isfinite(value):
+                seen.append(value)
                 return float(abs(value - self.level)) / step
         return 0.0
 

@@ -88,6 +88,7 @@ def by_differences(
         noise=problem.noise if noise is None else noise,
         first_step=shrunk * Central().first_step,
         roundoff=problem.roundoff,
+        may_be_coarse=problem.is_coarse,
     )
     return _reading(scheme(problem.along(path, direction)))
 

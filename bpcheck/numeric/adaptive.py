@@ -66,6 +66,7 @@ class AdaptiveScheme(ABC, Generic[J]):
     largest_step: float | None = None
     roundoff: float = UNIT_ROUNDOFF
     magnitude: float = MAGNITUDE
+    may_be_coarse: bool = True
 
     @property
     @abstractmethod
@@ -194,7 +195,7 @@ class AdaptiveScheme(ABC, Generic[J]):
         ]
         h = ladder.steps[still[0]]
         moved = self._first_move(ladder, h, still[0])
-        coarse, quantum = coarseness(ladder.seen)
+        coarse, quantum = coarseness(ladder.seen) if self.may_be_coarse else (UNIT_ROUNDOFF, 0.0)
         absorbed = max(self.roundoff, coarse) * max(abs(ladder.center), self.magnitude)
         absorbed = max(absorbed, quantum)
         stepped = moved is not None and is_discontinuous(

@@ -79,6 +79,9 @@ class Central(AdaptiveScheme[_CentralJudgement]):
     magnitude : float
         Where φ does not move at all, a change may have been absorbed by an intermediate value of this
         size: the error is at least u·magnitude/h then. 0 trusts the result's own size.
+    may_be_coarse : bool
+        Where φ does not move at all and its value is short (0.693147), it may have been rounded. False where
+        other values of the same function are known to have all their digits.
 
     Raises
     ------

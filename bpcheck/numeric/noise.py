@@ -22,7 +22,7 @@ from bpcheck.errors import InputError
 from bpcheck.numeric.scheme import Phi
 from bpcheck.tree import FloatArray
 
-__all__ = ["UNIT_ROUNDOFF", "coarseness", "measure_noise", "noise_levels"]
+__all__ = ["UNIT_ROUNDOFF", "coarseness", "is_coarse", "measure_noise", "noise_levels"]
 
 UNIT_ROUNDOFF = 2.0**-53
 """u of float64: the largest relative error of rounding to nearest."""
@@ -159,6 +159,18 @@ def coarseness(values: Iterable[float]) -> tuple[float, float]:
         if all(round(value, decimals) == value for value in seen):
             return UNIT_ROUNDOFF, 10.0**-decimals
     return UNIT_ROUNDOFF, 0.0
+
+
+def is_coarse(values: Iterable[float]) -> bool:
+    """Whether all these values are shorter than float64 numbers are.
+
+    Examples
+    --------
+    >>> is_coarse([0.693147, 0.7]), is_coarse([0.7, 1 / 3])
+    (True, False)
+    """
+    found = list(values)
+    return not found or coarseness(found) != (UNIT_ROUNDOFF, 0.0)
 
 
 def _bits(value: float) -> int:

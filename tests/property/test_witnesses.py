@@ -247,7 +247,7 @@ class TestPlantedFaults:
         module = importlib.import_module("bpcheck.numeric.complex_step")
         right = module._entry
         monkeypatch.setattr(module, "_entry", lambda *arguments: right(*arguments) * (1 + 1e-7))
-        monkeypatch.setattr(module, "_cross_check", lambda *arguments: 0)  # which would catch it first
+        monkeypatch.setattr(module, "_cross_check", lambda *arguments: (0, 0.0))  # which would catch it first
         assert disagrees(perturbed(case), honest[0])
         assert disagrees(perturbed(case), honest[1])
 
