@@ -58,8 +58,27 @@ class Path:
         return self.root + "".join(self.keys)
 
 
+# Leaves of every tree of parameters: known at once, without the questions that containers are asked.
+_LEAVES = (np.ndarray, float, int, complex, str, np.generic, type(None))
+
+
+def _values(node: Tree) -> list[Tree] | None:
+    """Children of a container in order, without their paths, or None for a leaf."""
+    if isinstance(node, _LEAVES):
+        return None
+    if isinstance(node, Mapping):
+        return list(node.values())
+    if isinstance(node, list | tuple):
+        return list(node)
+    if dataclasses.is_dataclass(node) and not isinstance(node, type):
+        return [getattr(node, field.name) for field in dataclasses.fields(node)]
+    return None
+
+
 def _children(node: Tree, path: Path) -> list[tuple[Path, Tree]] | None:
     """Children of a container in order, or None for a leaf."""
+    if isinstance(node, _LEAVES):
+        return None
     if isinstance(node, Mapping):
         return [(path.item(key), value) for key, value in node.items()]
     if isinstance(node, tuple) and hasattr(node, "_fields"):
@@ -187,7 +206,7 @@ def real_array(leaf: object, path: Path | str) -> FloatArray:
     return array
 
 
-def restore(like: Tree, values: Sequence[Any], root: str = "params") -> Tree:
+def restore(like: Tree, values: Sequence[Any]) -> Tree:
     """Build a tree shaped as ``like`` with ``values`` at its leaves, in order.
 
     A leaf that was a plain float comes back as one, so that ``params["b"] * 2`` does what it did.
@@ -199,13 +218,13 @@ def restore(like: Tree, values: Sequence[Any], root: str = "params") -> Tree:
     """
     iterator = iter(values)
 
-    def build(node: Tree, path: Path) -> Tree:
-        children = _children(node, path)
+    def build(node: Tree) -> Tree:
+        children = _values(node)
         if children is None:
             value = next(iterator)
             is_scalar = isinstance(node, float) and not isinstance(node, np.floating)
             return value.item() if is_scalar and isinstance(value, np.ndarray) else value
-        rebuilt = [build(child, child_path) for child_path, child in children]
+        rebuilt = [build(child) for child in children]
         if isinstance(node, Mapping):
             return dict(zip(node.keys(), rebuilt, strict=True))
         if isinstance(node, tuple) and hasattr(node, "_fields"):
@@ -219,7 +238,7 @@ def restore(like: Tree, values: Sequence[Any], root: str = "params") -> Tree:
             **{field.name: value for field, value in zip(dataclasses.fields(node), rebuilt, strict=True)},
         )
 
-    return build(like, Path(root))
+    return build(like)
 
 
 def copy(tree: Tree) -> Tree:
@@ -233,6 +252,8 @@ def copy(tree: Tree) -> Tree:
     >>> original[0][0]
     np.float64(0.0)
     """
+    if isinstance(tree, np.ndarray):
+        return np.array(tree)
     return restore(
         tree, [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for _, leaf in leaves(tree)]
     )

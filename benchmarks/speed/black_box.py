@@ -42,13 +42,15 @@ class Problem:
     x: np.ndarray
     y: np.ndarray
 
-    def loss(self, params: Any, np_: Any = np) -> Any:
+    def loss(self, params: Any) -> Any:
+        """Half the mean squared error."""
         w, b, v, c = params
-        a = np_.tanh(self.x @ w.T + b)
+        a = np.tanh(self.x @ w.T + b)
         d = a @ v.T + c - self.y
         return (d * d).sum() / (2 * len(self.x))
 
     def gradient(self, params: Any) -> tuple[np.ndarray, ...]:
+        """Its gradient, by hand."""
         w, b, v, c = params
         a = np.tanh(self.x @ w.T + b)
         d = (a @ v.T + c - self.y) / len(self.x)
@@ -228,7 +230,8 @@ def table(rows: list[Row], runs: int) -> str:
         f"float64, default settings, {runs} seeds; torch {torch.__version__.split('+')[0]}, jax {jax.__version__}. "
         "Written by `python benchmarks/speed/black_box.py`.",
         "",
-        "| network | checker | losses | gradients | time, bpcheck = 1 | right rejected | one entry seen from | a layer seen from |",
+        "| network | checker | losses | gradients | time, bpcheck = 1 | right rejected | one entry seen from | "
+        "a layer seen from |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

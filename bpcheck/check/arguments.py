@@ -155,7 +155,7 @@ class Arguments:
                 values.append((np.array(leaf) if isinstance(leaf, np.ndarray) else leaf) if keep else None)
             else:  # restore() makes a plain float of an array where there was one
                 values.append(array[()] if isinstance(leaf, np.floating) else array)
-        return tree.restore(self.values[argument], values, self.names[argument])
+        return tree.restore(self.values[argument], values)
 
     def take_apart(self, returned: Any) -> tuple[dict[int, FloatArray], list[Comparison], list[Any]]:
         """Sort what a vjp returned into the blocks.
@@ -416,4 +416,4 @@ class Outputs:
         ):
             array = vector[s].astype(dtype).reshape(shape)
             values.append(array[()] if isinstance(leaf, np.floating) else array)
-        return tree.restore(self.like, values, "output")
+        return tree.restore(self.like, values)

@@ -56,7 +56,7 @@ def rebuild(like: Tree, arrays: list[Any]) -> Tree:
         else array
         for (_, leaf), array in zip(tree.leaves(like), arrays, strict=True)
     ]
-    return tree.restore(like, values, "at")
+    return tree.restore(like, values)
 
 
 def line(at: Tree, direction: Tree) -> Line:
