@@ -187,6 +187,11 @@ class Block:
             return math.inf
         return (self.readings[i].error + self._rounding(i)) / self.lines.unit(i)
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a difference was seen that a second measurement did not confirm."""
+        return any(reading.regime == "contradictory" for reading in self.readings.values())
+
     def known(self) -> list[int]:
         """Lines of which something is known, in order."""
         return sorted(i for i in self.readings if math.isfinite(self.bar(i)))
@@ -278,6 +283,9 @@ class Block:
         )
         limit = self.limit()
         comparison = replace(comparison, detection_limit=limit, reference_size=self.reference_size())
+        if comparison.verdict.ok and self.is_in_doubt:
+            # the other lines agree; but one that objected may not be left out because it did
+            return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=self._why_unknown())
         if comparison.verdict.ok and not limit <= self.resolution:
             reason = f"only relative errors above {limit:.1e} are visible, {self.resolution:.1e} is asked for"
             return self._explained(replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason))
@@ -300,8 +308,12 @@ class Block:
         if not unknown:
             return ""
         of = f"along {len(unknown)} of {len(self.readings)} lines"
-        if all(reading.regime == "contradictory" for reading in unknown):
-            return f"{of} a difference was seen that a second measurement did not confirm"
+        if self.is_in_doubt:
+            count = sum(reading.regime == "contradictory" for reading in unknown)
+            return (
+                f"along {count} of {len(self.readings)} lines a difference was seen that a second measurement "
+                "did not confirm"
+            )
         if self.problem.has_tables:
             return (
                 f"{of} the loss stands still and then jumps: it is a table of values (rounding, a "

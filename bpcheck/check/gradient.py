@@ -320,7 +320,7 @@ class _Check:
         total, done = sum(block.lines.count for block in self.blocks), 0
         self.stopped = f"Stopped by the time limit: 0 of {total} lines were measured."
         method = "central" if self.settings.method == "auto" else self.settings.method
-        if method == "complex" and any(block.lines.entries for block in self.blocks):
+        if method == "complex" and all(block.lines.entries for block in self.blocks):
             self._read_complex()
             return
         order = [(i, number) for number, block in enumerate(self.blocks) for i in range(block.lines.count)]
@@ -428,7 +428,8 @@ class _Check:
             return replace(here, verdict=Verdict.INCONCLUSIVE, reason=reason)
         if there is None:
             return here
-        if not block.lines.entries and not any(block.is_beyond(i) for i in block.known()):
+        inside = not block.is_in_doubt and not any(block.is_beyond(i) for i in block.known())
+        if inside and not block.lines.entries:
             # a kink in one entry widens every random line: what they cannot see here they see beside it
             if there.verdict.ok:
                 reason = f"lies between one-sided derivatives; beside the kink: {there.reason or 'agrees'}"

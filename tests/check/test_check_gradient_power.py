@@ -318,6 +318,37 @@ def test_a_single_bad_reading_is_no_verdict(monkeypatch):
     assert "did not confirm" in report.summary
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_line_that_objected_is_not_left_out_because_it_did(monkeypatch, seed):
+    # a real error, seen along one line only, whose second measurement finds nothing: that is a doubt, no pass
+    honest = block_module.by_differences
+    calls = []
+
+    def glitch(problem, path, direction, **options):
+        reading = honest(problem, path, direction, **options)
+        calls.append(1)
+        return block_module.replace(reading, value=reading.value + 1.0) if len(calls) == 3 else reading
+
+    monkeypatch.setattr(block_module, "by_differences", glitch)
+    report = check_gradient(loss, gradient, LARGE, seed=seed)
+    assert report.verdict is Verdict.INCONCLUSIVE, report
+    assert "along 1 of 8 lines a difference was seen" in report.summary
+
+
+@pytest.mark.parametrize("method", ["central", "line", "complex"])
+def test_an_empty_tensor_beside_random_lines(method):
+    params = {"w": LARGE, "empty": np.zeros((0, 3))}
+
+    def with_empty(scale):
+        return lambda p: {"w": scale * gradient(p["w"]), "empty": np.zeros((0, 3))}
+
+    for scale, verdict in ((1.0, Verdict.AGREES), (1.001, Verdict.DISAGREES)):
+        report = check_gradient(
+            lambda p: analytic(p["w"]), with_empty(scale), params, seed=0, directions=8, method=method
+        )
+        assert report.verdict is verdict, report
+
+
 # --- kinks -------------------------------------------------------------------------------------------
 
 
