@@ -339,6 +339,8 @@ class _Check:
                 for left in block.sharpen():
                     self.bar.advance(done, total + left, evaluations=self.problem.evaluations)
         self.stopped = "Stopped by the time limit: what was measured could not be confirmed in time."
+        for block in self.blocks:
+            block.confirm_kinks()
 
     def _read_complex(self) -> None:
         """Every entry by the complex step, ten evaluations each and one cross-check for all."""

@@ -11,6 +11,7 @@ from bpcheck import tree
 from bpcheck.check.problem import Problem
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import Central, complex_derivative, line_integral
+from bpcheck.numeric.adaptive import OUTWARD
 from bpcheck.numeric.line_integral import FIRST_STEP
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.result import Estimate
@@ -82,13 +83,19 @@ def by_differences(
     *,
     noise: float | None = None,
     shrunk: float = 1.0,
+    outward: tuple[float, ...] = OUTWARD,
 ) -> Reading:
-    """Central differences of the loss; ``shrunk`` moves every step, for a second measurement."""
+    """Central differences of the loss.
+
+    For a second measurement, ``shrunk`` moves every step, and ``outward`` says how far a loss that stands still is
+    followed.
+    """
     scheme = Central(
         noise=problem.noise if noise is None else noise,
         first_step=shrunk * Central().first_step,
         roundoff=problem.roundoff,
         may_be_coarse=problem.is_coarse,
+        outward=outward,
     )
     return _reading(scheme(problem.along(path, direction)))
 

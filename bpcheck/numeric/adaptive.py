@@ -17,7 +17,7 @@ from bpcheck.numeric.noise import UNIT_ROUNDOFF, coarseness, measure_noise
 from bpcheck.numeric.scheme import Phi
 from bpcheck.result import Estimate
 
-__all__ = ["SENTINEL", "SMALLEST_STEP", "UNRESOLVED", "AdaptiveScheme"]
+__all__ = ["FAR_OUTWARD", "OUTWARD", "SENTINEL", "SMALLEST_STEP", "UNRESOLVED", "AdaptiveScheme"]
 
 FIRST_RUNGS = 5
 """Rungs before the first judgement: an entry, its neighbours and a ratio to compare."""
@@ -50,6 +50,10 @@ float32. Without it a float32 cross-entropy of 1e-7 has "derivative 0 ± 1e-13" 
 OUTWARD = (4.0, 16.0)
 """A function that is flat on all rungs is looked at this much further out, for steps."""
 
+FAR_OUTWARD = (4.0, 16.0, 64.0, 256.0, 1024.0)
+"""The same before a claim is called wrong because the function is flat: a tensor of zeros, quantised, is moved by 0.03
+of the only size that is natural to it, and the nearest step may be a whole unit away."""
+
 
 J = TypeVar("J", bound=Judgement)
 
@@ -67,6 +71,7 @@ class AdaptiveScheme(ABC, Generic[J]):
     roundoff: float = UNIT_ROUNDOFF
     magnitude: float = MAGNITUDE
     may_be_coarse: bool = True
+    outward: tuple[float, ...] = OUTWARD
 
     @property
     @abstractmethod
@@ -214,7 +219,7 @@ class AdaptiveScheme(ABC, Generic[J]):
         if rung > 0:
             moved = [values[rung - 1] != ladder.center for values in ladder.values]
             return self._sides[moved.index(True)] * ladder.steps[rung - 1]
-        for factor in OUTWARD:
+        for factor in self.outward:
             for side in self._sides:
                 t = side * factor * h
                 value = ladder.at(t)

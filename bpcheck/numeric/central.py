@@ -82,6 +82,8 @@ class Central(AdaptiveScheme[_CentralJudgement]):
     may_be_coarse : bool
         Where φ does not move at all and its value is short (0.693147), it may have been rounded. False where
         other values of the same function are known to have all their digits.
+    outward : tuple of float
+        Where φ does not move at all, it is looked at so many times further out: a step there tells a table.
 
     Raises
     ------

@@ -93,6 +93,12 @@ HALVED = 0.55
 SHRUNK = 16.0
 """By how much the change must have shrunk below the supposed noise by then (5 halvings: 32)."""
 
+PART_SPACINGS = (2.0**-17, 2.0**-8)
+"""Where a part of φ that is computed in a coarser format shows beside a part that is not (a float32 network with a
+float64 penalty): close to θ it stands still, and the noise measured there is that of the other part. Nine points
+2^−17 apart lie hundreds of float32 numbers from one another, 2^−8 a few bfloat16 numbers, and differences of
+order 6 to 8 of a function whose Taylor series converges up to |t| = 1 are still below 1e-16."""
+
 VISIBLE = 256.0
 """In units of u|f|: less noise cannot be told from shape, for after a shrinkage of 16 the rounding of the values
 (±u|f| each) would be more than an eighth of the change."""
@@ -179,6 +185,12 @@ def _bits(value: float) -> int:
     return 53 - ((numerator & -numerator).bit_length() - 1)
 
 
+def _points(spacing: float) -> list[float]:
+    """Equispaced points around 0."""
+    middle = SAMPLES // 2
+    return [k * spacing for k in range(-middle, SAMPLES - middle)]
+
+
 @dataclass(frozen=True)
 class _Look:
     """One spacing: ``sigma`` is None unless believable; ``verdict`` says why.
@@ -231,8 +243,7 @@ def noise_levels(values: FloatArray) -> FloatArray:
 def _look(
     phi: Phi, spacing: float, center: float, *, any_range: bool = False, after_stillness: bool = False
 ) -> _Look:
-    middle = SAMPLES // 2
-    points = [k * spacing for k in range(-middle, SAMPLES - middle)]
+    points, middle = _points(spacing), SAMPLES // 2
     values = np.array([center if t == 0.0 else phi(t) for t in points])
     if not np.isfinite(values).all():
         return _Look(None, "too wide", abs(center))
@@ -268,6 +279,33 @@ def _look(
             return _Look(sigma, "noise", largest, quantum, math.inf, intervals, usual / spacing)
     ceiling = float(levels[-3:].max()) * largest
     return _Look(None, "shape", largest, quantum, ceiling, intervals, usual / spacing)
+
+
+def _coarse_part(phi: Phi, spacing: float, center: float, sigma: float, roundoff: float) -> float:
+    """Noise of a part of φ that stands still near θ, 0 if there is none.
+
+    Known by its steps: they are everywhere (a single one, or a kink, is none of ours), and they stay however
+    short the interval (a fast oscillation does not).
+    """
+    points = _points(spacing)
+    values = np.array([center if t == 0.0 else phi(t) for t in points])
+    if not np.isfinite(values).all():
+        return 0.0
+    largest = float(abs(values).max()) or 1.0
+    rounding = roundoff * largest
+    found = float(noise_levels(values / largest)[-3:].max()) * largest
+    bends = abs(np.diff(values, 2))
+    everywhere = float(np.median(bends)) >= EVEN_MOVES * float(bends.max())
+    if not found > max(LARGEST_GROWTH * sigma, VISIBLE * rounding) or not everywhere:
+        return 0.0
+    steps = np.diff(values)
+    usual = float(np.median(steps))
+    odd = int(np.argmax(abs(steps - usual)))
+    if phi(points[odd]) != values[odd]:
+        return 0.0  # random: then it is so close to θ as well, and what grew is shape
+    interval = points[odd], float(values[odd]), points[odd + 1], float(values[odd + 1])
+    look = _Look(found, "noise", 0.0, intervals=(interval,), trend=usual / spacing)
+    return 0.0 if _is_shape(phi, look, found, rounding) else found
 
 
 def _is_shape(phi: Phi, look: _Look, sigma: float, rounding: float) -> bool:
@@ -412,4 +450,7 @@ def measure_noise(
         far = _look(phi, FAR_SPACING * OFF_GRID, value, any_range=True)
         if far.sigma is not None and far.sigma <= FAR_SHARE * roundoff * far.largest:
             sigma = max(far.sigma, sigma if best is not None else 0.0)
+    if looks is None and not near_zero:
+        for wide in PART_SPACINGS:
+            sigma = max(sigma, _coarse_part(phi, wide * OFF_GRID, value, sigma, roundoff))
     return max(sigma, floor)

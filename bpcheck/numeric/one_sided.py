@@ -63,7 +63,7 @@ class OneSided(AdaptiveScheme[Judgement]):
 
     Parameters
     ----------
-    noise, first_step, largest_step, roundoff, magnitude, may_be_coarse
+    noise, first_step, largest_step, roundoff, magnitude, may_be_coarse, outward
         As for :class:`~bpcheck.numeric.central.Central`.
     side : {+1, -1}
         Where φ may be evaluated. The answer is the derivative φ'(0±) with respect to t on that side, not

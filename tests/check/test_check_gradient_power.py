@@ -548,6 +548,47 @@ def test_a_table_of_values_is_called_a_table(table):
     )
 
 
+# int8 weights and a tensor of zeros: moved by a tenth of its natural size it is still zero
+def test_quantised_zeros_are_a_table_though_the_nearest_step_is_far():
+    w = {"inner": np.array([1.0, -2.0]), "outer": np.zeros(2)}
+
+    def quantised(w):
+        inner, outer = (np.round(w[name]) for name in ("inner", "outer"))
+        return float((np.tanh(inner) @ outer - 1.3) ** 2)
+
+    def straight_through(w):
+        return {"inner": np.zeros(2), "outer": 2.0 * -1.3 * np.tanh(w["inner"])}
+
+    assert check_gradient(quantised, straight_through, w, seed=0).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_float32_part_beside_a_float64_penalty(seed):
+    w = np.random.default_rng(seed).standard_normal(3)
+
+    def network(w):
+        return float(np.sum(np.tanh(w.astype(np.float32) * np.float32(0.7)) ** 2))
+
+    def penalised(w):
+        return network(w) + 0.05 * float(np.sum(w * w))
+
+    def right(w):
+        a = np.tanh(0.7 * w)
+        return 2.0 * a * (1.0 - a * a) * 0.7 + 0.1 * w
+
+    assert check_gradient(penalised, right, w, seed=seed).verdict is Verdict.AGREES
+    # the gradient of the penalty alone: all that differences see so close to w that the network stands still
+    assert check_gradient(penalised, lambda w: 0.1 * w, w, seed=seed).verdict is Verdict.DISAGREES
+
+
+# seeds at which one measurement alone sees a kink (4 of 2,000)
+@pytest.mark.parametrize("seed", [568, 636, 1358, 1903])
+def test_noise_with_heavy_tails_makes_no_kink(seed):
+    w, rng = np.array([0.3, -1.2, 0.8]), np.random.default_rng(seed)
+    report = check_gradient(lambda w: loss(w) + 1e-9 * rng.standard_t(1.5), gradient, w, seed=seed)
+    assert report.verdict in (Verdict.AGREES, Verdict.INCONCLUSIVE)
+
+
 # --- remedies ----------------------------------------------------------------------------------------
 
 

@@ -132,3 +132,27 @@ def test_the_noise_at_a_kink_is_its_rounding():
     w, v = rng.standard_normal((2, 300))
     w[:20] = 0.0
     assert measure_noise(lambda t: float(np.maximum(w + t * v, 0.0).sum())) < 1e-12
+
+
+def single(t):
+    return float(np.sin(np.float32(0.7 + 0.7 * t)))
+
+
+@pytest.mark.parametrize("smooth", [1.0, 1e-3])
+def test_a_float32_part_beside_a_smooth_one_is_noise(smooth):
+    # close to 0 the float32 part stands still, and the other one has the noise of float64
+    sigma = measure_noise(lambda t: single(t) + smooth * (0.5 + t) ** 2)
+    assert 1e-9 < sigma < 1e-7
+
+
+@pytest.mark.parametrize(
+    "phi",
+    [
+        lambda t: np.sin(0.7 + t) + 1e-7 * np.sin(1e5 * t),
+        lambda t: np.sin(0.7 + t) + 1e-5 * abs(t - 1e-5),
+        lambda t: np.sin(0.7 + t) + 1e-5 * (t > 1e-5),
+    ],
+    ids=["oscillation", "kink", "step"],
+)
+def test_what_is_no_coarse_part_is_not_taken_for_one(phi):
+    assert measure_noise(phi) < 1e-14
