@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib.metadata
@@ -15,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-import bpcheck
 from benchmarks.calibration.measure import Task, measure
 
 __all__ = ["fingerprint", "read", "run"]
@@ -32,16 +32,36 @@ SAYS = 5.0
 NOT_MEASURING = {"__main__.py", "runner.py", "summary.py", "tables.py", "figure.py", "low_precision.py"}
 """They arrange numbers and change none."""
 
+MEASURED = sorted(
+    Path(str(module.__file__)) for name, module in sys.modules.items() if name.split(".")[0] == "bpcheck"
+)
+"""What the checks and schemes load of bpcheck."""
+
 
 def fingerprint() -> str:
-    """What the numbers depend on: the sources of bpcheck and of the benchmark, as a short hash."""
+    """What the numbers depend on, as a short hash: the code that is measured, and the code that measures.
+
+    Comments and docstrings do not count.
+    """
+    own = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.name not in NOT_MEASURING]
     digest = hashlib.sha256()
-    for folder in (Path(bpcheck.__file__).parent, Path(__file__).parent):
-        for path in sorted(folder.rglob("*.py")):
-            name = path.relative_to(folder).as_posix()
-            if name not in NOT_MEASURING or folder.name == "bpcheck":
-                digest.update(name.encode() + path.read_bytes())
+    for path in (*MEASURED, *own):
+        digest.update(path.name.encode() + _code(path).encode())
     return digest.hexdigest()[:12]
+
+
+def _code(path: Path) -> str:
+    """The syntax tree of a file, without its docstrings."""
+    parsed = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(parsed):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [  # type: ignore[attr-defined]
+                line
+                for line in body
+                if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+            ]
+    return ast.dump(parsed)
 
 
 def read(state: Path) -> tuple[dict[str, Any], dict[str, list[Any]]]:

@@ -86,10 +86,23 @@ def check_problem(problem: Problem, check: Check = check_gradient) -> list[Any]:
     return [report.verdict.name, accepted, _limit(report), report.evaluations]
 
 
-def _limit(report: Report, path: str | None = None) -> float | None:
-    limits = report.detection_limit
-    known = [limit for label, limit in limits.items() if path is None or str(label).startswith(path)]
+def _limit(report: Report) -> float | None:
+    known = list(report.detection_limit.values())
     return float(max(known)) if known else None
+
+
+def _limit_at(report: Report, path: str, rms: float) -> float | None:
+    """The limit that a report states for a tensor, in units of the root mean square ``rms`` of its exact gradient.
+
+    The report's own unit is ``Comparison.reference_size``, which is another one where the tensor is zero to rounding.
+    """
+    stated = [
+        comparison.detection_limit * comparison.reference_size
+        for comparison in report.comparisons
+        if comparison.path.startswith(path)
+    ]
+    known = [limit for limit in stated if math.isfinite(limit)]
+    return max(known) / rms if known else None
 
 
 def power_problem(problem: Problem, check: Check = check_gradient) -> dict[str, Any] | None:
@@ -111,7 +124,7 @@ def power_problem(problem: Problem, check: Check = check_gradient) -> dict[str, 
     def found(size: float) -> bool:
         report = check(problem.loss, make(size), problem.params, *problem.args, seed=seed)
         verdicts[size] = report.verdict.name
-        limit = _limit(report, path)
+        limit = _limit_at(report, path, make(size).rms)
         if report.verdict in unexcused and not (limit is not None and size < limit):
             violations.append([size, limit, kind, path, report.verdict.name])
         return not report.ok and report.verdict is not Verdict.INCONCLUSIVE
