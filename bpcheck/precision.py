@@ -163,6 +163,11 @@ def widened(value: Any) -> Any:
     >>> widened(np.float16(0.5)).dtype
     dtype('float16')
     """
-    if isinstance(value, np.ndarray | np.generic) and value.dtype.name == "bfloat16":
+    # kind first: a bfloat16 is a "V" to NumPy, and names are slow
+    if (
+        isinstance(value, np.ndarray | np.generic)
+        and value.dtype.kind not in "fiu"
+        and value.dtype.name == "bfloat16"
+    ):
         return value.astype(np.float32)
     return value

@@ -142,6 +142,8 @@ def _set_states(states: tuple[Any, Any]) -> None:
 
 
 def _same(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
+    if isinstance(first[0], bytes) and isinstance(second[0], bytes):
+        return first == second
     return first[1] == second[1] and pickle.dumps(first[0]) == pickle.dumps(second[0])
 
 

@@ -146,7 +146,9 @@ def scalar_loss(value: Any) -> tuple[float, str]:
     >>> scalar_loss(np.ones(3))[1]
     'it is float64 array of shape (3,), but one number is needed: reduce it over the batch'
     """
-    if isinstance(value, np.ndarray | np.generic | int | float) and not isinstance(value, bool):
+    if isinstance(value, float):  # np.float64 is one: nearly every call, and nothing to ask
+        return float(value), ""
+    if isinstance(value, np.ndarray | np.generic | int) and not isinstance(value, bool):
         array = np.asarray(widened(value))
         if array.size == 1 and array.dtype.kind in "fiu":
             return float(array.reshape(())), ""

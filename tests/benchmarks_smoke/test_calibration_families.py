@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bpcheck import Report, Verdict, tree
-from bpcheck.result import DetectionLimit, Estimate
+from bpcheck.result import Comparison, DetectionLimit, Estimate
 
 pytest.importorskip("ml_dtypes")
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -119,8 +119,17 @@ class _Checker:
             )
         )
         verdict = Verdict.DISAGREES if error > self.sees else Verdict.AGREES
-        limits = {str(path): self.states for path, _ in tree.leaves(params, "params")}
-        return Report("fake", verdict, detection_limit=DetectionLimit(limits))
+        compared = tuple(
+            Comparison(
+                str(path),
+                verdict,
+                detection_limit=self.states,
+                reference_size=float(np.sqrt(np.mean(np.asarray(exact, float) ** 2))),
+            )
+            for path, exact in tree.leaves(self.drawn.exact, "params")
+        )
+        limits = {comparison.path: self.states for comparison in compared}
+        return Report("fake", verdict, compared, detection_limit=DetectionLimit(limits))
 
 
 def _power(sees, states):
