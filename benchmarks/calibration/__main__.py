@@ -27,7 +27,7 @@ from benchmarks.calibration.problem import wide_enough
 from benchmarks.calibration.summary import summarize
 
 ROOT = Path(__file__).resolve().parents[2]
-FULL = {"estimate": 600, "check": 100_000, "power": 60, "peer estimate": 300, "peer check": 40}
+FULL = {"estimate": 300, "check": 100_000, "power": 32, "peer estimate": 200, "peer check": 24}
 QUICK = {"estimate": 4, "check": 120, "power": 1, "peer estimate": 3, "peer check": 1}
 DEFAULT_SEED = 20260
 
@@ -41,12 +41,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few problems of each family")
     parser.add_argument("--levels", default="", help=f"some of: {', '.join(KINDS)} (default: all)")
     parser.add_argument("--checks", type=int, help="right gradients checked, in all (100,000)")
-    parser.add_argument("--estimates", type=int, help="estimates, each family and precision (600)")
+    parser.add_argument("--estimates", type=int, help="estimates, each family and precision (300)")
     parser.add_argument(
-        "--power", type=int, help="problems with planted errors, each family and precision (60)"
+        "--power", type=int, help="problems with planted errors, each family and precision (32)"
     )
-    parser.add_argument("--peer-estimates", type=int, help="the same for other tools (300)")
-    parser.add_argument("--peer-checks", type=int, help="the same for other tools (40)")
+    parser.add_argument("--peer-estimates", type=int, help="the same for other tools (200)")
+    parser.add_argument("--peer-checks", type=int, help="the same for other tools (24)")
     parser.add_argument("--only", default="", help="parts of family names, separated by commas")
     parser.add_argument("--precision", default="", help="float64, float32, bfloat16")
     parser.add_argument("--seed", type=int, help=f"{DEFAULT_SEED}; with --tune 0")
@@ -57,7 +57,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--state", type=Path, help="file of single results (benchmarks/results/.calibration-SEED.jsonl)"
     )
-    parser.add_argument("--fresh", action="store_true", help="forget what the state file holds")
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="forget what the state file holds of bpcheck, and of other tools if they were measured in another way",
+    )
     parser.add_argument(
         "--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for the tables"
     )

@@ -213,6 +213,18 @@ def test_results_of_two_states_of_the_code_are_not_mixed(tmp_path):
         runner.run([], seed=0, workers=1, state=state)
 
 
+def test_what_was_measured_of_other_tools_outlives_another_bpcheck(tmp_path):
+    state = tmp_path / "state.jsonl"
+    runner.run([], seed=0, workers=1, state=state)
+    header = json.loads(state.read_text())
+    rows = [{"task": f"{kind}/rnn/float64/0-1", "rows": [1]} for kind in ("check", "peer check")]
+    for field, kept in (("fingerprint", ["peer check/rnn/float64/0-1"]), ("fingerprint_others", [])):
+        old = {**header, field: "another"}
+        state.write_text("".join(json.dumps(line) + "\n" for line in (old, *rows)))
+        runner.run([], seed=0, workers=1, state=state, fresh=True)
+        assert list(runner.read(state)[1]) == kept
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
