@@ -16,6 +16,8 @@ from bpcheck.check.problem import Problem
 from bpcheck.check.reading import Reading, by_complex, by_differences, by_line
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric.adaptive import FAR_OUTWARD
+from bpcheck.numeric.ladder import FIRST_STEP
+from bpcheck.numeric.noise import is_continuous
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
@@ -334,7 +336,7 @@ class Block:
             if self._stands(line):
                 return comparison
             reading = self.readings[line]
-            regime = "rough" if self.problem.has_tables and reading.regime == "exact" else "contradictory"
+            regime = "rough" if self.problem.has_tables else "contradictory"
             self.readings[line] = replace(reading, error=math.inf, regime=regime, value=math.nan)
         return self.compare()
 
@@ -372,6 +374,9 @@ class Block:
             same = abs(second.value - first.value) <= second.error + first.error + second.half + first.half
             if not same or abs(actual - second.value) <= second.error + second.half + rounding:
                 return False
+            if self.problem.is_followed or self._follows_steps(direction, actual, second.value):
+                self.problem.has_tables = self.problem.is_followed = True
+                return False
         else:
             repeated = by_line(
                 self.problem,
@@ -388,6 +393,20 @@ class Block:
             if (first.value - actual) * (repeated.value - actual) <= 0.0:
                 return False
         return self.lines.entries or self._shows_elsewhere(line, first.method)
+
+    def _follows_steps(self, direction: FloatArray, actual: float, value: float) -> bool:
+        """Whether the loss goes up in steps along a line, and the claim follows these instead of the slope between.
+
+        So does a straight-through gradient: of int8 weights with a smooth penalty, differences see the penalty's.
+        """
+        along = self.problem.along(self.path, direction)
+        for h in (FIRST_STEP, FIRST_STEP / 2.0):
+            up, down = along(h), along(-h)
+            steps = (up - down) / (2.0 * h)
+            if not abs(actual - steps) < 0.5 * abs(value - steps):
+                return False
+        rounding = self.problem.roundoff * max(abs(up), abs(down))
+        return not is_continuous(along, 0.0, FIRST_STEP, slope=value, rounding=rounding)
 
     def _measured_rounding(self, direction: FloatArray) -> float:
         """What the claim's own arithmetic does along a line, where that is rounding.

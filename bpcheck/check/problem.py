@@ -61,6 +61,8 @@ class Problem:
         The loss at the parameters themselves.
     has_tables : bool
         Whether the loss stood still and then jumped along some line.
+    is_followed : bool
+        Whether it went up in steps along some line, and the claim followed these: a straight-through gradient.
     is_coarse : bool
         Whether all values of the loss that were seen with everything moved are short: rounded to some decimals,
         or to a coarser format.
@@ -77,6 +79,7 @@ class Problem:
     variation: float = 0.0
     level: float = 0.0
     has_tables: bool = False
+    is_followed: bool = False
     is_coarse: bool = True
     _nearby: list[Mapping[Path, FloatArray]] = field(default_factory=list)
 

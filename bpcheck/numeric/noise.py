@@ -22,7 +22,7 @@ from bpcheck.errors import InputError
 from bpcheck.numeric.scheme import Phi
 from bpcheck.tree import FloatArray
 
-__all__ = ["UNIT_ROUNDOFF", "coarseness", "is_coarse", "measure_noise", "noise_levels"]
+__all__ = ["UNIT_ROUNDOFF", "coarseness", "is_coarse", "is_continuous", "measure_noise", "noise_levels"]
 
 UNIT_ROUNDOFF = 2.0**-53
 """u of float64: the largest relative error of rounding to nearest."""
@@ -350,6 +350,32 @@ def _halve(phi: Phi, trend: float, interval: _Interval, sigma: float, rounding: 
         if same >= RESOLVED or not change > VISIBLE / SHRUNK**2 * rounding:
             break
     return False
+
+
+def is_continuous(phi: Phi, left: float, right: float, *, slope: float, rounding: float) -> bool:
+    """Whether φ, a slope taken off, changes less and less as an interval is halved; noise and steps do not.
+
+    Parameters
+    ----------
+    phi : callable
+    left, right : float
+    slope : float
+        What is taken off; a step is then seen earlier.
+    rounding : float
+        Changes below some of these say nothing.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> [is_continuous(phi, 0.0, 1.0, slope=0.0, rounding=1e-16) for phi in (np.exp, np.round)]
+    [True, False]
+    """
+    at_left, at_right = phi(left), phi(right)
+    change = abs(at_right - at_left - slope * (right - left))
+    return _halve(phi, slope, (left, at_left, right, at_right), change, rounding) is not False
 
 
 def measure_noise(

@@ -562,6 +562,23 @@ def test_quantised_zeros_are_a_table_though_the_nearest_step_is_far():
     assert check_gradient(quantised, straight_through, w, seed=0).verdict is Verdict.INCONCLUSIVE
 
 
+# int8 weights with a smooth penalty: the penalty's slope is all that differences see between the steps
+@pytest.mark.parametrize("seed", range(4))
+def test_a_straight_through_gradient_is_not_called_wrong_and_a_wrong_one_is(seed):
+    w = np.random.default_rng(seed).standard_normal(3)
+
+    def straight_through(w):
+        a = np.tanh(0.7 * w)
+        return 1.4 * a * (1.0 - a * a) + 0.1 * w
+
+    def quantised(w):
+        return float(np.sum(np.tanh(0.7 * np.round(w * 128.0) / 128.0) ** 2) + 0.05 * np.sum(w * w))
+
+    assert check_gradient(quantised, straight_through, w, seed=seed).verdict is Verdict.INCONCLUSIVE
+    opposite = check_gradient(quantised, lambda w: -straight_through(w), w, seed=seed)
+    assert opposite.verdict is Verdict.DISAGREES
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_float32_part_beside_a_float64_penalty(seed):
     w = np.random.default_rng(seed).standard_normal(3)
