@@ -17,7 +17,7 @@ from bpcheck.check.reading import Reading, by_complex, by_differences, by_line
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric.adaptive import FAR_OUTWARD
 from bpcheck.numeric.ladder import FIRST_STEP
-from bpcheck.numeric.noise import is_continuous
+from bpcheck.numeric.noise import coarseness, is_continuous
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
@@ -45,6 +45,13 @@ KINK_STEP = 2.0**-10
 ADDS_UP = 0.1
 """Share of the jumps within which a joint one must be known before it may tell that they add up: a maximum of two equal
 numbers jumps by ||v₁| − |v₂|| instead of |v₁| + |v₂|, which some of eight random lines tell apart by far more."""
+
+MOVED = 256.0
+"""Roundings by which a loss must have moved where it stands still to be told from a table; a float32 sum of 10^4 terms
+that are absorbed one by one stands still for some tens."""
+
+ALIKE, ALIKE_LINES = 0.1, 2
+"""All entries move by the same relative step, but for a tenth, so that nothing cancels by accident; and twice."""
 
 PLANTED = 2.0
 """The negative control plants an error of twice the limit (twice what must be seen)."""
@@ -87,8 +94,7 @@ class Block:
         if method == "line":
             # differences first: they know a table or a kink, and what a line integral may not contradict
             reading = by_differences(self.problem, self.path, direction)
-            self.readings[i] = reading
-            reading = self._sharper(i, self._line(i, direction))
+            reading = self._sharper_than(reading, self._line_along(direction))
         elif method == "complex":
             reading = by_complex(self.problem, self.path, direction, self.rng)
         else:
@@ -96,7 +102,7 @@ class Block:
         self.readings[i] = reading
         self.problem.has_tables |= reading.is_table
 
-    def _line(self, i: int, direction: FloatArray) -> Reading | None:
+    def _line_along(self, direction: FloatArray) -> Reading | None:
         actual = float(np.sum(self.claim.gradient[self.path] * direction))
         noise = self.claim.noise_along(self.path, direction)
         return by_line(self.problem, self.path, direction, actual, noise) if math.isfinite(noise) else None
@@ -131,11 +137,10 @@ class Block:
         actual = float(np.sum(self.claim.gradient[self.path] * direction))
         if old.regime == "rough" or not abs(actual - old.value) <= old.error + self._rounding(i):
             return None
-        new = self._line(i, direction)
+        new = self._line_along(direction)
         return new if new is not None and self._is_better(new, old) else None
 
-    def _sharper(self, i: int, new: Reading | None) -> Reading:
-        old = self.readings[i]
+    def _sharper_than(self, old: Reading, new: Reading | None) -> Reading:
         return new if new is not None and old.half == 0.0 and self._is_better(new, old) else old
 
     def _by_complex(self, i: int) -> Reading | None:
@@ -156,8 +161,12 @@ class Block:
         like noise to differences: it is believed where they found the loss smooth.
         """
         smooth = new.method != "complex" or old.regime == "smooth"
+        # where the loss stands still, a change may have been absorbed by what is larger inside: differences allow
+        # for that, an integral of zeros does not
+        still = new.method == "line" and old.regime == "exact"
         return (
             smooth
+            and not still
             and new.error < old.error < math.inf
             and abs(new.value - old.value) <= new.error + old.error
         )
@@ -361,6 +370,9 @@ class Block:
                 else by_differences(self.problem, self.path, direction)
             )
             return not abs(actual - second.value) <= second.error + second.half + rounding
+        if first.value and self._is_still(direction, first.value):
+            self.problem.has_tables = True
+            return False
         if first.method == "central":
             second = by_differences(
                 self.problem,
@@ -394,6 +406,23 @@ class Block:
                 return False
         return self.lines.entries or self._shows_elsewhere(line, first.method)
 
+    def _is_still(self, direction: FloatArray, value: float) -> bool:
+        """Whether the loss does not move at all so close to θ, though with this slope it would by MOVED roundings.
+
+        Many steps close together have a trend, which differences take for a derivative, and noise; between them the
+        loss stands still.
+        """
+        seen = [
+            self.problem.loss(self.problem.at(self.path, t * direction)) for t in (-FIRST_STEP, FIRST_STEP)
+        ]
+        coarse, quantum = coarseness([self.problem.level, *seen])
+        unit = max(max(self.problem.roundoff, coarse) * max(map(abs, seen)), quantum)
+        h = MOVED * unit / abs(value)
+        if not h < FIRST_STEP:
+            return False
+        along = self.problem.along(self.path, direction)
+        return along(h) == along(-h) == self.problem.level
+
     def _follows_steps(self, direction: FloatArray, actual: float, value: float) -> bool:
         """Whether the loss goes up in steps along a line, and the claim follows these instead of the slope between.
 
@@ -425,8 +454,7 @@ class Block:
             actual = float(np.sum(self.claim.gradient[self.path] * direction))
             reading = by_differences(self.problem, self.path, direction)
             if method == "line":
-                noise = self.claim.noise_along(self.path, direction)
-                reading = by_line(self.problem, self.path, direction, actual, noise) or reading
+                reading = self._sharper_than(reading, self._line_along(direction))
             allowed = reading.error + reading.half + self.claim.along(self.path, direction)
             if math.isfinite(reading.error) and not abs(actual - reading.value) <= allowed:
                 return True
@@ -470,6 +498,22 @@ class Block:
             actual = float(np.sum(self.claim.gradient[self.path] * direction))
             outside |= not abs(actual - reading.value) <= reading.error + reading.half + rounding
         return outside and not additive
+
+    def is_counted_twice(self) -> bool:
+        """Whether the claim is beyond the one-sided derivatives along lines that move all entries alike.
+
+        Random lines move the two elements of a tie apart, and the intervals of many ties add up until they hide
+        everything. Moved alike, a tie is hardly a kink, but counts twice if both elements were given its gradient.
+        """
+        steps = relative_steps(self.problem.theta[self.path])
+        for _ in range(ALIKE_LINES):
+            direction = np.asarray(steps * (1.0 + ALIKE * self.rng.standard_normal(self._shape)))
+            reading = by_differences(self.problem, self.path, direction)
+            actual = float(np.sum(self.claim.gradient[self.path] * direction))
+            allowed = reading.error + reading.half + self.claim.along(self.path, direction)
+            if abs(actual - reading.value) <= allowed:
+                return False
+        return True
 
     def confirm_kinks(self) -> None:
         """A kink that a second measurement does not see excuses nothing: its interval is doubt, and counts as such.

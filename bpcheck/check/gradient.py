@@ -196,6 +196,12 @@ def assert_gradient(*arguments: Any, **options: Any) -> Report:
     return report
 
 
+BESIDE_LIMIT = (
+    "the parameters lie on a kink, and the limit stated is that beside it (parameters moved by 0.1 %): at the kink "
+    "itself any value between the one-sided derivatives is right"
+)
+
+
 @dataclass(frozen=True)
 class _Settings:
     resolution: float
@@ -433,7 +439,14 @@ class _Check:
         inside = not block.is_in_doubt and not any(block.is_beyond(i) for i in block.known())
         if inside and not block.lines.entries:
             # a kink in one entry widens every random line: what they cannot see here they see beside it
+            if there.verdict.ok and block.is_counted_twice():
+                reason = (
+                    "the claim lies between one-sided derivatives along random lines, which many kinks together widen, "
+                    "but outside along lines that move all entries alike: a tie may be counted twice"
+                )
+                return replace(here, verdict=Verdict.INCONCLUSIVE, reason=reason)
             if there.verdict.ok:
+                self.warnings.append(BESIDE_LIMIT)
                 reason = f"lies between one-sided derivatives; beside the kink: {there.reason or 'agrees'}"
                 return replace(
                     here,

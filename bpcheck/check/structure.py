@@ -58,7 +58,8 @@ def match(gradient: Tree, params: Tree, *, root: str = "params") -> Matched:
     """
     arrays: dict[Path, Any] = {}
     findings: list[Comparison] = []
-    for path, leaf, shape in _pairs(gradient, params, Path(root)):
+    for path, given, shape in _pairs(gradient, params, Path(root)):
+        leaf = given if shape is None else as_array(given)
         reason = leaf if shape is None else _fault(leaf, shape)
         if reason:
             findings.append(Comparison(str(path), Verdict.WRONG_STRUCTURE, reason))
@@ -136,6 +137,20 @@ def _fault(leaf: Any, shape: tuple[int, ...]) -> str:
     return ""
 
 
+def as_array(leaf: Any) -> Any:
+    """A foreign array (of JAX, CuPy-like, pandas) as NumPy's; anything else as it is.
+
+    A tensor that has to be detached first stays as it is: the finding says so.
+    """
+    known = isinstance(leaf, np.ndarray | np.generic | int | float | complex)
+    if known or not hasattr(leaf, "__array__") or hasattr(leaf, "detach"):
+        return leaf
+    try:
+        return np.asarray(leaf)
+    except (TypeError, ValueError):
+        return leaf
+
+
 def scalar_loss(value: Any) -> tuple[float, str]:
     """The loss as a float, and what is wrong with it (empty if nothing).
 
@@ -148,6 +163,7 @@ def scalar_loss(value: Any) -> tuple[float, str]:
     """
     if isinstance(value, float):  # np.float64 is one: nearly every call, and nothing to ask
         return float(value), ""
+    value = as_array(value)
     if isinstance(value, np.ndarray | np.generic | int) and not isinstance(value, bool):
         array = np.asarray(widened(value))
         if array.size == 1 and array.dtype.kind in "fiu":

@@ -168,8 +168,7 @@ def taylor_remainder(
     slope = math.fsum(
         float(np.sum(g * v)) for g, v in zip(asked.gradient.values(), unit.direction, strict=True)
     )
-    own = None if steps is None else [float(step) / scale for step in np.asarray(steps, dtype=float).ravel()]
-    found = remainders(real_phi(f, unit), slope, steps=own, roundoff=_roundoff(unit))
+    found = remainders(real_phi(f, unit), slope, steps=_steps(steps, scale), roundoff=_roundoff(unit))
     rescaled = {
         "steps": tree.freeze(found.steps * scale),
         "slope": found.slope / scale,
@@ -231,11 +230,10 @@ def step_curve(
     if exact is not None and direction is None:
         raise InputError("exact is the derivative along a direction: give the direction too.")
     unit, scale, used = _line(at, direction, seed)
-    own = None if steps is None else [float(step) / scale for step in np.asarray(steps, dtype=float).ravel()]
     found = step_errors(
         real_phi(_loss(f, args), unit),
         exact=None if exact is None else exact * scale,
-        steps=own,
+        steps=_steps(steps, scale),
         roundoff=_roundoff(unit),
     )
     estimate = type(found.estimate)(
@@ -289,3 +287,13 @@ def _loss(loss: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Tree], f
 
 def _roundoff(path: Line) -> float:
     return max(UNIT_ROUNDOFF, *(float(np.finfo(leaf.dtype).eps) / 2.0 for leaf in path.point))
+
+
+def _steps(steps: Any, scale: float) -> list[float] | None:
+    """The caller's steps in units of the line."""
+    if steps is None:
+        return None
+    try:
+        return [float(step) / scale for step in np.asarray(steps, dtype=float).ravel()]
+    except (TypeError, ValueError):
+        raise InputError(f"steps is {steps!r:.80}; give numbers above zero, such as [1e-1, 1e-2].") from None

@@ -59,7 +59,7 @@ def progress_bar(progress: Any, label: str) -> Iterator[Progress]:
     if callable(progress):
         yield Progress(progress)
         return
-    if progress not in (None, True, False):
+    if not (progress is None or isinstance(progress, bool)):
         raise InputError(f"progress is {progress!r}; give None, True, False or a function of (done, total).")
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield Progress()

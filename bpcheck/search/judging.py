@@ -15,7 +15,7 @@ from bpcheck.architecture import Architecture, book_name
 from bpcheck.case import Case
 from bpcheck.check.agreement import judge
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, ask
-from bpcheck.check.low_precision import DOUBT, LOSS, SURE, LowPrecision, default_resolution, of_case
+from bpcheck.check.low_precision import DOUBT, LOSS, SURE, ZERO, LowPrecision, default_resolution, of_case
 from bpcheck.errors import InputError
 from bpcheck.precision import FORMATS
 from bpcheck.reference import Enclosure, Network, build
@@ -266,6 +266,8 @@ class Judge:
         largest = max((rms(array) for array in right.values()), default=0.0) or 1.0
         for path, actual in asked.gradient.items():
             ball = enclosure.gradient[path]
+            # a structural zero is one in float64 too: what only drowns in float32 is held to its own size
+            zero = bool(np.all(abs(right[path]) <= ZERO * ball.rad + ball.kink))
             comparisons.append(
                 judge(
                     path,
@@ -274,7 +276,7 @@ class Judge:
                     ball.rad + claim.gradient[path].rad + asked.error[path] + extra[path],
                     kink=choices * np.maximum(ball.kink, claim.gradient[path].kink),
                     resolution=self.resolution,
-                    fallback=largest,
+                    fallback=largest if zero else rms(right[path]),
                     name=book_name(str(path)),
                 )
             )

@@ -12,7 +12,6 @@ import pytest
 from bpcheck import Report, Verdict, tree
 from bpcheck.result import Comparison, DetectionLimit, Estimate
 
-pytest.importorskip("ml_dtypes")
 ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
     sys.path.append(ROOT)  # last: an installed bpcheck stays what is tested

@@ -606,6 +606,91 @@ def test_noise_with_heavy_tails_makes_no_kink(seed):
     assert report.verdict in (Verdict.AGREES, Verdict.INCONCLUSIVE)
 
 
+# 1,000 thresholds a line are closer together than any rung: their trend looks like a noisy derivative
+def test_a_dense_staircase_is_a_table_and_its_zero_gradient_not_called_wrong():
+    rng = np.random.default_rng(0)
+    x, y, w = rng.standard_normal((16, 3)), rng.standard_normal((16, 3)), rng.standard_normal((3, 3))
+
+    def quantised(w):
+        return float(np.mean((np.round(8.0 * (x @ w)) / 8.0 - y) ** 2))
+
+    report = check_gradient(quantised, np.zeros_like, w, seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "table of values" in report.summary
+
+
+# exp(-32) is absorbed by 1 + …: the loss stands still at 0, and its integral is 0 to 1e-18
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("inside", [False, True], ids=["parameters", "inside"])
+def test_a_saturated_float32_cross_entropy_is_not_called_wrong(inside, seed):
+    def entropy(w):
+        z = w - w.max()
+        return float(np.log(np.sum(np.exp(z))) - z[0])
+
+    def claimed(w):
+        p = np.exp(w - w.max())
+        p = p / p.sum()
+        p[0] -= 1.0
+        return p
+
+    if inside:
+        w = np.array([34.2, 0.65, -0.65, -1.8])
+        report = check_gradient(
+            lambda w: entropy(w.astype(np.float32)), lambda w: claimed(w.astype(np.float32)), w, seed=seed
+        )
+    else:
+        report = check_gradient(entropy, claimed, np.array([32.6, 0.7], np.float32), seed=seed)
+    assert report.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("ties", [1, 30])
+def test_many_ties_that_are_counted_twice_do_not_pass_along_random_lines(ties):
+    x = np.ones((30, 30))
+    x[:, 2:] = 0.0
+    x[ties:, 1] = 0.0
+
+    def largest(x):
+        return float(x.max(axis=1).sum())
+
+    def both(x):
+        return (x == x.max(axis=1, keepdims=True)) * 1.0
+
+    def shared(x):
+        return both(x) / both(x).sum(axis=1, keepdims=True)
+
+    assert check_gradient(largest, both, x, seed=0).verdict is Verdict.INCONCLUSIVE
+    report = check_gradient(largest, shared, x, seed=0)
+    assert report.verdict is Verdict.AGREES_AT_KINK
+    assert "the limit stated is that beside it" in " ".join(report.warnings)
+
+
+def test_float16_parameters_are_decided_where_a_coarse_limit_is_asked_for():
+    w = np.array([1.0, 2.0, 3.0], np.float16)
+
+    def squares(w):
+        return float(np.sum(w.astype(float) ** 2))
+
+    right = check_gradient(squares, lambda w: 2.0 * w.astype(float), w, seed=0, resolution=0.5)
+    assert right.verdict is Verdict.AGREES
+    wrong = check_gradient(squares, lambda w: w.astype(float), w, seed=0, resolution=0.5)
+    assert wrong.verdict is Verdict.DISAGREES
+
+
+class Foreign:
+    """An array of another library, as JAX's are: NumPy can have it, and it is none of NumPy's."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.value, dtype=dtype)
+
+
+def test_arrays_of_other_libraries_are_taken():
+    report = check_gradient(lambda w: Foreign(loss(w)), lambda w: Foreign(gradient(w)), SMALL, seed=0)
+    assert report.verdict is Verdict.AGREES
+
+
 # --- remedies ----------------------------------------------------------------------------------------
 
 

@@ -3,16 +3,16 @@
 Rates over many networks and implementations: benchmarks/calibration/low_precision.py.
 """
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 import bpcheck
 from bpcheck import Case, InputError, Verdict, mlp, tree
 from bpcheck.check.low_precision import SURE, check_low_precision, default_resolution, of_case
+from bpcheck.errors import SubjectError
 from bpcheck.precision import rounded
 from bpcheck.reference import build
-
-ml_dtypes = pytest.importorskip("ml_dtypes")
 
 RNG = np.random.default_rng(0)
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -341,3 +341,35 @@ def test_constants():
     assert default_resolution("float32") == bpcheck.check.agreement.RESOLUTION
     assert default_resolution("bfloat16") > default_resolution("float16") > default_resolution("float32")
     assert SURE == 6.0
+
+
+def test_a_small_tensor_that_drowns_is_no_structural_zero():
+    right = {"small": np.full(8, 0.01), "large": np.full(8, 100.0)}
+    variance = {"small": np.full(8, 0.002**2), "large": np.full(8, 1e-4**2)}
+    claim = {"small": np.zeros(8, np.float32), "large": right["large"].astype(np.float32)}
+    report = check_low_precision(claim, right, variance=variance)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.detection_limit["params['small']"] > 1.0
+
+
+def test_sums_kept_in_bfloat16_that_leave_nothing_to_be_seen_are_not_called_wrong():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4096, 8)).astype(ml_dtypes.bfloat16)
+    total = np.zeros(8, ml_dtypes.bfloat16)
+    for row in x:  # a sum in bfloat16 stops growing
+        total = (total + row + ml_dtypes.bfloat16(0.3)).astype(ml_dtypes.bfloat16)
+
+    def reference(x):
+        return (x + 0.3).sum(axis=0)
+
+    report = check_low_precision(total, reference, x.astype(float), seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "compute='bfloat16'" in " ".join(report.warnings)
+
+
+def test_a_reference_that_raises_is_told():
+    def reference(x):
+        raise ValueError("no such layer")
+
+    with pytest.raises(SubjectError, match="the reference raised ValueError: no such layer"):
+        check_low_precision(np.zeros(3, np.float32), reference, np.zeros(3))

@@ -3,6 +3,7 @@
 Measured over many more networks by benchmarks/calibration/low_precision.py.
 """
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.variance import Noisy, Rounding, flips, through
 from bpcheck.strategies.values import case_from_seed
 
-BFLOAT16 = pytest.importorskip("ml_dtypes").bfloat16
+BFLOAT16 = ml_dtypes.bfloat16
 
 
 # --- formats ---------------------------------------------------------------------------------------
