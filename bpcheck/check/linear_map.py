@@ -35,6 +35,9 @@ JITTER = 1e-3
 # direction or cotangent that is missing.
 USELESS = 0.5
 
+# All entries move by the same relative step, but for a tenth, so that nothing cancels by accident.
+ALIKE = 0.1
+
 # A planted error of this many detection limits must be caught on the caller's own problem.
 CONTROL = 2.0
 
@@ -85,6 +88,8 @@ class MapCheck(Measurements):
         if self.asked.vjp is not None and self.asked.jvp is not None:
             self.judge_dots(rows, columns, claims, doubts)
         at_kink = any(c.verdict is Verdict.AGREES_AT_KINK for c in self.asked.findings)
+        if at_kink and not self.is_second_look:
+            self.judge_ties(rows)
         if not self.is_second_look and (self.kinked or (at_kink and not self.whole)):
             self.look_beside()
 
@@ -282,6 +287,33 @@ class MapCheck(Measurements):
         wrong = expected + planted + np.where(excused, actual - expected, 0.0)
         kink = np.where(excused, abs(actual - expected), 0.0)
         return judge("control", wrong, expected, bound, kink=kink).verdict is Verdict.DISAGREES
+
+    def judge_ties(self, rows: list[Row]) -> None:
+        """A claim within one-sided derivatives, along a direction that moves all entries of a tensor alike.
+
+        Each element of a tie may have its gradient, but not both: that shows where they are moved together.
+        """
+        columns = [
+            [Column(number, block.size * (1.0 + ALIKE * self.rng.standard_normal(block.array.shape)))]
+            for number, block in enumerate(self.asked.arguments.blocks)
+        ]
+        claims = self.claims(self.reverse, rows, columns)
+        if self.asked.broken:
+            return
+        doubts = self.claim_noise(self.reverse, rows, columns, claims)
+        tables = self.difference(rows, columns)
+        for number, block in enumerate(self.asked.arguments.blocks):
+            table = tables[number]
+            allowed = table.bound + doubts[number] + table.kink
+            if not (abs(claims[number].value - table.value) > allowed).any():
+                continue
+            reason = (
+                "it lies between one-sided derivatives, but outside where all entries are moved alike: a tie may be "
+                "counted twice, or the conventions of several kinks add up to that"
+            )
+            for i, found in enumerate(self.asked.findings):
+                if found.verdict is Verdict.AGREES_AT_KINK and found.path.startswith(f"{block.path}:"):
+                    self.asked.findings[i] = replace(found, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
     def judge_joint_tangent(self, columns: list[list[Column]], tables: list[Table]) -> None:
         """A tangent of all arguments (of all entries) at once: right for each alone is not enough."""

@@ -606,3 +606,37 @@ def test_a_loss_with_holes_is_said_to_be_unusable_not_wrong():
 def test_the_names_are_public():
     assert bpcheck.locate is locate
     assert bpcheck.Location is Location
+
+
+# relu(0·W + b)·v: a padded example and a zero bias; the jumps of the units have signs and cancel along a direction
+@pytest.mark.parametrize("seed", [2, *range(10, 16)])
+def test_kinks_that_meet_are_no_wrong_gradient(seed):
+    v = np.random.default_rng(seed).standard_normal(16)
+
+    def padded(b):
+        return float(v @ np.maximum(b, 0.0))
+
+    location = bpcheck.locate(padded, lambda b: v * (b > 0.0), np.zeros(16), seed=seed)
+    assert not location.findings
+
+
+def test_one_unit_at_its_kink_does_not_hide_a_wrong_entry():
+    rng = np.random.default_rng(3)
+    w, x, y = rng.standard_normal((6, 5)), rng.standard_normal((8, 5)), rng.standard_normal((8, 6))
+    x[0] = 0.0
+    params = {"w": w, "b": np.zeros(6)}
+
+    def loss(p):
+        return float(np.sum((np.maximum(x @ p["w"].T + p["b"], 0.0) - y) ** 2) / 2.0)
+
+    def gradient(p):
+        z = x @ p["w"].T + p["b"]
+        delta = (np.maximum(z, 0.0) - y) * (z > 0.0)
+        return {"w": delta.T @ x, "b": delta.sum(axis=0)}
+
+    def wrong(p):
+        claim = gradient(p)
+        claim["w"][2, 3] += 0.1
+        return claim
+
+    assert [f.place for f in bpcheck.locate(loss, wrong, params, seed=0).findings] == ["params['w'][2, 3]"]

@@ -574,3 +574,22 @@ def test_an_error_as_large_as_the_limit_is_seen():
         report = check_vjp(lambda x: A @ x, lambda x, g, E=E: (A + E).T @ g, x, seed=seed, directions=4)
         caught += report.verdict is Verdict.DISAGREES
     assert caught == 4
+
+
+@pytest.mark.parametrize("size", [6, 900])
+def test_a_tie_that_is_counted_twice_is_not_right(size):
+    def pooled(x):
+        return x.reshape(-1, 3).max(axis=1)
+
+    def all_of_them(x):
+        return x.reshape(-1, 3) == pooled(x)[:, None]
+
+    def the_first(x):
+        return np.eye(3)[x.reshape(-1, 3).argmax(axis=1)]
+
+    for winner, verdict in ((all_of_them, Verdict.INCONCLUSIVE), (the_first, Verdict.AGREES_AT_KINK)):
+        pull = check_vjp(pooled, lambda x, c, w=winner: (w(x) * c[:, None]).ravel(), np.ones(size), seed=0)
+        push = check_jvp(
+            pooled, lambda x, v, w=winner: (w(x) * v.reshape(-1, 3)).sum(axis=1), np.ones(size), seed=0
+        )
+        assert pull.verdict is push.verdict is verdict

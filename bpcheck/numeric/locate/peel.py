@@ -141,6 +141,8 @@ class Search:
             if strikes == 1:
                 self.prober.measure_noise(block)
                 continue
+            if strikes >= STRIKES and self._is_kinked(block, whole):
+                return
             if strikes >= STRIKES and clear:
                 self.faults.append(Fault(block.path, whole, probe_value=probe.value, probe_bar=probe.bar))
                 self.blind[block.path] = "it is wrong, in a way that was not recognised"
@@ -150,6 +152,16 @@ class Search:
                     f"something is off by {abs(probe.value) / probe.bar:.1f} error bars, too little to be found"
                 )
                 return
+
+    def _is_kinked(self, block: Block, index: Index) -> bool:
+        """Whether several kinks at θ explain what looks wrong: there no gradient is wrong that is right beside them."""
+        kinked = self.prober.is_kinked(block, _weights(block, index))
+        if kinked:
+            self.blind[block.path] = (
+                "several kinks meet at the parameters themselves, where the conventions of a right gradient may "
+                "add up to what looks wrong: look again with all parameters moved by 0.1 %"
+            )
+        return kinked
 
     def _is_small(self, block: Block, probe: Probe) -> bool:
         if self.resolution is None:
@@ -235,7 +247,10 @@ class Search:
         along = float(block.direction(family)[index])
         for part in parts:
             part.take_out(index, along, entry, block.shape)
+        kinked = self._is_kinked(block, index)
         block.exclude(index)
+        if kinked:
+            return
         factor = entry.claimed / entry.value if not abs(entry.value) <= entry.bar else math.nan
         error = abs(factor) * entry.bar / abs(entry.value) if math.isfinite(factor) else 0.0
         self.faults.append(Fault(block.path, index, "", factor, error, ((index, entry),)))
@@ -257,9 +272,7 @@ class Search:
 
     def _part(self, block: Block, index: Index, family: int, probe: Probe | None = None) -> bool:
         """Whether everything in a part is wrong, and by which formula."""
-        weights = tuple(
-            None if isinstance(i, slice) else one(i, n) for i, n in zip(index, block.shape, strict=True)
-        )
+        weights = _weights(block, index)
         if probe is None:
             probe = self.prober.surely(block, family, weights)
         if not probe.seen:
@@ -286,6 +299,9 @@ class Search:
 
     def _wrong(self, block: Block, index: Index, fault: Fault, probe: Probe) -> None:
         """Record a wrong part, which stands for entries of it that were found before, and leave it alone."""
+        if self._is_kinked(block, index):
+            block.exclude(index)
+            return
         self.faults = [
             f
             for f in self.faults
@@ -326,3 +342,8 @@ class Search:
                 return None
             entries.append((at, entry))
         return entries
+
+
+def _weights(block: Block, index: Index) -> tuple[FloatArray | None, ...]:
+    """What moves a part of a tensor alone."""
+    return tuple(None if isinstance(i, slice) else one(i, n) for i, n in zip(index, block.shape, strict=True))

@@ -55,6 +55,20 @@ AGAIN = 0.7
 """A second measurement of an entry starts from this share of the first step: other rungs, other kinks."""
 
 
+KINK_DIRECTIONS = 4
+"""Directions along which a kink is looked for before something is called wrong: the jumps of 16 units cancelled to less
+than KINK_SHARE of what they hide along one direction in 10, along all four in 1 of 10^4."""
+
+KINK_STEP, KINK_ROOM = 2.0**-20, 16.0
+"""Relative step at which a kink counts as at θ; in float32, whose noise would hide it there, √u/16."""
+
+KINK_SIGNIFICANT = 48.0
+"""The jump 2 S(h/2) − S(h), of six values with weights up to 8, has a noise of 8 σ/h; six of these."""
+
+KINK_SHARE = 1.0 / 8.0
+"""A jump at θ of less than this share of a discrepancy is no explanation of it."""
+
+
 class SpentError(Exception):
     """All evaluations that were allowed are used up."""
 
@@ -377,6 +391,33 @@ class Prober:
         if math.isfinite(estimate.error) and estimate.regime == "smooth":
             block.entry_step = first_of_three(estimate)
         return self._entry(block, index, line, estimate)
+
+    def is_kinked(self, block: Block, weights: Weights) -> bool:
+        """Whether the slope jumps at θ itself by so much that this may be what the claim is off by.
+
+        Where several units are at their kinks, valid choices add up, along a line, to what lies outside its
+        one-sided derivatives: the jumps have signs and cancel, but not along each of several directions.
+        """
+        single = all(along is not None for along in weights)
+        for _ in range(1 if single else KINK_DIRECTIONS):
+            line = self._weighted(block, block.new_family(), weights)
+            if line is None:
+                return False
+            try:
+                h = max(KINK_STEP, math.sqrt(self.roundoff) / KINK_ROOM)
+                (up, down), (near, under) = [(line.phi(t), line.phi(-t)) for t in (h, h / 2.0)]
+            finally:
+                line.rest()
+            noise = max(self.noise, self.roundoff * max(abs(up), abs(down), abs(self.center)))
+            jumps = [
+                ((a - self.center) + (b - self.center)) / t
+                for a, b, t in ((up, down, h), (near, under, h / 2.0))
+            ]
+            jump = abs(2.0 * jumps[1] - jumps[0])  # a curvature is taken off
+            off = abs((near - under) / h - line.claimed * line.scale)
+            if jump > max(KINK_SIGNIFICANT * noise / h, KINK_SHARE * off):
+                return True
+        return False
 
     def _entry(self, block: Block, index: tuple[int, ...], line: _Line, estimate: Estimate) -> Entry:
         claimed = float(block.claimed[index])
