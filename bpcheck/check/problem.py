@@ -170,7 +170,8 @@ class Problem:
     def measure(self) -> None:
         """Noise and variation of the loss, each along several directions of all parameters."""
         self.level = self.loss(self.theta)
-        self.noise = max(self.fresh_noise() for _ in range(NOISE_DIRECTIONS))
+        # every direction moves all parameters: a part in a coarser format shows along the first
+        self.noise = max(self.fresh_noise(parts=number == 0) for number in range(NOISE_DIRECTIONS))
         seen: list[float] = []
         self.variation = max(self._vary(seen) for _ in range(NOISE_DIRECTIONS))
         self.is_coarse = is_coarse(seen)
@@ -182,11 +183,11 @@ class Problem:
         }
         return lambda t: {path: moved(a, t * directions[path]) for path, a in self.theta.items()}
 
-    def fresh_noise(self) -> float:
+    def fresh_noise(self, *, parts: bool = True) -> float:
         """The noise of the loss along one random direction of all parameters."""
         line = self._everywhere()
         beside = BESIDE if np.isfinite(self.loss(line(BESIDE))) else 0.0
-        return measure_noise(lambda t: self.loss(line(beside + t)), roundoff=self.roundoff)
+        return measure_noise(lambda t: self.loss(line(beside + t)), roundoff=self.roundoff, parts=parts)
 
     def _vary(self, seen: list[float]) -> float:
         line = self._everywhere()

@@ -385,6 +385,7 @@ def measure_noise(
     spacing: float | None = None,
     center: float | None = None,
     looks: int | None = None,
+    parts: bool = True,
 ) -> float:
     """Measure the standard deviation of the noise in the values of ``phi`` near 0.
 
@@ -398,9 +399,11 @@ def measure_noise(
         Distance of the closest points; chosen from ``roundoff`` if not given.
     center : float, optional
         φ(0) where it is known already.
-
     looks : int, optional
         At most so many spacings.
+    parts : bool
+        Look for parts of φ that are computed in a coarser format: 16 evaluations more, some 60 where φ bends so
+        much that shape has to be told from steps. Not where ``looks`` is given.
 
     Returns
     -------
@@ -476,7 +479,7 @@ def measure_noise(
         far = _look(phi, FAR_SPACING * OFF_GRID, value, any_range=True)
         if far.sigma is not None and far.sigma <= FAR_SHARE * roundoff * far.largest:
             sigma = max(far.sigma, sigma if best is not None else 0.0)
-    if looks is None and not near_zero:
+    if parts and looks is None and not near_zero:
         for wide in PART_SPACINGS:
             sigma = max(sigma, _coarse_part(phi, wide * OFF_GRID, value, sigma, roundoff))
     return max(sigma, floor)

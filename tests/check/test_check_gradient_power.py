@@ -562,6 +562,23 @@ def test_quantised_zeros_are_a_table_though_the_nearest_step_is_far():
     assert check_gradient(quantised, straight_through, w, seed=0).verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_table_that_shows_in_the_last_tensor_counts_for_the_first():
+    # only the outer weights are ever large enough to move what is rounded
+    w = {"inner": np.array([0.5, -0.3]), "outer": np.array([0.09, -0.2])}
+
+    def coarse(w):
+        return float(np.round((np.tanh(w["inner"]) @ w["outer"]) ** 2))
+
+    def straight_through(w):
+        a = np.tanh(w["inner"])
+        return {
+            "inner": 2.0 * (a @ w["outer"]) * w["outer"] * (1.0 - a**2),
+            "outer": 2.0 * (a @ w["outer"]) * a,
+        }
+
+    assert check_gradient(coarse, straight_through, w, seed=0).verdict is Verdict.INCONCLUSIVE
+
+
 # int8 weights with a smooth penalty: the penalty's slope is all that differences see between the steps
 @pytest.mark.parametrize("seed", range(4))
 def test_a_straight_through_gradient_is_not_called_wrong_and_a_wrong_one_is(seed):
