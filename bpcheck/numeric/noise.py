@@ -93,11 +93,15 @@ HALVED = 0.55
 SHRUNK = 16.0
 """By how much the change must have shrunk below the supposed noise by then (5 halvings: 32)."""
 
-PART_SPACINGS = (2.0**-17, 2.0**-8)
+PART_SPACINGS = (2.0**-17, 2.0**-7)
 """Where a part of φ that is computed in a coarser format shows beside a part that is not (a float32 network with a
 float64 penalty): close to θ it stands still, and the noise measured there is that of the other part. Nine points
-2^−17 apart lie hundreds of float32 numbers from one another, 2^−8 a few bfloat16 numbers, and differences of
-order 6 to 8 of a function whose Taylor series converges up to |t| = 1 are still below 1e-16."""
+2^−17 apart lie hundreds of float32 numbers from one another, 2^−7 one or two bfloat16 numbers, and differences of
+order 6 to 8 of a function whose Taylor series converges up to |t| = 1 are below 1e-13: small noise, if taken for it."""
+
+SEVERAL = 2
+"""Of eight intervals so many must hold a step, those on either side of θ counted as one: a single step is none of ours,
+nor is a value of its own at θ."""
 
 VISIBLE = 256.0
 """In units of u|f|: less noise cannot be told from shape, for after a shrinkage of 16 the rounding of the values
@@ -284,8 +288,8 @@ def _look(
 def _coarse_part(phi: Phi, spacing: float, center: float, sigma: float, roundoff: float) -> float:
     """Noise of a part of φ that stands still near θ, 0 if there is none.
 
-    Known by its steps: they are everywhere (a single one, or a kink, is none of ours), and they stay however
-    short the interval (a fast oscillation does not).
+    Known by its steps: there are several, and they stay however short the interval, which a fast oscillation
+    does not.
     """
     points = _points(spacing)
     values = np.array([center if t == 0.0 else phi(t) for t in points])
@@ -294,18 +298,23 @@ def _coarse_part(phi: Phi, spacing: float, center: float, sigma: float, roundoff
     largest = float(abs(values).max()) or 1.0
     rounding = roundoff * largest
     found = float(noise_levels(values / largest)[-3:].max()) * largest
-    bends = abs(np.diff(values, 2))
-    everywhere = float(np.median(bends)) >= EVEN_MOVES * float(bends.max())
-    if not found > max(LARGEST_GROWTH * sigma, VISIBLE * rounding) or not everywhere:
+    if not found > max(LARGEST_GROWTH * sigma, VISIBLE * rounding):
         return 0.0
-    steps = np.diff(values)
-    usual = float(np.median(steps))
-    odd = int(np.argmax(abs(steps - usual)))
-    if phi(points[odd]) != values[odd]:
+    if phi(points[0]) != values[0]:
         return 0.0  # random: then it is so close to θ as well, and what grew is shape
-    interval = points[odd], float(values[odd]), points[odd + 1], float(values[odd + 1])
-    look = _Look(found, "noise", 0.0, intervals=(interval,), trend=usual / spacing)
-    return 0.0 if _is_shape(phi, look, found, rounding) else found
+    steps, middle = np.diff(values), SAMPLES // 2
+    stepped: set[int] = set()
+    # the extremes first: of intervals with a step and without, one of them has one
+    order = np.argsort(steps)
+    for number, k in enumerate([order[0], order[-1], *order[1:-1]]):
+        interval = points[k], float(values[k]), points[k + 1], float(values[k + 1])
+        if _halve(phi, 0.0, interval, found, rounding) is False:
+            stepped.add(max(int(k), middle) if k == middle - 1 else int(k))
+        if len(stepped) == SEVERAL:
+            return found
+        if number == 1 and not stepped:
+            break
+    return 0.0
 
 
 def _is_shape(phi: Phi, look: _Look, sigma: float, rounding: float) -> bool:

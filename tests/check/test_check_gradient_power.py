@@ -579,6 +579,13 @@ def test_a_table_that_shows_in_the_last_tensor_counts_for_the_first():
     assert check_gradient(coarse, straight_through, w, seed=0).verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("height", [1e-2, 1e-3, 3e-4, 1e-5])
+def test_a_step_at_the_parameters_is_no_noise(height):
+    w = np.array([0.5, -0.8, 1.1])
+    report = check_gradient(lambda w: float(np.sum(np.sin(w)) + height * (w[0] >= 0.5)), np.cos, w, seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+
+
 # int8 weights with a smooth penalty: the penalty's slope is all that differences see between the steps
 @pytest.mark.parametrize("seed", range(4))
 def test_a_straight_through_gradient_is_not_called_wrong_and_a_wrong_one_is(seed):
