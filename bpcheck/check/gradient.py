@@ -410,10 +410,14 @@ class _Check:
         """DISAGREES stands if it does beside θ too, or if the right value is the same there: then θ is no kink."""
         if there is not None and there.verdict is Verdict.DISAGREES:
             return here
+        kinked = any(reading.half > 0.0 for reading in block.readings.values())
         if there is None:
-            stands = not any(reading.half > 0.0 for reading in block.readings.values())
+            stands = not kinked
         else:
-            stands = not _moves(here, there)
+            # where a kink is seen, a claim that jumps there, and is right beside it, chose a side
+            stands = not (
+                _moves(here, there) or (kinked and there.verdict.ok and _moves(here, there, claim=True))
+            )
         if stands:
             return here
         said = (
@@ -562,15 +566,19 @@ class _Check:
         )
 
 
-def _moves(here: Comparison, there: Comparison) -> bool:
-    """Whether right values change from θ to beside it by as much as the claim is off: a kink lies at θ."""
-    if here.actual is None or here.expected is None or there.expected is None:
+def _moves(here: Comparison, there: Comparison, *, claim: bool = False) -> bool:
+    """Whether right values (or what is claimed) change from θ to beside it by as much as the claim is off.
+
+    Then a kink lies at θ.
+    """
+    if here.actual is None or here.expected is None or there.actual is None or there.expected is None:
         return False
     if here.expected.shape != there.expected.shape:
         return True  # lines that could not be read at one of the two points
     index = here.worst_index
     off = abs(float(here.actual[index]) - float(here.expected[index]))
-    return not float(np.max(abs(there.expected - here.expected))) < 0.5 * off
+    change = there.actual - here.actual if claim else there.expected - here.expected
+    return not float(np.max(abs(change))) < 0.5 * off
 
 
 def _apart(path: Path, again: FloatArray, claim: FloatArray) -> Comparison:

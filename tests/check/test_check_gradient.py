@@ -476,3 +476,18 @@ def test_a_time_limit_ends_a_slow_check():
     report = check_gradient(slow, np.cos, np.linspace(0, 1, 50), seed=0, time_limit=0.3)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "time limit" in report.summary
+
+
+def test_a_choice_at_ties_of_both_curvatures_is_not_called_wrong():
+    # the first of two equal columns wins every example; sin bends the tie of one up and that of another down
+    x = np.array([[0.56432588, 0.17597161], [-1.76537829, -0.39495912], [-3.33440534, 0.65099767]])
+    w = np.array([[0.29843609, 0.29843609, 0.28416949], [-1.08159175, -1.08159175, -1.50242324]])
+
+    def pooled(w):
+        return float(np.sum(np.sin((x @ w).max(axis=1))) / 3.0)
+
+    def first(w):
+        z = x @ w
+        return x.T @ (np.eye(3)[z.argmax(axis=1)] * np.cos(z.max(axis=1))[:, None] / 3.0)
+
+    assert check_gradient(pooled, first, w, seed=1738144487).verdict is Verdict.INCONCLUSIVE
