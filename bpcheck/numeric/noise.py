@@ -93,11 +93,11 @@ HALVED = 0.55
 SHRUNK = 16.0
 """By how much the change must have shrunk below the supposed noise by then (5 halvings: 32)."""
 
-PART_SPACINGS = (2.0**-17, 2.0**-7)
+PART_SPACINGS = (2.0**-17, 2.0**-8)
 """Where a part of φ that is computed in a coarser format shows beside a part that is not (a float32 network with a
 float64 penalty): close to θ it stands still, and the noise measured there is that of the other part. Nine points
-2^−17 apart lie hundreds of float32 numbers from one another, 2^−7 one or two bfloat16 numbers, and differences of
-order 6 to 8 of a function whose Taylor series converges up to |t| = 1 are below 1e-13: small noise, if taken for it."""
+2^−17 apart lie hundreds of float32 numbers from one another, 2^−8 half a bfloat16 number, and differences of
+order 6 to 8 of a function whose Taylor series converges up to |t| = 1 are below 1e-16."""
 
 SEVERAL = 2
 """Of eight intervals so many must hold a step, those on either side of θ counted as one: a single step is none of ours,
@@ -308,7 +308,7 @@ def _coarse_part(phi: Phi, spacing: float, center: float, sigma: float, roundoff
     order = np.argsort(steps)
     for number, k in enumerate([order[0], order[-1], *order[1:-1]]):
         interval = points[k], float(values[k]), points[k + 1], float(values[k + 1])
-        if _halve(phi, 0.0, interval, found, rounding) is False:
+        if abs(steps[k]) > 0.5 * found and _halve(phi, 0.0, interval, found, rounding) is False:
             stepped.add(max(int(k), middle) if k == middle - 1 else int(k))
         if len(stepped) == SEVERAL:
             return found
