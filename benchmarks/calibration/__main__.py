@@ -27,7 +27,7 @@ from benchmarks.calibration.problem import wide_enough
 from benchmarks.calibration.summary import summarize
 
 ROOT = Path(__file__).resolve().parents[2]
-FULL = {"estimate": 300, "check": 100_000, "power": 20, "peer estimate": 200, "peer check": 24}
+FULL = {"estimate": 200, "check": 100_000, "power": 14, "peer estimate": 200, "peer check": 24}
 QUICK = {"estimate": 4, "check": 120, "power": 1, "peer estimate": 3, "peer check": 1}
 DEFAULT_SEED = 20260
 
@@ -41,9 +41,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few problems of each family")
     parser.add_argument("--levels", default="", help=f"some of: {', '.join(KINDS)} (default: all)")
     parser.add_argument("--checks", type=int, help="right gradients checked, in all (100,000)")
-    parser.add_argument("--estimates", type=int, help="estimates, each family and precision (300)")
+    parser.add_argument("--estimates", type=int, help="estimates, each family and precision (200)")
     parser.add_argument(
-        "--power", type=int, help="problems with planted errors, each family and precision (20)"
+        "--power", type=int, help="problems with planted errors, each family and precision (14)"
     )
     parser.add_argument("--peer-estimates", type=int, help="the same for other tools (200)")
     parser.add_argument("--peer-checks", type=int, help="the same for other tools (24)")
