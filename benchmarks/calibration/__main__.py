@@ -63,6 +63,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="forget what the state file holds of bpcheck, and of other tools if they were measured in another way",
     )
     parser.add_argument(
+        "--tables", action="store_true", help="measure nothing: tables of what the state file holds"
+    )
+    parser.add_argument(
         "--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for the tables"
     )
     parser.add_argument(
@@ -124,7 +127,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not todo:
         raise SystemExit(f"--only {options.only!r} leaves no family.")
     start = time.monotonic()
-    runner.run(todo, seed=seed, workers=options.workers, state=state, fresh=options.fresh)
+    if not options.tables:
+        runner.run(todo, seed=seed, workers=options.workers, state=state, fresh=options.fresh)
     header, rows = runner.read(state)
     keys = {task.key for task in todo}
     summary = summarize({key: found for key, found in rows.items() if key in keys})
