@@ -47,11 +47,18 @@ ADDS_UP = 0.1
 numbers jumps by ||v₁| − |v₂|| instead of |v₁| + |v₂|, which some of eight random lines tell apart by far more."""
 
 MOVED = 256.0
-"""Roundings by which a loss must have moved where it stands still to be told from a table; a float32 sum of 10^4 terms
-that are absorbed one by one stands still for some tens."""
+"""Roundings by which a loss must have moved where it stands still to be told from a table: of terms that are absorbed one
+by one (each moves by half a unit of a sum 2^8 times larger at most) none is left standing."""
+
+STILL = 2.0**-20
+"""… and at least so far, 16 units of float32: parameters that are only cast to float32 inside have moved by then."""
 
 ALIKE, ALIKE_LINES = 0.1, 2
 """All entries move by the same relative step, but for a tenth, so that nothing cancels by accident; and twice."""
+
+CONTRADICTORY, TABLE = "contradictory", "table"
+"""Regimes of a line that objected to the claim and is not believed: a second measurement said something else, or the
+loss is a table of values along it."""
 
 PLANTED = 2.0
 """The negative control plants an error of twice the limit (twice what must be seen)."""
@@ -71,6 +78,8 @@ class Block:
     rng : numpy.random.Generator
     readings : dict of int to Reading
         By number of the line; those missing were not reached.
+    is_followed : bool
+        Whether the loss goes up in steps along some line, and the claim follows these: a straight-through gradient.
     """
 
     problem: Problem
@@ -83,6 +92,7 @@ class Block:
     method: str = "auto"
     readings: dict[int, Reading] = field(default_factory=dict)
     complex_fault: str = ""
+    is_followed: bool = False
     _fresh: int = 0
     _roundings: dict[int, float] = field(default_factory=dict)
 
@@ -201,8 +211,8 @@ class Block:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether a difference was seen that a second measurement did not confirm."""
-        return any(reading.regime == "contradictory" for reading in self.readings.values())
+        """Whether a difference was seen that a second measurement did not confirm, or that a table explains."""
+        return any(reading.regime in (CONTRADICTORY, TABLE) for reading in self.readings.values())
 
     def known(self) -> list[int]:
         """Lines of which something is known, in order."""
@@ -320,13 +330,13 @@ class Block:
         if not unknown:
             return ""
         of = f"along {len(unknown)} of {len(self.readings)} lines"
-        if self.is_in_doubt:
-            count = sum(reading.regime == "contradictory" for reading in unknown)
+        count = sum(reading.regime == CONTRADICTORY for reading in unknown)
+        if count:
             return (
                 f"along {count} of {len(self.readings)} lines a difference was seen that a second measurement "
                 "did not confirm"
             )
-        if self.problem.has_tables:
+        if self.problem.has_tables or self.is_in_doubt:
             return (
                 f"{of} the loss stands still and then jumps: it is a table of values (rounding, a "
                 "threshold, an argmax), of which differences say nothing"
@@ -341,15 +351,20 @@ class Block:
             comparison = self.compare()
             if comparison.verdict is not Verdict.DISAGREES:
                 return comparison
-            line = self._line_of(comparison)
-            if self._stands(line):
+            line = self.line_of(comparison)
+            objection = self._objection(line)
+            if not objection:
                 return comparison
-            reading = self.readings[line]
-            regime = "rough" if self.problem.has_tables else "contradictory"
-            self.readings[line] = replace(reading, error=math.inf, regime=regime, value=math.nan)
-        return self.compare()
+            self.readings[line] = replace(
+                self.readings[line], error=math.inf, regime=objection, value=math.nan
+            )
+        comparison = self.compare()
+        if comparison.verdict is not Verdict.DISAGREES:
+            return comparison
+        # as many suspects as were tried did not stand up to it: nor do those that were not
+        return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=self._why_unknown())
 
-    def _line_of(self, comparison: Comparison) -> int:
+    def line_of(self, comparison: Comparison) -> int:
         """Which line the worst entry of a comparison is."""
         if self.lines.entries:
             shape = self.claim.gradient[self.path].shape
@@ -357,8 +372,11 @@ class Block:
         known = self.known()
         return known[comparison.worst_index[0]]
 
-    def _stands(self, line: int) -> bool:
-        """Measure once more, with noise measured anew, other steps, and fresh directions."""
+    def _objection(self, line: int) -> str:
+        """Why a difference along a line is not to be believed (a regime), or nothing.
+
+        It is measured once more, with noise measured anew, other steps, and fresh directions.
+        """
         first, direction = self.readings[line], self.lines.make(line)
         rounding = self._rounding(line) + self._measured_rounding(direction)
         actual = float(np.sum(self.claim.gradient[self.path] * direction))
@@ -369,42 +387,50 @@ class Block:
                 if self.method == "complex"
                 else by_differences(self.problem, self.path, direction)
             )
-            return not abs(actual - second.value) <= second.error + second.half + rounding
+            inside = abs(actual - second.value) <= second.error + second.half + rounding
+            return CONTRADICTORY if inside else ""
         if first.value and self._is_still(direction, first.value):
+            return TABLE
+        confirm = self._confirm_differences if first.method == "central" else self._confirm_line
+        objection = confirm(first, direction, actual, rounding)
+        if objection or self.lines.entries or self._shows_elsewhere(line, first.method):
+            return objection
+        return CONTRADICTORY
+
+    def _confirm_differences(
+        self, first: Reading, direction: FloatArray, actual: float, rounding: float
+    ) -> str:
+        second = by_differences(
+            self.problem,
+            self.path,
+            direction,
+            noise=self.problem.fresh_noise(self.path),
+            shrunk=SECOND_STEP,
+            outward=FAR_OUTWARD,
+        )
+        if second.is_table:
             self.problem.has_tables = True
-            return False
-        if first.method == "central":
-            second = by_differences(
-                self.problem,
-                self.path,
-                direction,
-                noise=self.problem.fresh_noise(),
-                shrunk=SECOND_STEP,
-                outward=FAR_OUTWARD,
-            )
-            self.problem.has_tables |= second.is_table
-            same = abs(second.value - first.value) <= second.error + first.error + second.half + first.half
-            if not same or abs(actual - second.value) <= second.error + second.half + rounding:
-                return False
-            if self.problem.is_followed or self._follows_steps(direction, actual, second.value):
-                self.problem.has_tables = self.problem.is_followed = True
-                return False
-        else:
-            repeated = by_line(
-                self.problem,
-                self.path,
-                direction,
-                actual,
-                self.claim.noise_along(self.path, direction),
-                noise=self.problem.fresh_noise(),
-                shrunk=SECOND_STEP,
-            )
-            if repeated is None or abs(actual - repeated.value) <= repeated.error + rounding:
-                return False
-            # another segment has another mean error: of the same sign if the claim is wrong around θ
-            if (first.value - actual) * (repeated.value - actual) <= 0.0:
-                return False
-        return self.lines.entries or self._shows_elsewhere(line, first.method)
+            return TABLE
+        same = abs(second.value - first.value) <= second.error + first.error + second.half + first.half
+        if not same or abs(actual - second.value) <= second.error + second.half + rounding:
+            return CONTRADICTORY
+        self.is_followed = self.is_followed or self._follows_steps(direction, actual, second.value)
+        return TABLE if self.is_followed else ""
+
+    def _confirm_line(self, first: Reading, direction: FloatArray, actual: float, rounding: float) -> str:
+        second = by_line(
+            self.problem,
+            self.path,
+            direction,
+            actual,
+            self.claim.noise_along(self.path, direction),
+            noise=self.problem.fresh_noise(self.path),
+            shrunk=SECOND_STEP,
+        )
+        if second is None or abs(actual - second.value) <= second.error + rounding:
+            return CONTRADICTORY
+        # another segment has another mean error: of the same sign if the claim is wrong around θ
+        return "" if (first.value - actual) * (second.value - actual) > 0.0 else CONTRADICTORY
 
     def _is_still(self, direction: FloatArray, value: float) -> bool:
         """Whether the loss does not move at all so close to θ, though with this slope it would by MOVED roundings.
@@ -417,7 +443,7 @@ class Block:
         ]
         coarse, quantum = coarseness([self.problem.level, *seen])
         unit = max(max(self.problem.roundoff, coarse) * max(map(abs, seen)), quantum)
-        h = MOVED * unit / abs(value)
+        h = max(STILL, MOVED * unit / abs(value))
         if not h < FIRST_STEP:
             return False
         along = self.problem.along(self.path, direction)
@@ -511,8 +537,8 @@ class Block:
             reading = by_differences(self.problem, self.path, direction)
             actual = float(np.sum(self.claim.gradient[self.path] * direction))
             allowed = reading.error + reading.half + self.claim.along(self.path, direction)
-            if abs(actual - reading.value) <= allowed:
-                return False
+            if not math.isfinite(allowed) or abs(actual - reading.value) <= allowed:
+                return False  # inside, or nothing can be said
         return True
 
     def confirm_kinks(self) -> None:

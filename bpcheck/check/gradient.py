@@ -20,7 +20,7 @@ from bpcheck.check.locate import locate_in
 from bpcheck.check.location import Location
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.check.power import check_power
-from bpcheck.check.problem import Problem, moved, pasteable, size
+from bpcheck.check.problem import Problem, aside, moved, pasteable
 from bpcheck.check.reading import exact
 from bpcheck.check.remedy import remedies
 from bpcheck.diagnosis.locate import locate
@@ -52,9 +52,9 @@ MOST_TOLD = 5
 OPTIONS = ("resolution", "seed", "time_limit", "progress", "miss_probability", "directions", "method")
 METHODS = ("auto", "central", "line", "complex")
 
-# How far the parameters are moved away from a kink to look at the gradient beside it, relative to each:
-# far beyond every rounding, and so little that hardly another kink is met (a thousandth).
-BESIDE = 1e-3
+# Pairs of points around a kink at which the claim is asked for, and how far, in units of their range, it may lie
+# outside: of k kinks that meet, sixteen points meet each one from both sides, all at once only for k up to 4.
+AROUND, UNSEEN = 8, 0.25
 
 
 def check_gradient(
@@ -293,10 +293,16 @@ class _Check:
             rounding=claim.roundoff,
             error={path: claim.extra[path] for path in wrong},
             args=problem.args,
-            noise=problem.noise,
+            noise=max(map(problem.noise_of, wrong)),
+            claim=self._claimed,
             seed=self.settings.seed,
             max_evaluations=MOST_TO_LOCATE,
         )
+
+    def _claimed(self, arrays: Mapping[Path, FloatArray]) -> Mapping[Path, FloatArray]:
+        """The gradient of some tensors, claimed at moved parameters."""
+        found = self.problem.claim({**self.problem.theta, **arrays})
+        return {path: found[path] for path in arrays}
 
     def _lay_out(self, first: Asked) -> None:
         """One block for each tensor: a line for every entry, or random ones."""
@@ -414,10 +420,9 @@ class _Check:
         if there is None:
             stands = not kinked
         else:
-            # where a kink is seen, a claim that jumps there, and is right beside it, chose a side
-            stands = not (
-                _moves(here, there) or (kinked and there.verdict.ok and _moves(here, there, claim=True))
-            )
+            # where a kink is seen, a claim among those around θ, one of which is right, chose a side
+            chose = kinked and there.verdict.ok and self._is_among_those_around(block, here)
+            stands = not (_moves(here, there) or chose)
         if stands:
             return here
         said = (
@@ -430,6 +435,27 @@ class _Check:
             "several meet, their conventions may add up to that, or a tie is counted twice."
         )
         return replace(here, verdict=Verdict.INCONCLUSIVE, reason=(reason + said).rstrip("."))
+
+    def _is_among_those_around(self, block: Block, here: Comparison) -> bool:
+        """Whether what is claimed at θ along the worst line is about as large as what is claimed around θ.
+
+        Kinks that meet cancel along a line; the choices of a claim, one for each of them, do not. A single unit claims
+        0 or 1 on either side of its kink, and nothing like 2.
+        """
+        problem = self.problem
+        direction = block.lines.make(block.line_of(here))
+        around = []
+        for _ in range(AROUND):
+            step = {path: aside(array, problem.rng) for path, array in problem.theta.items()}
+            for sign in (1.0, -1.0):
+                claim = problem.claim(
+                    {path: moved(a, sign * step[path]) for path, a in problem.theta.items()}
+                )
+                around.append(float(np.sum(claim[block.path] * direction)))
+        low, high = min(around), max(around)
+        room = UNSEEN * (high - low)
+        claimed = float(np.sum(block.claim.gradient[block.path] * direction))
+        return low - room <= claimed <= high + room
 
     def _beside_a_kink(self, block: Block, here: Comparison, there: Comparison | None) -> Comparison:
         """A claim between one-sided derivatives is right at θ; how much that proves, the points beside it say."""
@@ -475,15 +501,7 @@ class _Check:
     def _beside(self) -> list[Comparison] | None:
         """The same check at parameters moved a little; None if nothing can be asked there."""
         problem = self.problem
-        theta = {
-            path: moved(
-                array,
-                BESIDE
-                * np.where(array == 0.0, size(array), abs(array))
-                * problem.rng.standard_normal(array.shape),
-            )
-            for path, array in problem.theta.items()
-        }
+        theta = {path: moved(array, aside(array, problem.rng)) for path, array in problem.theta.items()}
         params = tree.restore(problem.params, list(theta.values()))
         there = Problem(
             problem.subject, params, problem.args, tree.arrays(params), problem.rng, problem.clock
@@ -566,19 +584,15 @@ class _Check:
         )
 
 
-def _moves(here: Comparison, there: Comparison, *, claim: bool = False) -> bool:
-    """Whether right values (or what is claimed) change from θ to beside it by as much as the claim is off.
-
-    Then a kink lies at θ.
-    """
-    if here.actual is None or here.expected is None or there.actual is None or there.expected is None:
+def _moves(here: Comparison, there: Comparison) -> bool:
+    """Whether right values change from θ to beside it by as much as the claim is off: a kink lies at θ."""
+    if here.actual is None or here.expected is None or there.expected is None:
         return False
     if here.expected.shape != there.expected.shape:
         return True  # lines that could not be read at one of the two points
     index = here.worst_index
     off = abs(float(here.actual[index]) - float(here.expected[index]))
-    change = there.actual - here.actual if claim else there.expected - here.expected
-    return not float(np.max(abs(change))) < 0.5 * off
+    return not float(np.max(abs(there.expected - here.expected))) < 0.5 * off
 
 
 def _apart(path: Path, again: FloatArray, claim: FloatArray) -> Comparison:

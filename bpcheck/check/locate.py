@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bpcheck.check.call_forms import parse
 from bpcheck.check.contract import Clock, HungError, ask, guarded, guarded_call, where_raised
 from bpcheck.check.location import Finding, Limit, Location, finding, nonfinite
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
+from bpcheck.check.problem import aside, moved
 from bpcheck.check.structure import scalar_loss
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric.locate import Block, Evaluate, Prober, Search, SpentError
@@ -143,7 +145,16 @@ def locate(
             bar=bar,
             warnings=warnings,
             further_warnings=lean.warnings,
+            claim=lambda arrays: _claim_at(subject, params, args, clock, arrays),
         )
+
+
+def _claim_at(
+    subject: Subject, params: Tree, args: tuple[Any, ...], clock: Clock, arrays: Mapping[Path, FloatArray]
+) -> Mapping[Path, FloatArray]:
+    """The claimed gradient at other parameters."""
+    there = tree.restore(params, [np.array(array) for array in arrays.values()])
+    return ask(subject, there, args, clock=clock).gradient
 
 
 def locate_in(
@@ -162,6 +173,7 @@ def locate_in(
     bar: Progress | None = None,
     warnings: Any = (),
     further_warnings: list[str] | None = None,
+    claim: Callable[[Mapping[Path, FloatArray]], Mapping[Path, FloatArray]] | None = None,
 ) -> Location:
     """Search a claimed gradient by a loss that is evaluated by somebody else.
 
@@ -189,22 +201,50 @@ def locate_in(
         To be repeated in the answer.
     further_warnings : list of str, optional
         The same, but filled while ``evaluate`` runs.
+    claim : callable, optional
+        The gradient claimed at such a mapping: asked where kinks might explain what looks wrong.
 
     Returns
     -------
     Location
     """
-    tensors = [
-        Block(
-            path,
-            theta[path],
-            claimed[path],
-            max(rounding, _stored_precision(claimed[path])),
-            None if error is None or not np.any(error[path]) else error[path],
-            np.random.SeedSequence(seed, spawn_key=(number,)),
-        )
-        for number, path in enumerate(theta)
-    ]
+
+    def laid_out(
+        at: Mapping[Path, FloatArray], gradient: Mapping[Path, FloatArray], *spawn: int
+    ) -> list[Block]:
+        return [
+            Block(
+                path,
+                at[path],
+                gradient[path],
+                max(rounding, _stored_precision(gradient[path])),
+                None if error is None or not np.any(error[path]) else error[path],
+                np.random.SeedSequence(seed, spawn_key=(*spawn, number)),
+            )
+            for number, path in enumerate(theta)
+        ]
+
+    @cache
+    def there() -> tuple[Prober, dict[Path, Block]] | None:
+        """The same search beside θ."""
+        rng = np.random.default_rng([seed, 1])
+        shifted = {path: moved(array, aside(array, rng)) for path, array in theta.items()}
+        try:
+            gradient = claim(shifted) if claim is not None else {}
+            center = evaluate(shifted)
+        except (SubjectError, InputError):
+            return None
+        if set(gradient) != set(theta) or not math.isfinite(center):
+            return None
+        assert prober is not None
+        other = Prober(shifted, evaluate, center=center, noise=prober.noise, most=max_evaluations)
+        return other, {block.path: block for block in laid_out(shifted, gradient, 1)}
+
+    def beside_theta(block: Block) -> tuple[Prober, Block] | None:
+        found = there()
+        return None if found is None else (found[0], found[1][block.path])
+
+    tensors = laid_out(theta, claimed)
     search: Search | None = None
     prober: Prober | None = None
     reason = ""
@@ -221,7 +261,9 @@ def locate_in(
                 bar.advance(done, max(expected, done + EVALUATIONS_TENSOR))
 
         prober = Prober(theta, evaluate, center=center, noise=noise, most=max_evaluations, advance=advance)
-        search = Search(prober, tensors, np.random.default_rng(seed), resolution=resolution)
+        search = Search(
+            prober, tensors, np.random.default_rng(seed), resolution=resolution, beside=beside_theta
+        )
         search.run()
     except SpentError:
         reason = f"stopped after {max_evaluations} evaluations, as many as were allowed"

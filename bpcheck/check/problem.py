@@ -14,12 +14,12 @@ from bpcheck.check.lines import relative_steps
 from bpcheck.check.structure import scalar_loss
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import measure_noise
-from bpcheck.numeric.noise import is_coarse
+from bpcheck.numeric.noise import coarse_part, is_coarse
 from bpcheck.result import Comparison
 from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, Tree, rms
 
-__all__ = ["Problem", "moved", "pasteable", "size"]
+__all__ = ["Problem", "aside", "moved", "pasteable", "size"]
 
 # More parameters than this are no longer something to paste.
 MOST_TO_PASTE = 100
@@ -31,6 +31,10 @@ NOISE_DIRECTIONS = 3
 # Relative steps at which it is seen how much the loss changes at all: a zero is held against that, not
 # against anything claimed. Large enough to leave a stationary point, smaller if the loss ends there.
 VARIATION_STEPS = (1 / 8, 1 / 64, 1 / 512)
+
+ASIDE = 1e-3
+"""How far the parameters are moved away from a kink to look at the gradient beside it, relative to each: far beyond
+every rounding, and so little that hardly another kink is met (a thousandth)."""
 
 BESIDE = 2.0**-10
 """Noise is measured this relative step beside the parameters: exactly at a kink the jump of the slope passes for
@@ -55,14 +59,15 @@ class Problem:
         Calls of loss and gradient so far.
     noise : float
         Standard deviation of the noise in the loss, once measured.
+    coarse : dict of Path to float
+        The same where a tensor alone is moved, if a part of the loss is computed in a coarser format: its steps are
+        noise where that part depends on the tensor, and none elsewhere.
     variation : float
         How much the loss changes per relative step of one, once measured.
     level : float
         The loss at the parameters themselves.
     has_tables : bool
         Whether the loss stood still and then jumped along some line.
-    is_followed : bool
-        Whether it went up in steps along some line, and the claim followed these: a straight-through gradient.
     is_coarse : bool
         Whether all values of the loss that were seen with everything moved are short: rounded to some decimals,
         or to a coarser format.
@@ -76,10 +81,10 @@ class Problem:
     clock: Clock
     evaluations: int = 0
     noise: float = 0.0
+    coarse: dict[Path, float] = field(default_factory=dict)
     variation: float = 0.0
     level: float = 0.0
     has_tables: bool = False
-    is_followed: bool = False
     is_coarse: bool = True
     _nearby: list[Mapping[Path, FloatArray]] = field(default_factory=list)
 
@@ -170,8 +175,14 @@ class Problem:
     def measure(self) -> None:
         """Noise and variation of the loss, each along several directions of all parameters."""
         self.level = self.loss(self.theta)
-        # every direction moves all parameters: a part in a coarser format shows along the first
-        self.noise = max(self.fresh_noise(parts=number == 0) for number in range(NOISE_DIRECTIONS))
+        self.noise = max(self.fresh_noise() for _ in range(NOISE_DIRECTIONS))
+        # every direction moves all parameters: a part in a coarser format shows along one of them
+        line = self._everywhere()
+        if self._coarse_part(lambda t: line(t)) > self.noise:
+            for path, array in self.theta.items():
+                step = relative_steps(array) * self.rng.standard_normal(array.shape)
+                found = self._coarse_part(lambda t, path=path, step=step: self.at(path, t * step))  # type: ignore[misc]
+                self.coarse[path] = found
         seen: list[float] = []
         self.variation = max(self._vary(seen) for _ in range(NOISE_DIRECTIONS))
         self.is_coarse = is_coarse(seen)
@@ -183,11 +194,20 @@ class Problem:
         }
         return lambda t: {path: moved(a, t * directions[path]) for path, a in self.theta.items()}
 
-    def fresh_noise(self, *, parts: bool = True) -> float:
-        """The noise of the loss along one random direction of all parameters."""
+    def noise_of(self, path: Path) -> float:
+        """The noise of the loss where one tensor moves."""
+        return max(self.noise, self.coarse.get(path, 0.0))
+
+    def _coarse_part(self, line: Callable[[float], Mapping[Path, FloatArray]]) -> float:
+        return coarse_part(lambda t: self.loss(line(t)), self.level, self.noise, self.roundoff)
+
+    def fresh_noise(self, path: Path | None = None) -> float:
+        """The noise of the loss along one random direction of all parameters; with that of coarse parts for a tensor."""
+        least = 0.0 if path is None else self.coarse.get(path, 0.0)
         line = self._everywhere()
         beside = BESIDE if np.isfinite(self.loss(line(BESIDE))) else 0.0
-        return measure_noise(lambda t: self.loss(line(beside + t)), roundoff=self.roundoff, parts=parts)
+        found = measure_noise(lambda t: self.loss(line(beside + t)), roundoff=self.roundoff, parts=False)
+        return max(found, least)
 
     def _vary(self, seen: list[float]) -> float:
         line = self._everywhere()
@@ -210,6 +230,12 @@ class Problem:
 def moved(theta: FloatArray, step: FloatArray) -> FloatArray:
     """θ + step, rounded once to the precision of the parameter; what that does to f is measured as noise."""
     return np.asarray(np.asarray(theta, dtype=float) + step).astype(theta.dtype)
+
+
+def aside(theta: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A random step away from a kink: a thousandth of each entry, of the tensor's size where that is 0."""
+    sizes = np.where(theta == 0.0, size(theta), abs(theta))
+    return np.asarray(ASIDE * sizes * rng.standard_normal(theta.shape))
 
 
 def size(theta: FloatArray) -> float:

@@ -91,13 +91,23 @@ def by_differences(
     followed.
     """
     scheme = Central(
-        noise=problem.noise if noise is None else noise,
+        noise=problem.noise_of(path) if noise is None else noise,
         first_step=shrunk * Central().first_step,
         roundoff=problem.roundoff,
         may_be_coarse=problem.is_coarse,
         outward=outward,
     )
-    return _reading(scheme(problem.along(path, direction)))
+    along = problem.along(path, direction)
+
+    def phi(t: float) -> float:
+        try:
+            return along(t)
+        except (SubjectError, InputError):
+            if abs(t) <= scheme.first_step:
+                raise
+            return math.nan  # so far out a loss may be undefined
+
+    return _reading(scheme(phi if outward is not OUTWARD else along))
 
 
 def by_line(
@@ -119,7 +129,7 @@ def by_line(
         test = line_integral(
             problem.along(path, direction),
             problem.slope(path, direction),
-            noise=problem.noise if noise is None else noise,
+            noise=problem.noise_of(path) if noise is None else noise,
             slope_noise=slope_noise,
             roundoff=problem.roundoff,
             first_step=shrunk * FIRST_STEP,

@@ -147,7 +147,7 @@ def as_array(leaf: Any) -> Any:
         return leaf
     try:
         return np.asarray(leaf)
-    except (TypeError, ValueError):
+    except Exception:  # whatever another library raises: the finding says what it is
         return leaf
 
 

@@ -22,7 +22,15 @@ from bpcheck.errors import InputError
 from bpcheck.numeric.scheme import Phi
 from bpcheck.tree import FloatArray
 
-__all__ = ["UNIT_ROUNDOFF", "coarseness", "is_coarse", "is_continuous", "measure_noise", "noise_levels"]
+__all__ = [
+    "UNIT_ROUNDOFF",
+    "coarse_part",
+    "coarseness",
+    "is_coarse",
+    "is_continuous",
+    "measure_noise",
+    "noise_levels",
+]
 
 UNIT_ROUNDOFF = 2.0**-53
 """u of float64: the largest relative error of rounding to nearest."""
@@ -285,7 +293,7 @@ def _look(
     return _Look(None, "shape", largest, quantum, ceiling, intervals, usual / spacing)
 
 
-def _coarse_part(phi: Phi, spacing: float, center: float, sigma: float, roundoff: float) -> float:
+def _steps_at(phi: Phi, spacing: float, center: float, sigma: float, roundoff: float) -> float:
     """Noise of a part of φ that stands still near θ, 0 if there is none.
 
     Known by its steps: there are several, and they stay however short the interval, which a fast oscillation
@@ -315,6 +323,34 @@ def _coarse_part(phi: Phi, spacing: float, center: float, sigma: float, roundoff
         if number == 1 and not stepped:
             break
     return 0.0
+
+
+def coarse_part(phi: Phi, center: float, sigma: float, roundoff: float = UNIT_ROUNDOFF) -> float:
+    """Noise of a part of φ that is computed in a coarser format and stands still near 0; 0 if there is none.
+
+    Parameters
+    ----------
+    phi : callable
+    center : float
+        φ(0).
+    sigma : float
+        Noise of φ near 0: a part counts whose noise is far larger.
+    roundoff : float
+        u of the arithmetic of the rest of φ.
+
+    Returns
+    -------
+    float
+        Takes 16 evaluations, some 60 where φ bends so much that shape has to be told from steps.
+
+    Examples
+    --------
+    >>> 1e-9 < coarse_part(lambda t: float(np.sin(np.float32(1.0 + t))) + t, float(np.sin(np.float32(1.0))), 1e-16)
+    True
+    >>> coarse_part(lambda t: np.sin(1.0 + t), np.sin(1.0), 1e-16)
+    0.0
+    """
+    return max(_steps_at(phi, wide * OFF_GRID, center, sigma, roundoff) for wide in PART_SPACINGS)
 
 
 def _is_shape(phi: Phi, look: _Look, sigma: float, rounding: float) -> bool:
@@ -489,6 +525,5 @@ def measure_noise(
         if far.sigma is not None and far.sigma <= FAR_SHARE * roundoff * far.largest:
             sigma = max(far.sigma, sigma if best is not None else 0.0)
     if parts and looks is None and not near_zero:
-        for wide in PART_SPACINGS:
-            sigma = max(sigma, _coarse_part(phi, wide * OFF_GRID, value, sigma, roundoff))
+        sigma = max(sigma, coarse_part(phi, value, sigma, roundoff))
     return max(sigma, floor)

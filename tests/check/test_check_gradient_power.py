@@ -631,9 +631,10 @@ def test_noise_with_heavy_tails_makes_no_kink(seed):
 
 
 # 1,000 thresholds a line are closer together than any rung: their trend looks like a noisy derivative
-def test_a_dense_staircase_is_a_table_and_its_zero_gradient_not_called_wrong():
+@pytest.mark.parametrize("size", [3, 6, 10])
+def test_a_dense_staircase_is_a_table_and_its_zero_gradient_not_called_wrong(size):
     rng = np.random.default_rng(0)
-    x, y, w = rng.standard_normal((16, 3)), rng.standard_normal((16, 3)), rng.standard_normal((3, 3))
+    x, y, w = (rng.standard_normal(shape) for shape in ((16, size), (16, size), (size, size)))
 
     def quantised(w):
         return float(np.mean((np.round(8.0 * (x @ w)) / 8.0 - y) ** 2))
@@ -641,6 +642,70 @@ def test_a_dense_staircase_is_a_table_and_its_zero_gradient_not_called_wrong():
     report = check_gradient(quantised, np.zeros_like, w, seed=0)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "table of values" in report.summary
+
+
+# what excuses a claim in one place must not excuse a wrong one beside it
+@pytest.mark.parametrize("factor", [1.0, 2.0, -1.0, 0.0])
+def test_parameters_that_are_cast_to_float32_inside_are_no_table(factor):
+    rng = np.random.default_rng(0)
+    x, y, w = (
+        rng.standard_normal((1000, 4)).astype(np.float32),
+        rng.standard_normal(1000),
+        rng.standard_normal(4),
+    )
+
+    def mean_error(w):
+        return float(np.mean((np.tanh(x @ w.astype(np.float32)).astype(float) - y) ** 2))
+
+    def claim(w):
+        a = np.tanh(x @ w)
+        return factor * 2.0 * x.T.astype(float) @ ((a - y) * (1.0 - a * a)) / len(y)
+
+    report = check_gradient(mean_error, claim, w, seed=0, resolution=0.01)
+    assert report.verdict is (Verdict.AGREES if factor == 1.0 else Verdict.DISAGREES)
+
+
+@pytest.mark.parametrize("factor", [2.0, -1.0, 100.0])
+def test_a_straight_through_tensor_excuses_no_other(factor):
+    rng = np.random.default_rng(1)
+    params = {"w": rng.standard_normal(6), "b": rng.standard_normal(4)}
+
+    def straight_through(p):
+        a = np.tanh(0.7 * p["w"])
+        return {"w": 1.4 * a * (1.0 - a * a) + 0.1 * p["w"], "b": factor * np.cos(p["b"])}
+
+    def quantised(p):
+        w = np.round(p["w"] * 128.0) / 128.0
+        penalty = 0.05 * np.sum(p["w"] ** 2)
+        return float(np.sum(np.tanh(0.7 * w) ** 2) + penalty + np.sum(np.sin(p["b"])))
+
+    report = check_gradient(quantised, straight_through, params, seed=0)
+    assert [c.verdict for c in report.comparisons[:2]] == [Verdict.INCONCLUSIVE, Verdict.DISAGREES]
+
+
+@pytest.mark.parametrize("slope", [2.0, 5.0, -1.0])
+def test_no_side_of_a_kink_has_such_a_slope(slope):
+    w = np.array([0.5, 0.0, -1.3, 0.7])
+
+    def claim(w):
+        return np.where(w == 0.0, slope, (w > 0.0) * 1.0)
+
+    report = check_gradient(lambda w: float(np.sum(np.maximum(w, 0.0))), claim, w, seed=0)
+    assert report.verdict is Verdict.DISAGREES
+
+
+def test_a_loss_that_is_undefined_far_away_is_not_followed_there():
+    params = {"w": np.array([0.3, -0.4]), "unused": np.array([0.5, 1.0])}
+
+    def bounded(p):
+        if np.any(abs(p["unused"]) > 20.0):
+            raise ValueError("out of the domain")
+        return float(np.sum(np.sin(p["w"])))
+
+    def claim(p):
+        return {"w": np.cos(p["w"]), "unused": np.ones(2)}
+
+    assert check_gradient(bounded, claim, params, seed=0).verdict is Verdict.DISAGREES
 
 
 # exp(-32) is absorbed by 1 + …: the loss stands still at 0, and its integral is 0 to 1e-18

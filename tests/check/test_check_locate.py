@@ -620,6 +620,30 @@ def test_kinks_that_meet_are_no_wrong_gradient(seed):
     assert not location.findings
 
 
+# … and what is wrong beside the kinks too is wrong: a dense layer with zero biases and a padded example
+@pytest.mark.parametrize("factor", [2.0, 0.0, -1.0, 1.3])
+@pytest.mark.parametrize("where", [slice(None), 2])
+def test_kinks_that_meet_hide_no_wrong_gradient(where, factor):
+    rng = np.random.default_rng(5)
+    w, x, y = rng.standard_normal((6, 5)), rng.standard_normal((8, 5)), rng.standard_normal((8, 6))
+    x[0] = 0.0
+    params = {"w": w, "b": np.zeros(6)}
+
+    def loss(p):
+        return float(np.sum((np.maximum(x @ p["w"].T + p["b"], 0.0) - y) ** 2) / 2.0)
+
+    def wrong(p):
+        z = x @ p["w"].T + p["b"]
+        delta = (np.maximum(z, 0.0) - y) * (z > 0.0)
+        b = delta.sum(axis=0)
+        b[where] *= factor
+        return {"w": delta.T @ x, "b": b}
+
+    findings = bpcheck.locate(loss, wrong, params, seed=0).findings
+    assert findings
+    assert all(finding.place.startswith("params['b']") for finding in findings)
+
+
 def test_one_unit_at_its_kink_does_not_hide_a_wrong_entry():
     rng = np.random.default_rng(3)
     w, x, y = rng.standard_normal((6, 5)), rng.standard_normal((8, 5)), rng.standard_normal((8, 6))

@@ -10,7 +10,7 @@ error is several: a random half of an axis is probed, the other half follows by 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -73,6 +73,9 @@ class Search:
         For what is split and which entries are looked at.
     resolution : float, optional
         Errors below this share of a typical entry are not pursued.
+    beside : callable, optional
+        The same tensor beside θ, with the gradient claimed there, and what probes it: asked where kinks at θ might
+        explain what looks wrong.
 
     Attributes
     ----------
@@ -90,7 +93,9 @@ class Search:
         rng: np.random.Generator,
         *,
         resolution: float | None = None,
+        beside: Callable[[Block], tuple[Prober, Block] | None] | None = None,
     ) -> None:
+        self.beside = beside
         self.prober, self.tensors, self.rng = prober, list(tensors), rng
         self.resolution = resolution
         self.faults: list[Fault] = []
@@ -155,7 +160,12 @@ class Search:
 
     def _is_kinked(self, block: Block, index: Index) -> bool:
         """Whether several kinks at θ explain what looks wrong: there no gradient is wrong that is right beside them."""
-        kinked = self.prober.is_kinked(block, _weights(block, index))
+        weights = _weights(block, index)
+        kinked = self.prober.is_kinked(block, weights)
+        if kinked and self.beside is not None and (other := self.beside(block)) is not None:
+            # what is wrong beside the kinks too is wrong
+            prober, there = other
+            kinked = not prober.surely(there, there.new_family(), weights).seen
         if kinked:
             self.blind[block.path] = (
                 "several kinks meet at the parameters themselves, where the conventions of a right gradient may "
