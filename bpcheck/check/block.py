@@ -25,11 +25,13 @@ from bpcheck.verdict import Verdict
 __all__ = ["Block"]
 
 SECOND_STEP = 0.7
-"""First step of a second measurement, against the first: all rungs lie elsewhere."""
+"""First step of a second measurement, against the first: near 1/√2, so that all rungs, halvings of one another, lie
+midway between those of the first."""
 
 CONFIRMATIONS = 8
 """A difference is only called wrong after a second measurement; if the first suspects of a tensor do not
-stand up to it, the next ones are tried, up to this many."""
+stand up to it, the next ones are tried, up to this many, at the price of a line each (13 evaluations); where none
+stands, the answer is INCONCLUSIVE, whatever their number."""
 
 FRESH = 4
 """Fresh random directions of which one at least must show the error too. One whose size is that of the
@@ -37,7 +39,8 @@ difference just seen shows along a random direction with probability 0.6 or more
 and the answer is then INCONCLUSIVE."""
 
 ENOUGH = 1.0 / 8.0
-"""A bound on the claim's rounding within this share of the resolution is not worth nine more gradients."""
+"""A bound on the claim's rounding within this share of the resolution is not worth nine more gradients:
+it widens a limit of the resolution itself by an eighth."""
 
 KINK_STEP = 2.0**-10
 """Relative step at which the sign of a kink is read: the second difference is J·h there, plus curvature times h²."""
@@ -54,7 +57,8 @@ STILL = 2.0**-20
 """… and at least so far, 16 units of float32: parameters that are only cast to float32 inside have moved by then."""
 
 ALIKE, ALIKE_LINES = 0.1, 2
-"""All entries move by the same relative step, but for a tenth, so that nothing cancels by accident; and twice."""
+"""All entries move by the same relative step, but for a tenth: the two of a tie then differ by 0.14 of what each moves
+(√2 · 0.1, in the median 0.1), and a claim that counts both is outside by the other 0.9. Twice, for entries may cancel."""
 
 CONTRADICTORY, TABLE = "contradictory", "table"
 """Regimes of a line that objected to the claim and is not believed: a second measurement said something else, or the

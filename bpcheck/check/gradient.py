@@ -46,7 +46,7 @@ MISS_PROBABILITY = 1e-6
 # (benchmarks/speed/locate.py), and as many as the check itself took for two tensors.
 MOST_TO_LOCATE = 1000
 
-# Findings that a report lists; bpcheck.locate() has them all.
+# Findings that a report lists, as many as fit on a screen with the table below; bpcheck.locate() has them all.
 MOST_TOLD = 5
 
 OPTIONS = ("resolution", "seed", "time_limit", "progress", "miss_probability", "directions", "method")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.check.agreement import judge
+from bpcheck.check.block import ALIKE
 from bpcheck.check.measurements import CONFIDENCE, MIXTURES, Measurements
 from bpcheck.check.pairs import MIXED, Claim, Column, Row, Table, dots, parts, root_sum_squares
 from bpcheck.check.power import bars_seen_by_pairs
@@ -19,7 +20,7 @@ from bpcheck.verdict import Verdict
 
 __all__ = ["KEPT", "MapCheck"]
 
-# As in gradient.py: a difference counts after a second measurement with other steps and fresh noise.
+# As in block.py: a difference counts after a second measurement with other steps and fresh noise.
 CONFIRMATIONS = 8
 SECOND_STEP = 0.7
 
@@ -34,9 +35,6 @@ JITTER = 1e-3
 # Leaving out a pair must narrow the bars by this factor to be worth it: with 8 × 8 pairs c grows by 1.2 for each
 # direction or cotangent that is missing.
 USELESS = 0.5
-
-# All entries move by the same relative step, but for a tenth, so that nothing cancels by accident.
-ALIKE = 0.1
 
 # A planted error of this many detection limits must be caught on the caller's own problem.
 CONTROL = 2.0

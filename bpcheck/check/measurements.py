@@ -37,7 +37,7 @@ SCALES = (1.0, 2.0**6, 2.0**-6)
 # Calls that are watched for changed arguments; a call that changes them does so at once.
 WATCHED = 2
 
-# As in gradient.py: the noise of f is the largest along this many directions.
+# As in problem.py: the noise of f is the largest along this many directions.
 NOISE_DIRECTIONS = 3
 
 # Noise is measured this far beside the point: a unit exactly at its kink looks like noise that grows with

@@ -33,10 +33,11 @@ UNRESOLVED = 8.0
 then unseen and could be as large as the noise of the differences (tuned on MLP losses)."""
 
 NOISE_RULES = 4.0
-"""A bar within this factor of its noise term is not worth another rung."""
+"""A bar within this factor of its noise term is not worth another rung: another could narrow it by so much at most."""
 
 NEAR_ZERO = 2.0
-"""φ(h) and φ(−h) larger than this many φ(0): θ is near a minimum of 0. Elsewhere noise hardly depends on h."""
+"""φ(h) and φ(−h) larger than this many φ(0): θ is near a minimum of 0. Elsewhere the rounding of φ(±h), u|φ(±h)|, is at
+most this many times that of φ(0), which a bar of four standard deviations holds."""
 
 SENTINEL = 2.0**-9 / math.sqrt(2.0)
 """A last pair, this much finer than the step chosen, looks for whatever hides between the rungs and
@@ -48,11 +49,13 @@ MAGNITUDE = 16.0
 float32. Without it a float32 cross-entropy of 1e-7 has "derivative 0 ± 1e-13" (measured)."""
 
 OUTWARD = (4.0, 16.0)
-"""A function that is flat on all rungs is looked at this much further out, for steps."""
+"""A function that is flat on all rungs is looked at this much further out, for steps: 1.2 and 4.7 relative steps where
+the first rung was flat, beyond what rounds to the number at hand in any format."""
 
 FAR_OUTWARD = (4.0, 16.0, 64.0, 256.0, 1024.0)
 """The same before a claim is called wrong because the function is flat: a tensor of zeros, quantised, is moved by 0.03
-of the only size that is natural to it, and the nearest step may be a whole unit away."""
+(a tenth, times the first rung) of the only size that is natural to it, 1, and the nearest step may be some units away:
+1,024 times that is 30."""
 
 
 J = TypeVar("J", bound=Judgement)

@@ -116,7 +116,8 @@ VISIBLE = 256.0
 (±u|f| each) would be more than an eighth of the change."""
 
 POLE = 64.0
-"""A change that has grown by this much as its interval shrank is a pole; that of noise grows by a few at most."""
+"""A change that has grown by this much as its interval shrank is a pole; that of noise grows by a few at most
+(the largest of 100 normal differences is 4 times a typical one; 64 leaves room for heavy tails)."""
 
 MOST_HALVINGS = 64
 """From the widest spacing to 2^−72: shape hides below u where some parameter moves by 10^5 times itself."""

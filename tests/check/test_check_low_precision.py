@@ -344,12 +344,21 @@ def test_constants():
 
 
 def test_a_small_tensor_that_drowns_is_no_structural_zero():
-    right = {"small": np.full(8, 0.01), "large": np.full(8, 100.0)}
+    right = {"small": np.full(8, 0.004), "large": np.full(8, 100.0)}
     variance = {"small": np.full(8, 0.002**2), "large": np.full(8, 1e-4**2)}
     claim = {"small": np.zeros(8, np.float32), "large": right["large"].astype(np.float32)}
     report = check_low_precision(claim, right, variance=variance)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.detection_limit["params['small']"] > 1.0
+
+
+def test_what_is_zero_but_for_float64_rounding_is_a_structural_zero():
+    right = {"zero": np.full(8, 3e-15), "large": np.full(8, 100.0)}
+    variance = {"zero": np.full(8, 1e-4**2), "large": np.full(8, 1e-4**2)}
+    claim = {"zero": np.full(8, 1e-5, np.float32), "large": right["large"].astype(np.float32)}
+    report = check_low_precision(claim, right, variance=variance)
+    assert report.verdict is Verdict.AGREES
+    assert report.detection_limit.maximum < 1e-3
 
 
 def test_sums_kept_in_bfloat16_that_leave_nothing_to_be_seen_are_not_called_wrong():
