@@ -214,6 +214,33 @@ TUNING = (
         share=0.06,
         meaning="2-3-1; all units tied at once",
     ),
+    Family(
+        "max-pool tie",
+        max_pool,
+        analytic=False,
+        kink_at_theta=True,
+        smooth=False,
+        share=0.08,
+        meaning="two of three inputs equal",
+    ),
+    Family(
+        "step at θ",
+        Step(True),
+        analytic=False,
+        smooth=False,
+        differentiable=False,
+        share=0.25,
+        meaning="no derivative there",
+    ),
+    Family(
+        "table",
+        table,
+        analytic=False,
+        smooth=False,
+        differentiable=False,
+        share=0.1,
+        meaning="quantized, straight-through gradient",
+    ),
 )
 
 HELD_OUT = (
@@ -241,36 +268,6 @@ HELD_OUT = (
         meaning="half of the weights exactly 0",
     ),
     Family(
-        "max-pool tie",
-        max_pool,
-        held_out=True,
-        analytic=False,
-        kink_at_theta=True,
-        smooth=False,
-        share=0.08,
-        meaning="two of three inputs equal",
-    ),
-    Family(
         "step nearby", Step(False), held_out=True, analytic=False, smooth=False, meaning="1e-12 … 0.1 from θ"
-    ),
-    Family(
-        "step at θ",
-        Step(True),
-        held_out=True,
-        analytic=False,
-        smooth=False,
-        differentiable=False,
-        share=0.25,
-        meaning="no derivative there",
-    ),
-    Family(
-        "table",
-        table,
-        held_out=True,
-        analytic=False,
-        smooth=False,
-        differentiable=False,
-        share=0.1,
-        meaning="quantized, straight-through gradient",
     ),
 )
