@@ -391,8 +391,9 @@ class Block:
                 if self.method == "complex"
                 else by_differences(self.problem, self.path, direction)
             )
-            inside = abs(actual - second.value) <= second.error + second.half + rounding
-            return CONTRADICTORY if inside else ""
+            allowed = second.error + second.half + rounding
+            beyond = math.isfinite(allowed) and not abs(actual - second.value) <= allowed
+            return "" if beyond else CONTRADICTORY
         if first.value and self._is_still(direction, first.value):
             return TABLE
         confirm = self._confirm_differences if first.method == "central" else self._confirm_line
@@ -416,7 +417,11 @@ class Block:
             self.problem.has_tables = True
             return TABLE
         same = abs(second.value - first.value) <= second.error + first.error + second.half + first.half
-        if not same or abs(actual - second.value) <= second.error + second.half + rounding:
+        if (
+            not same
+            or not math.isfinite(second.error)
+            or abs(actual - second.value) <= second.error + second.half + rounding
+        ):
             return CONTRADICTORY
         self.is_followed = self.is_followed or self._follows_steps(direction, actual, second.value)
         return TABLE if self.is_followed else ""

@@ -32,7 +32,7 @@ OPTIONS = ("resolution", "seed", "time_limit", "max_evaluations", "progress")
 MOST_NONFINITE = 8
 
 # What a search of a correct gradient takes, for the progress bar: the noise once, two directions a tensor.
-EVALUATIONS_NOISE = 60
+EVALUATIONS_NOISE = 70
 EVALUATIONS_TENSOR = 12
 
 

@@ -326,7 +326,14 @@ def _steps_at(phi: Phi, spacing: float, center: float, sigma: float, roundoff: f
     return 0.0
 
 
-def coarse_part(phi: Phi, center: float, sigma: float, roundoff: float = UNIT_ROUNDOFF) -> float:
+def coarse_part(
+    phi: Phi,
+    center: float,
+    sigma: float,
+    roundoff: float = UNIT_ROUNDOFF,
+    *,
+    spacings: tuple[float, ...] = PART_SPACINGS,
+) -> float:
     """Noise of a part of φ that is computed in a coarser format and stands still near 0; 0 if there is none.
 
     Parameters
@@ -338,6 +345,8 @@ def coarse_part(phi: Phi, center: float, sigma: float, roundoff: float = UNIT_RO
         Noise of φ near 0: a part counts whose noise is far larger.
     roundoff : float
         u of the arithmetic of the rest of φ.
+    spacings : tuple of float
+        At which distances of points: the first shows a part in float32, the second one in 8 to 11 bits.
 
     Returns
     -------
@@ -351,7 +360,7 @@ def coarse_part(phi: Phi, center: float, sigma: float, roundoff: float = UNIT_RO
     >>> coarse_part(lambda t: np.sin(1.0 + t), np.sin(1.0), 1e-16)
     0.0
     """
-    return max(_steps_at(phi, wide * OFF_GRID, center, sigma, roundoff) for wide in PART_SPACINGS)
+    return max(_steps_at(phi, wide * OFF_GRID, center, sigma, roundoff) for wide in spacings)
 
 
 def _is_shape(phi: Phi, look: _Look, sigma: float, rounding: float) -> bool:

@@ -13,7 +13,7 @@ from bpcheck.numeric.central import FIRST_STEP, Central
 from bpcheck.numeric.locate.block import Block, Weights
 from bpcheck.numeric.locate.blocks import blocks
 from bpcheck.numeric.locate.rungs import first_of_three, one_rung, pair_error, three_rungs
-from bpcheck.numeric.noise import measure_noise
+from bpcheck.numeric.noise import PART_SPACINGS, coarse_part, measure_noise
 from bpcheck.numeric.scheme import Phi
 from bpcheck.result import Estimate
 from bpcheck.tree import FloatArray, Path
@@ -291,9 +291,16 @@ class Prober:
         if line is None:
             return
         try:
-            self.noise = max(
-                self.noise, measure_noise(line.phi, roundoff=self.roundoff, center=self.center, looks=looks)
+            found = measure_noise(
+                line.phi, roundoff=self.roundoff, center=self.center, looks=looks, parts=False
             )
+            self.noise = max(self.noise, found)
+            if looks is None:
+                # a part in float32 beside one in float64 (eight evaluations; shorter formats would cost as many again)
+                part = coarse_part(
+                    line.phi, self.center, self.noise, self.roundoff, spacings=PART_SPACINGS[:1]
+                )
+                self.noise = max(self.noise, part)
         finally:
             line.rest()
 
