@@ -647,8 +647,8 @@ def check_low_precision(
     inside_too = False
     half = form.digits < FORMATS["float32"].digits
     if half and compute is None and model.runs is not None and any(_doubted(c) for c in comparisons):
-        # not called wrong there is enough: sums kept in a short format may leave nothing to be seen
-        inside_too = not any(c.verdict is Verdict.DISAGREES for c in look(form)[1])
+        # no entry beyond its bound is enough: sums kept in a short format may leave nothing to be seen
+        inside_too = not any(_objects(c) for c in look(form)[1])
         if inside_too:
             comparisons = tuple(_in_doubt(c) for c in comparisons)
     verdict = Verdict.worst(c.verdict for c in comparisons)
@@ -682,6 +682,16 @@ def judge_all(
 def _doubted(comparison: Comparison) -> bool:
     """Whether the numbers speak against the claim, surely or not (a coarse limit does not)."""
     return comparison.verdict is Verdict.DISAGREES or comparison.reason.endswith(DOUBT)
+
+
+def _objects(comparison: Comparison) -> bool:
+    """Whether the claim is called wrong, or some entry of it is further off than its bound."""
+    if comparison.verdict is Verdict.DISAGREES:
+        return True
+    actual, expected, bound = comparison.actual, comparison.expected, comparison.bound
+    if actual is None or expected is None or bound is None:
+        return True
+    return not bool(np.all(abs(actual - expected) <= bound))
 
 
 def _in_doubt(comparison: Comparison) -> Comparison:

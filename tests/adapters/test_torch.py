@@ -470,3 +470,26 @@ def test_gradients_of_torch_in_low_precision_are_checked_against_numpy(form):
     wrong[:, 3] = 0.0
     report = bpcheck.check_low_precision(wrong, reference, *arrays, dtype=low.dtype, seed=0)
     assert report.verdict is bpcheck.Verdict.DISAGREES, str(report)
+
+
+def test_sums_that_torch_keeps_in_bfloat16_are_not_called_wrong():
+    import torch
+
+    def reference(scale, shift, x, w):
+        d = x - x.mean(axis=1, keepdims=True)
+        z = d / np.sqrt((d * d).mean(axis=1, keepdims=True) + 1e-5)
+        return [(w * z).sum(axis=0), w.sum(axis=0)]
+
+    rng = np.random.default_rng(0)
+    x, w = (torch.tensor(rng.standard_normal((4096, 32)) + m).to(torch.bfloat16) for m in (0.0, 0.3))
+    scale = torch.ones(32, dtype=torch.bfloat16, requires_grad=True)
+    shift = torch.zeros(32, dtype=torch.bfloat16, requires_grad=True)
+    torch.nn.functional.layer_norm(x, (32,), scale, shift).backward(w)
+    claim = [scale.grad.float().numpy(), shift.grad.float().numpy()]
+    arrays = np.ones(32), np.zeros(32), x.double().numpy(), w.double().numpy()
+    report = bpcheck.check_low_precision(claim, reference, *arrays, dtype="bfloat16", seed=0)
+    assert report.verdict is bpcheck.Verdict.INCONCLUSIVE
+    assert "compute='bfloat16'" in " ".join(report.warnings)
+    zeroed = [0.0 * claim[0], claim[1]]
+    report = bpcheck.check_low_precision(zeroed, reference, *arrays, dtype="bfloat16", seed=0)
+    assert not report.ok
