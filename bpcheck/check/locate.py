@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -237,13 +237,16 @@ def locate_in(
         if set(gradient) != set(theta) or not math.isfinite(center):
             return None
         assert prober is not None
-        other = Prober(shifted, evaluate, center=center, noise=prober.noise, most=max_evaluations)
+        left = None if max_evaluations is None else max(max_evaluations - prober.evaluations - 1, 0)
+        other = Prober(shifted, evaluate, center=center, noise=prober.noise, most=left)
+        probers.append(other)
         return other, {block.path: block for block in laid_out(shifted, gradient, 1)}
 
     def beside_theta(block: Block) -> tuple[Prober, Block] | None:
         found = there()
         return None if found is None else (found[0], found[1][block.path])
 
+    probers: list[Prober] = []
     tensors = laid_out(theta, claimed)
     search: Search | None = None
     prober: Prober | None = None
@@ -261,6 +264,7 @@ def locate_in(
                 bar.advance(done, max(expected, done + EVALUATIONS_TENSOR))
 
         prober = Prober(theta, evaluate, center=center, noise=noise, most=max_evaluations, advance=advance)
+        probers.append(prober)
         search = Search(
             prober, tensors, np.random.default_rng(seed), resolution=resolution, beside=beside_theta
         )
@@ -270,7 +274,7 @@ def locate_in(
     except HungError:
         reason = "stopped at the time limit"
     return _location(
-        name, tensors, search, prober, args, resolution, seed, reason, [*warnings], further_warnings
+        name, tensors, search, probers, args, resolution, seed, reason, [*warnings], further_warnings
     )
 
 
@@ -278,7 +282,7 @@ def _location(
     name: str,
     tensors: list[Block],
     search: Search | None,
-    prober: Prober | None,
+    probers: Sequence[Prober],
     args: tuple[Any, ...],
     resolution: float | None,
     seed: int,
@@ -309,7 +313,7 @@ def _location(
     coarse = resolution is not None and any(
         lim.typical > 0.0 and not lim.relative <= resolution for lim in limits.values()
     )
-    evaluations = 1 + (1 + prober.evaluations if prober is not None else 0)
+    evaluations = 1 + sum(1 + prober.evaluations for prober in probers)
     return Location(
         tuple(findings),
         not (missing or blind or reason or coarse),

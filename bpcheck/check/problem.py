@@ -178,7 +178,7 @@ class Problem:
         self.noise = max(self.fresh_noise() for _ in range(NOISE_DIRECTIONS))
         # every direction moves all parameters: a part in a coarser format shows along one of them
         line = self._everywhere()
-        if self._coarse_part(lambda t: line(t)) > self.noise:
+        if self._coarse_part(line) > self.noise:
             for path, array in self.theta.items():
                 step = relative_steps(array) * self.rng.standard_normal(array.shape)
                 found = self._coarse_part(lambda t, path=path, step=step: self.at(path, t * step))  # type: ignore[misc]
