@@ -335,6 +335,11 @@ class Block:
             return ""
         of = f"along {len(unknown)} of {len(self.readings)} lines"
         count = sum(reading.regime == CONTRADICTORY for reading in unknown)
+        if count and self.problem.grid.noise > self.problem.noise:
+            return (
+                f"the values of the loss lie {self.problem.grid.quantum:.1e} apart or a multiple of it: it is rounded, "
+                "and what was seen may be that"
+            )
         if count:
             return (
                 f"along {count} of {len(self.readings)} lines a difference was seen that a second measurement "

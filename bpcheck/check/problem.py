@@ -14,6 +14,7 @@ from bpcheck.check.lines import relative_steps
 from bpcheck.check.structure import scalar_loss
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import measure_noise
+from bpcheck.numeric.grid import Grid
 from bpcheck.numeric.noise import coarse_part, is_coarse
 from bpcheck.result import Comparison
 from bpcheck.subject import Subject
@@ -66,6 +67,9 @@ class Problem:
         How much the loss changes per relative step of one, once measured.
     level : float
         The loss at the parameters themselves.
+    grid : Grid
+        The values of the loss met so far: where they are rounded to a grid, close to θ too few steps of it are met for
+        their noise to be measured.
     has_tables : bool
         Whether the loss stood still and then jumped along some line.
     is_coarse : bool
@@ -84,6 +88,7 @@ class Problem:
     coarse: dict[Path, float] = field(default_factory=dict)
     variation: float = 0.0
     level: float = 0.0
+    grid: Grid = field(default_factory=Grid)
     has_tables: bool = False
     is_coarse: bool = True
     _nearby: list[Mapping[Path, FloatArray]] = field(default_factory=list)
@@ -128,6 +133,7 @@ class Problem:
         number, fault = scalar_loss(value)
         if fault:
             raise InputError(f"the loss of {self.subject.name} cannot be differenced: {fault}.")
+        self.grid.add(number)
         return number
 
     def complex_loss(self, params: Tree) -> Any:
@@ -196,7 +202,7 @@ class Problem:
 
     def noise_of(self, path: Path) -> float:
         """The noise of the loss where one tensor moves."""
-        return max(self.noise, self.coarse.get(path, 0.0))
+        return max(self.noise, self.coarse.get(path, 0.0), self.grid.noise)
 
     def _coarse_part(self, line: Callable[[float], Mapping[Path, FloatArray]]) -> float:
         return coarse_part(lambda t: self.loss(line(t)), self.level, self.noise, self.roundoff)
@@ -207,7 +213,7 @@ class Problem:
         line = self._everywhere()
         beside = BESIDE if np.isfinite(self.loss(line(BESIDE))) else 0.0
         found = measure_noise(lambda t: self.loss(line(beside + t)), roundoff=self.roundoff, parts=False)
-        return max(found, least)
+        return max(found, least, self.grid.noise)
 
     def _vary(self, seen: list[float]) -> float:
         line = self._everywhere()

@@ -73,6 +73,12 @@ def _of_the_shape(problem: Problem, readings: Sequence[Reading]) -> list[tuple[f
             "an argmax. Check the function without it."
         )
         return [(INSTEAD, text)]
+    if _is_on_grid(problem):
+        text = (
+            f"All values of the loss that were met lie {problem.grid.quantum:.1e} apart or a multiple of it: it is "
+            "rounded, or computed in a lower precision inside. Check it before it is rounded."
+        )
+        return [(INSTEAD, text)]
     rough = [r for r in readings if r.regime in ("rough", "kink")]
     if any(r.regime == "contradictory" for r in readings) and not rough:
         text = (
@@ -87,6 +93,10 @@ def _of_the_shape(problem: Problem, readings: Sequence[Reading]) -> list[tuple[f
         "kinks), a smooth activation, or other parameters."
     )
     return [(INSTEAD, text)]
+
+
+def _is_on_grid(problem: Problem) -> bool:
+    return problem.grid.noise > NOISY * problem.roundoff * abs(problem.level)
 
 
 def _of_the_claim(blocks: Sequence[Block], problem: Problem) -> list[tuple[float, str]]:
@@ -116,7 +126,7 @@ def _of_the_loss(problem: Problem, *, single: bool) -> list[tuple[float, str]]:
                 f"changes it by {problem.variation:.1e} only.",
             )
         )
-    if rounding > 0.0 and problem.noise > NOISY * rounding:
+    if rounding > 0.0 and problem.noise > NOISY * rounding and not _is_on_grid(problem):
         text = (
             f"The loss is noisy: it jitters by {problem.noise:.1e}, {problem.noise / rounding:.0e} times its "
             "rounding. Fix the seed of what is random in it, and look for a lower precision inside."

@@ -563,6 +563,56 @@ def test_quantised_zeros_are_a_table_though_the_nearest_step_is_far():
     assert check_gradient(quantised, straight_through, w, seed=0).verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_loss_on_a_coarse_grid_does_not_refute_its_straight_through_gradient(seed):
+    # 1/32 apart: close to θ one step is met or none, and the noise measured there is a tenth of what the grid makes
+    w = {
+        "inner": np.array([[-0.576, -1.446], [-0.291, -1.331]]),
+        "inner bias": np.array([-0.99, 0.613]),
+        "outer": np.array([-1.109, 0.576]),
+        "outer bias": np.array([-0.931]),
+    }
+    x = np.array([[-0.422, 1.398], [1.468, 0.883], [0.26, -0.119]])
+    y = np.array([-0.058, -1.35, -0.358])
+
+    def forward(w):
+        a = np.tanh(x @ w["inner"].T + w["inner bias"])
+        return a, a @ w["outer"] + w["outer bias"]
+
+    def smooth(w):
+        return float(np.sum((forward(w)[1] - y) ** 2)) / 6.0
+
+    def rounded(w):
+        return float(np.round(32.0 * smooth(w))) / 32.0
+
+    def straight_through(w):
+        a, z = forward(w)
+        delta = (z - y) / 3.0
+        back = delta[:, None] * w["outer"] * (1.0 - a**2)
+        return {
+            "inner": back.T @ x,
+            "inner bias": back.sum(axis=0),
+            "outer": a.T @ delta,
+            "outer bias": np.array([delta.sum()]),
+        }
+
+    assert check_gradient(smooth, straight_through, w, seed=seed).verdict is Verdict.AGREES
+    assert check_gradient(rounded, straight_through, w, seed=seed).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_grid_is_named_in_the_remedies_and_hides_no_gross_error():
+    w = np.array([0.7, -1.3, 0.2])
+
+    def rounded(w):
+        return float(np.round(256.0 * np.sum(np.sin(3.0 * w) + 2.0 * w))) / 256.0
+
+    report = check_gradient(rounded, lambda w: 3.0 * np.cos(3.0 * w) + 2.0, w, seed=0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "3.9e-03 apart" in report.remedies[0]
+    opposite = check_gradient(rounded, lambda w: -3.0 * np.cos(3.0 * w) - 2.0, w, seed=0)
+    assert opposite.verdict is Verdict.DISAGREES
+
+
 def test_a_table_that_shows_in_the_last_tensor_counts_for_the_first():
     # only the outer weights are ever large enough to move what is rounded
     w = {"inner": np.array([0.5, -0.3]), "outer": np.array([0.09, -0.2])}
