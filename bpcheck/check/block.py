@@ -9,60 +9,28 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bpcheck.check.agreement import judge
-from bpcheck.check.claim import CONFIDENCE, Claim
+from bpcheck.check.claim import Claim
 from bpcheck.check.lines import Lines, relative_steps
 from bpcheck.check.power import smallest_seen
 from bpcheck.check.problem import Problem
 from bpcheck.check.reading import Reading, by_complex, by_differences, by_line
 from bpcheck.errors import InputError, SubjectError
-from bpcheck.numeric.adaptive import FAR_OUTWARD
-from bpcheck.numeric.ladder import FIRST_STEP
-from bpcheck.numeric.noise import coarseness, is_continuous
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
 
 __all__ = ["Block"]
 
-SECOND_STEP = 0.7
-"""First step of a second measurement, against the first: near 1/√2, so that all rungs, halvings of one another, lie
-midway between those of the first."""
-
-CONFIRMATIONS = 8
-"""A difference is only called wrong after a second measurement; if the first suspects of a tensor do not
-stand up to it, the next ones are tried, up to this many, at the price of a line each (13 evaluations); where none
-stands, the answer is INCONCLUSIVE, whatever their number."""
-
-FRESH = 4
-"""Fresh random directions of which one at least must show the error too. One whose size is that of the
-difference just seen shows along a random direction with probability 0.6 or more: four miss it in 2 %,
-and the answer is then INCONCLUSIVE."""
-
 ENOUGH = 1.0 / 8.0
 """A bound on the claim's rounding within this share of the resolution is not worth nine more gradients:
 it widens a limit of the resolution itself by an eighth."""
 
-KINK_STEP = 2.0**-10
-"""Relative step at which the sign of a kink is read: the second difference is J·h there, plus curvature times h²."""
-
-ADDS_UP = 0.1
-"""Share of the jumps within which a joint one must be known before it may tell that they add up: a maximum of two equal
-numbers jumps by ||v₁| − |v₂|| instead of |v₁| + |v₂|, which some of eight random lines tell apart by far more."""
-
-MOVED = 256.0
-"""Roundings by which a loss must have moved where it stands still to be told from a table: of terms that are absorbed one
-by one (each moves by half a unit of a sum 2^8 times larger at most) none is left standing."""
-
-STILL = 2.0**-20
-"""… and at least so far, 16 units of float32: parameters that are only cast to float32 inside have moved by then."""
-
-ALIKE, ALIKE_LINES = 0.1, 2
-"""All entries move by the same relative step, but for a tenth: the two of a tie then differ by 0.14 of what each moves
-(√2 · 0.1, in the median 0.1), and a claim that counts both is outside by the other 0.9. Twice, for entries may cancel."""
-
 CONTRADICTORY, TABLE = "contradictory", "table"
 """Regimes of a line that objected to the claim and is not believed: a second measurement said something else, or the
 loss is a table of values along it."""
+
+MOST_FRESH = 32
+"""Fresh directions that doubt may ask for, 4 for each of 8 suspects (check/doubt.py); the one after is the control's."""
 
 PLANTED = 2.0
 """The negative control plants an error of twice the limit (twice what must be seen)."""
@@ -108,7 +76,7 @@ class Block:
         if method == "line":
             # differences first: they know a table or a kink, and what a line integral may not contradict
             reading = by_differences(self.problem, self.path, direction)
-            reading = self._sharper_than(reading, self._line_along(direction))
+            reading = self.sharper(reading, self.line_along(direction))
         elif method == "complex":
             reading = by_complex(self.problem, self.path, direction, self.rng)
         else:
@@ -116,7 +84,8 @@ class Block:
         self.readings[i] = reading
         self.problem.has_tables |= reading.is_table
 
-    def _line_along(self, direction: FloatArray) -> Reading | None:
+    def line_along(self, direction: FloatArray) -> Reading | None:
+        """The line-integral test along a direction; None where it says nothing."""
         actual = float(np.sum(self.claim.gradient[self.path] * direction))
         noise = self.claim.noise_along(self.path, direction)
         return by_line(self.problem, self.path, direction, actual, noise) if math.isfinite(noise) else None
@@ -149,12 +118,13 @@ class Block:
         old = self.readings[i]
         direction = self.lines.make(i)
         actual = float(np.sum(self.claim.gradient[self.path] * direction))
-        if old.regime == "rough" or not abs(actual - old.value) <= old.error + self._rounding(i):
+        if old.regime == "rough" or not abs(actual - old.value) <= old.error + self.rounding_along(i):
             return None
-        new = self._line_along(direction)
+        new = self.line_along(direction)
         return new if new is not None and self._is_better(new, old) else None
 
-    def _sharper_than(self, old: Reading, new: Reading | None) -> Reading:
+    def sharper(self, old: Reading, new: Reading | None) -> Reading:
+        """The new reading where it narrows the old one."""
         return new if new is not None and old.half == 0.0 and self._is_better(new, old) else old
 
     def _by_complex(self, i: int) -> Reading | None:
@@ -187,17 +157,18 @@ class Block:
 
     # --- what the readings say -----------------------------------------------------------------------
 
-    def _rounding(self, i: int) -> float:
+    def rounding_along(self, i: int) -> float:
         """Bound on the claim's own rounding along line ``i``."""
         if i not in self._roundings:
             if self.lines.entries:
-                bounds = self._entry_rounding().ravel()
+                bounds = self.entry_rounding().ravel()
                 self._roundings = {k: float(b) * self.lines.unit(k) for k, b in enumerate(bounds)}
             else:
                 self._roundings[i] = self.claim.along(self.path, self.lines.make(i))
         return self._roundings[i]
 
-    def _entry_rounding(self) -> FloatArray:
+    def entry_rounding(self) -> FloatArray:
+        """Bound on the claim's own rounding in every entry."""
         a_priori = self.claim.a_priori(self.path)
         claim = self.claim.gradient[self.path]
         if float(a_priori.max(initial=0.0)) <= ENOUGH * self.resolution * rms(claim):
@@ -211,7 +182,7 @@ class Block:
         """
         if self.problem.has_tables and self.readings[i].regime == "exact":
             return math.inf
-        return (self.readings[i].error + self._rounding(i)) / self.lines.unit(i)
+        return (self.readings[i].error + self.rounding_along(i)) / self.lines.unit(i)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -295,7 +266,7 @@ class Block:
             f"{self.path} along {self.lines.directions} random direction{'s' * (self.lines.directions != 1)}"
         )
         if not known:
-            reason = self._why_unknown() or "it was not looked at before the time was up"
+            reason = self.why_unknown() or "it was not looked at before the time was up"
             return Comparison(label, Verdict.INCONCLUSIVE, reason)
         actual = np.array([float(np.sum(held * self.lines.make(i))) for i in known])
         comparison = judge(
@@ -311,7 +282,7 @@ class Block:
         comparison = replace(comparison, detection_limit=limit, reference_size=self.reference_size())
         if comparison.verdict.ok and self.is_in_doubt:
             # the other lines agree; but one that objected may not be left out because it did
-            return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=self._why_unknown())
+            return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=self.why_unknown())
         if comparison.verdict.ok and not limit <= self.resolution:
             reason = f"only relative errors above {limit:.1e} are visible, {self.resolution:.1e} is asked for"
             return self._explained(replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason))
@@ -319,12 +290,13 @@ class Block:
 
     def _explained(self, comparison: Comparison) -> Comparison:
         """Say why nothing could be decided, where the readings know."""
-        why = self._why_unknown()
+        why = self.why_unknown()
         if comparison.verdict is Verdict.INCONCLUSIVE and why:
             return replace(comparison, reason=why)
         return comparison
 
-    def _why_unknown(self) -> str:
+    def why_unknown(self) -> str:
+        """Why nothing is known along some lines, or nothing."""
         unknown = [reading for i, reading in self.readings.items() if not math.isfinite(self.bar(i))]
         if not unknown and len(self.readings) < self.lines.count and self.lines.entries:
             return (
@@ -352,232 +324,10 @@ class Block:
             )
         return f"{of} the loss jumps, is infinitely steep, or has values on one side only"
 
-    # --- believing a difference ----------------------------------------------------------------------
-
-    def confirmed(self) -> Comparison:
-        """Compare, and believe DISAGREES only if a second measurement says so too."""
-        for _ in range(CONFIRMATIONS):
-            comparison = self.compare()
-            if comparison.verdict is not Verdict.DISAGREES:
-                return comparison
-            line = self.line_of(comparison)
-            objection = self._objection(line)
-            if not objection:
-                return comparison
-            self.readings[line] = replace(
-                self.readings[line], error=math.inf, regime=objection, value=math.nan
-            )
-        comparison = self.compare()
-        if comparison.verdict is not Verdict.DISAGREES:
-            return comparison
-        # as many suspects as were tried did not stand up to it: nor do those that were not
-        return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=self._why_unknown())
-
-    def line_of(self, comparison: Comparison) -> int:
-        """Which line the worst entry of a comparison is."""
-        if self.lines.entries:
-            shape = self.claim.gradient[self.path].shape
-            return int(np.ravel_multi_index(comparison.worst_index, shape)) if shape else 0
-        known = self.known()
-        return known[comparison.worst_index[0]]
-
-    def _objection(self, line: int) -> str:
-        """Why a difference along a line is not to be believed (a regime), or nothing.
-
-        It is measured once more, with noise measured anew, other steps, and fresh directions.
-        """
-        first, direction = self.readings[line], self.lines.make(line)
-        rounding = self._rounding(line) + self._measured_rounding(direction)
-        actual = float(np.sum(self.claim.gradient[self.path] * direction))
-        if first.method == "complex":
-            # analytic as far as the cross-check can see: below that, who asked for this method vouches for it
-            second = (
-                by_complex(self.problem, self.path, direction, self.rng)
-                if self.method == "complex"
-                else by_differences(self.problem, self.path, direction)
-            )
-            allowed = second.error + second.half + rounding
-            beyond = math.isfinite(allowed) and not abs(actual - second.value) <= allowed
-            return "" if beyond else CONTRADICTORY
-        if first.value and self._is_still(direction, first.value):
-            return TABLE
-        confirm = self._confirm_differences if first.method == "central" else self._confirm_line
-        objection = confirm(first, direction, actual, rounding)
-        if objection or self.lines.entries or self._shows_elsewhere(line, first.method):
-            return objection
-        return CONTRADICTORY
-
-    def _confirm_differences(
-        self, first: Reading, direction: FloatArray, actual: float, rounding: float
-    ) -> str:
-        second = by_differences(
-            self.problem,
-            self.path,
-            direction,
-            noise=self.problem.fresh_noise(self.path),
-            shrunk=SECOND_STEP,
-            outward=FAR_OUTWARD,
-        )
-        if second.is_table:
-            self.problem.has_tables = True
-            return TABLE
-        same = abs(second.value - first.value) <= second.error + first.error + second.half + first.half
-        if (
-            not same
-            or not math.isfinite(second.error)
-            or abs(actual - second.value) <= second.error + second.half + rounding
-        ):
-            return CONTRADICTORY
-        self.is_followed = self.is_followed or self._follows_steps(direction, actual, second.value)
-        return TABLE if self.is_followed else ""
-
-    def _confirm_line(self, first: Reading, direction: FloatArray, actual: float, rounding: float) -> str:
-        second = by_line(
-            self.problem,
-            self.path,
-            direction,
-            actual,
-            self.claim.noise_along(self.path, direction),
-            noise=self.problem.fresh_noise(self.path),
-            shrunk=SECOND_STEP,
-        )
-        if second is None or abs(actual - second.value) <= second.error + rounding:
-            return CONTRADICTORY
-        # another segment has another mean error: of the same sign if the claim is wrong around θ
-        return "" if (first.value - actual) * (second.value - actual) > 0.0 else CONTRADICTORY
-
-    def _is_still(self, direction: FloatArray, value: float) -> bool:
-        """Whether the loss does not move at all so close to θ, though with this slope it would by MOVED roundings.
-
-        Many steps close together have a trend, which differences take for a derivative, and noise; between them the
-        loss stands still.
-        """
-        seen = [
-            self.problem.loss(self.problem.at(self.path, t * direction)) for t in (-FIRST_STEP, FIRST_STEP)
-        ]
-        coarse, quantum = coarseness([self.problem.level, *seen])
-        unit = max(max(self.problem.roundoff, coarse) * max(map(abs, seen)), quantum)
-        h = max(STILL, MOVED * unit / abs(value))
-        if not h < FIRST_STEP:
-            return False
-        along = self.problem.along(self.path, direction)
-        return along(h) == along(-h) == self.problem.level
-
-    def _follows_steps(self, direction: FloatArray, actual: float, value: float) -> bool:
-        """Whether the loss goes up in steps along a line, and the claim follows these instead of the slope between.
-
-        So does a straight-through gradient: of int8 weights with a smooth penalty, differences see the penalty's.
-        """
-        along = self.problem.along(self.path, direction)
-        for h in (FIRST_STEP, FIRST_STEP / 2.0):
-            up, down = along(h), along(-h)
-            steps = (up - down) / (2.0 * h)
-            if not abs(actual - steps) < 0.5 * abs(value - steps):
-                return False
-        rounding = self.problem.roundoff * max(abs(up), abs(down))
-        return not is_continuous(along, 0.0, FIRST_STEP, slope=value, rounding=rounding)
-
-    def _measured_rounding(self, direction: FloatArray) -> float:
-        """What the claim's own arithmetic does along a line, where that is rounding.
-
-        A claim that jitters by more than √u has lost half its digits or more: that is no excuse, but a fault.
-        """
-        noise = CONFIDENCE * self.claim.noise_along(self.path, direction)
-        terms = rms(self.claim.gradient[self.path] * direction) * math.sqrt(direction.size)
-        return noise if noise <= math.sqrt(self.claim.roundoff) * terms else 0.0
-
-    def _shows_elsewhere(self, line: int, method: str) -> bool:
-        """Whether the error shows along a direction that was not looked at before."""
-        for _ in range(FRESH):
-            self._fresh += 1
-            direction = self.lines.make(line + self._fresh * self.lines.count)
-            actual = float(np.sum(self.claim.gradient[self.path] * direction))
-            reading = by_differences(self.problem, self.path, direction)
-            if method == "line":
-                reading = self._sharper_than(reading, self._line_along(direction))
-            allowed = reading.error + reading.half + self.claim.along(self.path, direction)
-            if math.isfinite(reading.error) and not abs(actual - reading.value) <= allowed:
-                return True
-        return False
-
-    # --- kinks ---------------------------------------------------------------------------------------
-
-    def is_beyond(self, i: int) -> bool:
-        """Whether the claim along line ``i`` is further from the reading than its bar and kink allow."""
-        reading, direction = self.readings[i], self.lines.make(i)
-        actual = float(np.sum(self.claim.gradient[self.path] * direction))
-        allowed = reading.error + reading.half + self._rounding(i)
-        return not abs(actual - reading.value) <= allowed
-
-    def joint_kinks_disagree(self, directions: int) -> bool:
-        """Whether the claim is outside the one-sided derivatives along lines that move all kinked entries.
-
-        Only where each line moved one entry: random lines have moved them together already. A loss in which
-        the kinks add up, f = |x| − |y|, is no objection: there each entry may choose for itself, whatever
-        lines that move both say. It shows in the jumps of the slope, which then add up too.
-        """
-        kinked = [i for i, reading in self.readings.items() if reading.half > 0.0]
-        if not self.lines.entries or len(kinked) < 2:
-            return False
-        jumps = np.array([self._signed_jump(i) for i in kinked])
-        outside, additive = False, True
-        for _ in range(directions):
-            amounts = self.rng.standard_normal(len(kinked))
-            direction = np.zeros(self.problem.theta[self.path].shape)
-            for i, amount in zip(kinked, amounts, strict=True):
-                direction.flat[i] = self.lines.unit(i) * amount
-            reading = by_differences(self.problem, self.path, direction)
-            if not math.isfinite(reading.error):
-                continue
-            doubt = sum(abs(a) * self.readings[i].error for i, a in zip(kinked, amounts, strict=True))
-            together = 0.5 * abs(float(np.sum(jumps * abs(amounts))))
-            slack = reading.error + doubt
-            sharp = slack <= ADDS_UP * float(np.sum(abs(jumps * amounts)))
-            additive &= sharp and abs(reading.half - together) <= slack
-            rounding = float(np.sum(self._entry_rounding() * abs(direction)))
-            actual = float(np.sum(self.claim.gradient[self.path] * direction))
-            outside |= not abs(actual - reading.value) <= reading.error + reading.half + rounding
-        return outside and not additive
-
-    def is_counted_twice(self) -> bool:
-        """Whether the claim is beyond the one-sided derivatives along lines that move all entries alike.
-
-        Random lines move the two elements of a tie apart, and the intervals of many ties add up until they hide
-        everything. Moved alike, a tie is hardly a kink, but counts twice if both elements were given its gradient.
-        """
-        steps = relative_steps(self.problem.theta[self.path])
-        for _ in range(ALIKE_LINES):
-            direction = np.asarray(steps * (1.0 + ALIKE * self.rng.standard_normal(self._shape)))
-            reading = by_differences(self.problem, self.path, direction)
-            actual = float(np.sum(self.claim.gradient[self.path] * direction))
-            allowed = reading.error + reading.half + self.claim.along(self.path, direction)
-            if not math.isfinite(allowed) or abs(actual - reading.value) <= allowed:
-                return False  # inside, or nothing can be said
-        return True
-
-    def confirm_kinks(self) -> None:
-        """A kink that a second measurement does not see excuses nothing: its interval is doubt, and counts as such.
-
-        Noise with heavy tails makes a jump of the slope now and then (1 in 15,000 lines of Student's t).
-        """
-        for i, reading in self.readings.items():
-            if reading.half == 0.0:
-                continue
-            second = by_differences(self.problem, self.path, self.lines.make(i), shrunk=SECOND_STEP)
-            if second.half == 0.0:
-                self.readings[i] = replace(
-                    reading,
-                    error=reading.error + reading.half,
-                    half=0.0,
-                    rounding=reading.rounding + reading.half,
-                    regime="noise",
-                )
-
-    def _signed_jump(self, i: int) -> float:
-        """φ'(0+) − φ'(0−) along line ``i``: its size as it was read, its sign by a second difference."""
-        along = self.problem.along(self.path, self.lines.make(i))
-        second = (along(KINK_STEP) - self.problem.level) + (along(-KINK_STEP) - self.problem.level)
-        return math.copysign(2.0 * self.readings[i].half, second)
+    def fresh_direction(self, line: int) -> FloatArray:
+        """A direction of the same group that was not looked at before."""
+        self._fresh += 1
+        return self.lines.make(line + self._fresh * self.lines.count)
 
     # --- the negative control ------------------------------------------------------------------------
 
@@ -597,7 +347,7 @@ class Block:
         else:
             number = int(self.rng.integers(len(self.lines.groups)))
             # a random shape within one group, independent of the lines
-            shape = self.lines.make(number + self.lines.count * (CONFIRMATIONS * FRESH + 1))
+            shape = self.lines.make(number + self.lines.count * (MOST_FRESH + 1))
             amount = PLANTED * self.seen(number) or 1.0
             norm = rms(shape) * math.sqrt(shape.size)  # ‖e∘s‖ = amount for e = amount·shape/(norm·step)
             if not (norm > 0.0 and math.isfinite(amount)):

@@ -11,10 +11,13 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.check.agreement import detection_limit, judge
+from bpcheck.check.beside import beside_a_difference, beside_a_kink
 from bpcheck.check.block import Block
 from bpcheck.check.call_forms import parse
 from bpcheck.check.claim import Claim
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, HungError, ask, guarded
+from bpcheck.check.doubt import confirmed
+from bpcheck.check.kinks import confirm_kinks
 from bpcheck.check.lines import every_entry, random_lines
 from bpcheck.check.locate import locate_in
 from bpcheck.check.location import Location
@@ -51,12 +54,6 @@ MOST_TOLD = 5
 
 OPTIONS = ("resolution", "seed", "time_limit", "progress", "miss_probability", "directions", "method")
 METHODS = ("auto", "central", "line", "complex")
-
-# Pairs of points around a kink at which the claim is asked for, and how far, in units of their range, it may lie
-# outside: of k kinks that meet, sixteen points meet each one from both sides, all at once only for k up to 4: a
-# quarter more is allowed for what they did not meet. (Chosen with one failure of benchmarks/calibration's max-pool ties in
-# sight; a relu'(0) of 2, 5 or −1 stays wrong.)
-AROUND, UNSEEN = 8, 0.25
 
 
 def check_gradient(
@@ -198,12 +195,6 @@ def assert_gradient(*arguments: Any, **options: Any) -> Report:
     return report
 
 
-BESIDE_LIMIT = (
-    "the parameters lie on a kink, and the limit stated is that beside it (parameters moved by 0.1 %): at the kink "
-    "itself any value between the one-sided derivatives is right"
-)
-
-
 @dataclass(frozen=True)
 class _Settings:
     resolution: float
@@ -264,9 +255,9 @@ class _Check:
         self._lay_out(first)
         self._read()
         known = problem.has_tables
-        comparisons = [self._controlled(block, block.confirmed()) for block in self.blocks]
+        comparisons = [self._controlled(block, confirmed(block)) for block in self.blocks]
         if problem.has_tables and not known:  # found in one tensor, it counts for those before it too
-            comparisons = [self._controlled(block, block.confirmed()) for block in self.blocks]
+            comparisons = [self._controlled(block, confirmed(block)) for block in self.blocks]
         if not self.beside:
             comparisons = self._with_what_lies_beside(comparisons)
             comparisons += self._second_call(first, comparisons)
@@ -357,7 +348,7 @@ class _Check:
                     self.bar.advance(done, total + left, evaluations=self.problem.evaluations)
         self.stopped = "Stopped by the time limit: what was measured could not be confirmed in time."
         for block in self.blocks:
-            block.confirm_kinks()
+            confirm_kinks(block)
 
     def _read_complex(self) -> None:
         """Every entry by the complex step, ten evaluations each and one cross-check for all."""
@@ -392,113 +383,20 @@ class _Check:
     # --- beside the point ------------------------------------------------------------------------
 
     def _with_what_lies_beside(self, comparisons: list[Comparison]) -> list[Comparison]:
-        """Look beside θ before anything is called wrong, and wherever kinks decide.
-
-        One line sees one pair of one-sided derivatives; where several kinks meet, valid claims lie outside:
-        f = relu(x) − relu(y) has, along (1, −2), the one-sided derivatives 1 and 2, and relu' = 1 at 0, a valid
-        choice for each, gives 3. The median of three equal numbers stands still along every axis, and a
-        gradient of ⅓ each is as good as any. And a maximum that hands its gradient to both of two equal
-        elements looks right along each of them alone.
-        """
+        """Look beside θ before anything is called wrong, and wherever kinks decide."""
         kinked = [any(r.half > 0.0 for r in block.readings.values()) for block in self.blocks]
         wrong = [c.verdict is Verdict.DISAGREES for c in comparisons]
         if not any(kinked) and not any(wrong):
             return comparisons
         there = self._beside()
         return [
-            self._beside_a_difference(self.blocks[k], c, None if there is None else there[k])
+            beside_a_difference(self.blocks[k], c, None if there is None else there[k])
             if wrong[k]
-            else self._beside_a_kink(self.blocks[k], c, None if there is None else there[k])
+            else beside_a_kink(self.blocks[k], c, None if there is None else there[k], warnings=self.warnings)
             if kinked[k]
             else c
             for k, c in enumerate(comparisons)
         ]
-
-    def _beside_a_difference(self, block: Block, here: Comparison, there: Comparison | None) -> Comparison:
-        """DISAGREES stands if it does beside θ too, or if the right value is the same there: then θ is no kink."""
-        if there is not None and there.verdict is Verdict.DISAGREES:
-            return here
-        kinked = any(reading.half > 0.0 for reading in block.readings.values())
-        if there is None:
-            stands = not kinked
-        else:
-            # where a kink is seen, a claim among those around θ, one of which is right, chose a side
-            chose = kinked and there.verdict.ok and self._is_among_those_around(block, here)
-            stands = not (_moves(here, there) or chose)
-        if stands:
-            return here
-        said = (
-            " Beside it (parameters moved by 0.1 %) it agrees"
-            if there is not None and there.verdict.ok
-            else ""
-        )
-        reason = (
-            "the claim lies outside the one-sided derivatives along some line, but the loss has a kink here: where "
-            "several meet, their conventions may add up to that, or a tie is counted twice."
-        )
-        return replace(here, verdict=Verdict.INCONCLUSIVE, reason=(reason + said).rstrip("."))
-
-    def _is_among_those_around(self, block: Block, here: Comparison) -> bool:
-        """Whether what is claimed at θ along the worst line is about as large as what is claimed around θ.
-
-        Kinks that meet cancel along a line; the choices of a claim, one for each of them, do not. A single unit claims
-        0 or 1 on either side of its kink, and nothing like 2.
-        """
-        problem = self.problem
-        direction = block.lines.make(block.line_of(here))
-        around = []
-        for _ in range(AROUND):
-            step = {path: aside(array, problem.rng) for path, array in problem.theta.items()}
-            for sign in (1.0, -1.0):
-                claim = problem.claim(
-                    {path: moved(a, sign * step[path]) for path, a in problem.theta.items()}
-                )
-                around.append(float(np.sum(claim[block.path] * direction)))
-        low, high = min(around), max(around)
-        room = UNSEEN * (high - low)
-        claimed = float(np.sum(block.claim.gradient[block.path] * direction))
-        return low - room <= claimed <= high + room
-
-    def _beside_a_kink(self, block: Block, here: Comparison, there: Comparison | None) -> Comparison:
-        """A claim between one-sided derivatives is right at θ; how much that proves, the points beside it say."""
-        if here.verdict not in (Verdict.AGREES_AT_KINK, Verdict.INCONCLUSIVE):
-            return here
-        if here.verdict is Verdict.AGREES_AT_KINK and block.joint_kinks_disagree(DIRECTIONS):
-            reason = (
-                "each entry lies between its one-sided derivatives, but along lines that move several at once the "
-                "claim lies outside: the conventions of several kinks may add up to that, or a tie is counted twice"
-            )
-            return replace(here, verdict=Verdict.INCONCLUSIVE, reason=reason)
-        if there is None:
-            return here
-        inside = not block.is_in_doubt and not any(block.is_beyond(i) for i in block.known())
-        if inside and not block.lines.entries:
-            # a kink in one entry widens every random line: what they cannot see here they see beside it
-            if there.verdict.ok and block.is_counted_twice():
-                reason = (
-                    "the claim lies between one-sided derivatives along random lines, which many kinks together widen, "
-                    "but outside along lines that move all entries alike: a tie may be counted twice"
-                )
-                return replace(here, verdict=Verdict.INCONCLUSIVE, reason=reason)
-            if there.verdict.ok:
-                self.warnings.append(BESIDE_LIMIT)
-                reason = f"lies between one-sided derivatives; beside the kink: {there.reason or 'agrees'}"
-                return replace(
-                    here,
-                    verdict=Verdict.AGREES_AT_KINK,
-                    reason=reason,
-                    detection_limit=there.detection_limit,
-                    reference_size=there.reference_size,
-                )
-            if there.verdict is Verdict.DISAGREES:
-                return replace(there, reason=f"beside the kink (parameters moved by 0.1 %): {there.reason}")
-        if here.verdict.ok and not there.verdict.ok:
-            said = "wrong" if there.verdict is Verdict.DISAGREES else there.verdict.name
-            self.warnings.append(
-                "the parameters lie on a kink, where any value between the one-sided derivatives is right; "
-                f"beside it (parameters moved by 0.1 %) the gradient is {said}: check it at such a point"
-            )
-        return here
 
     def _beside(self) -> list[Comparison] | None:
         """The same check at parameters moved a little; None if nothing can be asked there."""
@@ -584,17 +482,6 @@ class _Check:
             summary=summary,
             remedies=advice,
         )
-
-
-def _moves(here: Comparison, there: Comparison) -> bool:
-    """Whether right values change from θ to beside it by as much as the claim is off: a kink lies at θ."""
-    if here.actual is None or here.expected is None or there.expected is None:
-        return False
-    if here.expected.shape != there.expected.shape:
-        return True  # lines that could not be read at one of the two points
-    index = here.worst_index
-    off = abs(float(here.actual[index]) - float(here.expected[index]))
-    return not float(np.max(abs(there.expected - here.expected))) < 0.5 * off
 
 
 def _apart(path: Path, again: FloatArray, claim: FloatArray) -> Comparison:

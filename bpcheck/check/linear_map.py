@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.check.agreement import judge
-from bpcheck.check.block import ALIKE
+from bpcheck.check.kinks import ALIKE
 from bpcheck.check.measurements import CONFIDENCE, MIXTURES, Measurements
 from bpcheck.check.pairs import MIXED, Claim, Column, Row, Table, dots, parts, root_sum_squares
 from bpcheck.check.power import bars_seen_by_pairs
@@ -20,7 +20,7 @@ from bpcheck.verdict import Verdict
 
 __all__ = ["KEPT", "MapCheck"]
 
-# As in block.py: a difference counts after a second measurement with other steps and fresh noise.
+# As in doubt.py: a difference counts after a second measurement with other steps and fresh noise.
 CONFIRMATIONS = 8
 SECOND_STEP = 0.7
 

@@ -17,7 +17,11 @@ from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.result import Estimate
 from bpcheck.tree import FloatArray, Path
 
-__all__ = ["Reading", "by_complex", "by_differences", "by_line", "exact"]
+__all__ = ["SECOND_STEP", "Reading", "by_complex", "by_differences", "by_line", "exact"]
+
+SECOND_STEP = 0.7
+"""First step of a second measurement, against the first: near 1/√2, so that all rungs, halvings of one another, lie
+midway between those of the first."""
 
 
 @dataclass(frozen=True)

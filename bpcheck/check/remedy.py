@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bpcheck.check.block import Block
+from bpcheck.check.block import CONTRADICTORY, Block
 from bpcheck.check.power import smallest_seen
 from bpcheck.check.problem import Problem
 from bpcheck.check.reading import Reading
@@ -76,11 +76,12 @@ def _of_the_shape(problem: Problem, readings: Sequence[Reading]) -> list[tuple[f
     if _is_on_grid(problem):
         text = (
             f"All values of the loss that were met lie {problem.grid.quantum:.1e} apart or a multiple of it: it is "
-            "rounded, or computed in a lower precision inside. Check it before it is rounded."
+            "rounded, counts something, or is computed in a lower precision inside. Check what is smooth in its place: "
+            "the loss before it is rounded, or a surrogate."
         )
         return [(INSTEAD, text)]
     rough = [r for r in readings if r.regime in ("rough", "kink")]
-    if any(r.regime == "contradictory" for r in readings) and not rough:
+    if any(r.regime == CONTRADICTORY for r in readings) and not rough:
         text = (
             "Two measurements of the same loss differ: fix the seed of what is random in it, and look for what is "
             "kept between calls."

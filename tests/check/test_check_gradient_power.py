@@ -613,6 +613,19 @@ def test_a_grid_is_named_in_the_remedies_and_hides_no_gross_error():
     assert opposite.verdict is Verdict.DISAGREES
 
 
+@pytest.mark.parametrize("examples", [50, 1_000, 10_000])
+def test_counted_mistakes_do_not_refute_their_zero_gradient(examples):
+    # between two mistakes the count stands still: zero is its derivative, whatever its trend
+    rng = np.random.default_rng(examples)
+    x, w = rng.standard_normal((examples, 5)), rng.standard_normal(5)
+    y = x @ w + rng.standard_normal(examples) > 0.0
+
+    def error_rate(w):
+        return float(np.mean((x @ w > 0.0) != y))
+
+    assert check_gradient(error_rate, np.zeros_like, w, seed=0).verdict is Verdict.INCONCLUSIVE
+
+
 def test_a_table_that_shows_in_the_last_tensor_counts_for_the_first():
     # only the outer weights are ever large enough to move what is rounded
     w = {"inner": np.array([0.5, -0.3]), "outer": np.array([0.09, -0.2])}
