@@ -29,7 +29,7 @@ from benchmarks.calibration.summary import summarize
 ROOT = Path(__file__).resolve().parents[2]
 FULL = {"estimate": 200, "check": 100_000, "power": 14, "peer estimate": 200, "peer check": 24}
 QUICK = {"estimate": 4, "check": 120, "power": 1, "peer estimate": 3, "peer check": 1}
-DEFAULT_SEED = 20260
+DEFAULT_SEED = 20261
 
 COMMAND = "python -m benchmarks.calibration"
 
