@@ -291,6 +291,28 @@ def test_an_entry_at_a_kink_may_have_any_slope_between():
     assert prober.entry(block, (0,)).wrong
 
 
+@pytest.mark.parametrize(("jump", "excused"), [(1e-3, False), (1.0, True)])
+def test_a_kink_excuses_what_its_jump_explains(jump, excused):
+    theta = np.array([0.0, 1.0, -2.0, 0.5])
+    claimed = np.array([1.0, 2.0, 3.0, 4.0]) + 0.5
+    prober, block = problem(
+        claimed, theta, lambda w: w @ np.array([1.0, 2.0, 3.0, 4.0]) + jump * abs(w[0]) / 2.0
+    )
+    prober.measure_noise(block)
+    assert prober.is_kinked(block, (None,)) is excused
+
+
+def test_kinks_that_cancel_along_one_direction_do_not_along_four():
+    # along a single direction 5 of these 100 do
+    found = []
+    for seed in range(100):
+        r = np.random.default_rng(seed).standard_normal(16)
+        prober, block = problem(r, np.zeros(16), lambda w, r=r: r @ np.maximum(w, 0.0), seed=seed)
+        prober.measure_noise(block)
+        found.append(prober.is_kinked(block, (None,)))
+    assert all(found)
+
+
 def test_one_entry_agrees_with_the_full_ladder():
     theta, gradient, f = quadratic((3, 3))
     prober, block = problem(2 * gradient, theta, f)

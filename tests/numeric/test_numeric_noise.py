@@ -7,7 +7,7 @@ import pytest
 
 from bpcheck.numeric import Central, measure_noise
 from bpcheck.numeric.kink import jumps
-from bpcheck.numeric.noise import noise_levels
+from bpcheck.numeric.noise import coarse_part, noise_levels
 from bpcheck.numeric.richardson import weights
 
 
@@ -136,6 +136,13 @@ def test_the_noise_at_a_kink_is_its_rounding():
 
 def single(t):
     return float(np.sin(np.float32(0.7 + 0.7 * t)))
+
+
+def test_what_changes_from_call_to_call_is_no_part_in_a_coarser_format():
+    rng = np.random.default_rng(0)
+    assert (
+        coarse_part(lambda t: math.sin(0.7 + t) + 1e-6 * rng.standard_normal(), math.sin(0.7), 1e-16) == 0.0
+    )
 
 
 @pytest.mark.parametrize("smooth", [1.0, 1e-3])
