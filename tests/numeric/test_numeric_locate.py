@@ -303,12 +303,12 @@ def test_a_kink_excuses_what_its_jump_explains(jump, excused):
 
 
 def test_kinks_that_cancel_along_one_direction_do_not_along_four():
-    # along a single direction 5 of these 100 do
+    # along a single one 12 of these 200 do
     found = []
-    for seed in range(100):
+    for seed in range(200):
         r = np.random.default_rng(seed).standard_normal(16)
         prober, block = problem(r, np.zeros(16), lambda w, r=r: r @ np.maximum(w, 0.0), seed=seed)
-        prober.measure_noise(block)
+        prober.noise = U
         found.append(prober.is_kinked(block, (None,)))
     assert all(found)
 
