@@ -27,6 +27,7 @@ from bpcheck.tree import FloatArray, Path, Tree
 from bpcheck.verdict import Verdict
 
 __all__ = [
+    "ALIASED",
     "KEPT_BETWEEN_CALLS",
     "Asked",
     "Clock",
@@ -43,6 +44,10 @@ KEPT_BETWEEN_CALLS = (
     "the first call agreed, a second one with the same arguments did not: something is kept between calls "
     "(a sum that is never reset, a cache, a random number)"
 )
+
+
+ALIASED = "shares its memory with"
+"""Part of the warning about a gradient that is a parameter's own memory."""
 
 
 class HungError(Exception):
@@ -297,8 +302,7 @@ def _take_apart(
     ]
     if aliased:
         warnings.append(
-            f"{aliased[0]} shares its memory with a parameter: the next update will change both. "
-            "Return a new array."
+            f"{aliased[0]} {ALIASED} a parameter: the next update will change both. Return a new array."
         )
     matched = match(answer.gradient, before[0])
     findings += matched.findings

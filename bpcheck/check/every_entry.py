@@ -15,7 +15,7 @@ from bpcheck.case import Case
 from bpcheck.check.agreement import detection_limit, judge
 from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
-from bpcheck.diagnosis import diagnose
+from bpcheck.diagnosis import Observation, diagnose
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError
 from bpcheck.numeric import Contradiction, structured_step
@@ -297,7 +297,7 @@ def _report(
     if verdict is Verdict.DISAGREES and case.architecture.is_chain and check is not None:
         right = check.right.gradient
         complete = all(np.isfinite(array).all() for array in right.values())
-        observed = [(case, asked.gradient, right)] if complete and not asked.findings else []
+        observed = [Observation(case, asked.gradient, right)] if complete and not asked.findings else []
         diagnoses = diagnose(case, comparisons, observed)
     elif verdict.severity > Verdict.INCONCLUSIVE.severity:
         diagnoses = (locate(None, comparisons),)

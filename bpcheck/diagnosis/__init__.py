@@ -2,5 +2,6 @@
 
 from bpcheck.diagnosis.catalogue import CATALOGUE
 from bpcheck.diagnosis.diagnose import diagnose
+from bpcheck.diagnosis.observation import Observation
 
-__all__ = ["CATALOGUE", "diagnose"]
+__all__ = ["CATALOGUE", "Observation", "diagnose"]

@@ -7,7 +7,7 @@ network is then what a student's code with that bug gives.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,12 @@ from bpcheck.reference.equations import (
 from bpcheck.reference.loss import LOSS
 from bpcheck.tree import FloatArray, Path
 
-__all__ = ["Forward", "Rules", "backward", "forward"]
+__all__ = ["Forward", "Gradient", "Rules", "backward", "forward"]
+
+Gradient = dict[Path, FloatArray]
+
+IN_A_LAYER = frozenset({"bp2", "bp3", "bp4", "penalty"})
+"""The steps of :class:`Rules` that run once a layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +112,15 @@ def _bp4(f: Forward, k: int, delta: FloatArray) -> FloatArray:
     return bp4_weight_gradient(delta, f.a[k])
 
 
-def _penalty(f: Forward, name: str, values: FloatArray) -> Any:
+def _penalty(f: Forward, k: int, name: str, values: FloatArray) -> Any:
     architecture = f.case.architecture
     if name == "bias" and not architecture.penalize_bias:
         return 0.0
     return architecture.l1 * np.sign(values) + architecture.l2 * values
+
+
+def _as_it_is(f: Forward, gradient: Gradient) -> Gradient | None:
+    return gradient
 
 
 @dataclass(frozen=True)
@@ -124,24 +133,45 @@ class Rules:
     bp2 : (forward, k, deltas above) -> δ of layer k
     bp3 : (forward, k, δ) -> bias gradient
     bp4 : (forward, k, δ) -> weight gradient
-    penalty : (forward, "weight" or "bias", values) -> what is added
+    penalty : (forward, k, "weight" or "bias", values) -> what is added
+    finish : (forward, gradient) -> the gradient as it is returned, or None where that would raise
     """
 
     bp1: Callable[[Forward], FloatArray] = _bp1
     bp2: Callable[[Forward, int, list[FloatArray]], FloatArray] = _bp2
     bp3: Callable[[Forward, int, FloatArray], Any] = _bp3
     bp4: Callable[[Forward, int, FloatArray], FloatArray] = _bp4
-    penalty: Callable[[Forward, str, FloatArray], Any] = _penalty
+    penalty: Callable[[Forward, int, str, FloatArray], Any] = _penalty
+    finish: Callable[[Forward, Gradient], Gradient | None] = _as_it_is
 
     def but(self, **replaced: Any) -> Rules:
         """These rules with some replaced."""
         return replace(self, **replaced)
 
+    @property
+    def changed(self) -> frozenset[str]:
+        """Names of the steps that are not the right ones."""
+        return frozenset(step.name for step in fields(self) if getattr(self, step.name) is not step.default)
 
-def backward(f: Forward, rules: Rules) -> dict[Path, FloatArray] | None:
+    def only(self, where: Callable[[Forward, int], bool]) -> Rules:
+        """These rules in some layers, the right ones in the others (BP1 and ``finish`` stay as they are)."""
+        right = Rules()
+
+        def chosen(name: str) -> Callable[..., Any]:
+            mine, theirs = getattr(self, name), getattr(right, name)
+            return lambda f, k, *rest: (mine if where(f, k) else theirs)(f, k, *rest)
+
+        return replace(self, **{name: chosen(name) for name in self.changed & IN_A_LAYER})
+
+    def with_(self, other: Rules) -> Rules:
+        """These rules with the other's changes too; where both change a step, the other's counts."""
+        return replace(self, **{name: getattr(other, name) for name in other.changed})
+
+
+def backward(f: Forward, rules: Rules) -> Gradient | None:
     """The gradient that code with these rules returns; None where its shapes do not fit (it would raise)."""
     delta: list[FloatArray] = [np.empty(0)] * len(f.z)
-    gradient: dict[Path, FloatArray] = {}
+    gradient: Gradient = {}
     try:
         with np.errstate(all="ignore"):
             delta[f.top] = rules.bp1(f)
@@ -150,10 +180,10 @@ def backward(f: Forward, rules: Rules) -> dict[Path, FloatArray] | None:
             for k, params in enumerate(f.case.params):
                 found = {"weight": rules.bp4(f, k, delta[k]), "bias": rules.bp3(f, k, delta[k])}
                 for name, values in params.items():
-                    value = found[name] + rules.penalty(f, name, values)
+                    value = found[name] + rules.penalty(f, k, name, values)
                     if np.shape(value) != values.shape:
                         return None
                     gradient[Path("params").item(k).item(name)] = np.asarray(value)
+            return rules.finish(f, gradient)
     except ValueError:  # NumPy's "shapes do not match": the bug cannot run silently on this network
         return None
-    return gradient

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.diagnosis.backward import Forward, Rules
-from bpcheck.diagnosis.bug import Bug
+from bpcheck.diagnosis.bug import Bug, Hints
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
@@ -47,51 +47,98 @@ def _times_bias(f: Forward, k: int, delta: FloatArray) -> Any:
     return delta.sum(axis=0) * f.case.params[k]["bias"]
 
 
-def _bug(slug: str, explanation: str, hint: str, rule: Any, silent: str) -> Bug:
-    return Bug(slug, "BP3", explanation, hint, RIGHT.but(bp3=rule), silent)
+def _bug(
+    slug: str,
+    title: str,
+    explanation: str,
+    question: str,
+    line: str,
+    gradient: Any,
+    silent: str,
+    confused: tuple[str, ...] = (),
+) -> Bug:
+    hints = Hints("The biases are wrong, the weights of the same layers are right.", f"BP3: {question}", line)
+    return Bug(
+        slug, title, "BP3", explanation, hints, RIGHT.but(bp3=gradient), silent=silent, confused=confused
+    )
 
 
 SUM = "Sum δ over the batch axis: delta.sum(axis=0)."
+WHICH = "over which axis of δ, one row an example, does the sum run?"
+ONCE = "Treat both alike: the 1/m of a mean belongs into δ^L, once."
+ALIKE = "does δ reach the biases in the same way as the weights?"
 
 BUGS = (
     _bug(
-        "bias-not-summed", "only the first example's δ was used for the biases.", SUM, _first, "batch of one"
+        "bias-not-summed",
+        "the biases see one example",
+        "only the first example's δ was used for the biases.",
+        WHICH,
+        SUM,
+        _first,
+        "batch of one",
+        ("bias-last-example",),
     ),
     _bug(
-        "bias-last-example", "only the last example's δ was used for the biases.", SUM, _last, "batch of one"
+        "bias-last-example",
+        "the biases see the last example",
+        "only the last example's δ was used for the biases.",
+        WHICH,
+        SUM,
+        _last,
+        "batch of one",
+        ("bias-not-summed",),
     ),
     _bug(
         "bias-mean-weight-sum",
+        "a 1/m too many at the biases",
         "the bias gradient is divided by the batch size, the weight gradient is not.",
-        "Treat both alike: the 1/m of a mean belongs into δ^L, once.",
+        ALIKE,
+        ONCE,
         _mean,
         "batch of one",
     ),
     _bug(
         "bias-sum-weight-mean",
+        "the 1/m forgotten at the biases",
         "the weight gradient is divided by the batch size, the bias gradient is not.",
-        "Treat both alike: the 1/m of a mean belongs into δ^L, once.",
+        ALIKE,
+        ONCE,
         _summed_though_mean,
         "batch of one",
     ),
     _bug(
         "bias-summed-over-units",
+        "summed over the units",
         "δ was summed over the units instead of over the batch.",
+        WHICH,
         SUM,
         _over_units,
         "raises unless the batch is as large as the layer is wide",
     ),
-    _bug("bias-scalar", "one number for the whole layer was used for every bias.", SUM, _scalar, "one unit"),
+    _bug(
+        "bias-scalar",
+        "one number for all biases of a layer",
+        "one number for the whole layer was used for every bias.",
+        WHICH,
+        SUM,
+        _scalar,
+        "one unit",
+    ),
     _bug(
         "bias-absent",
+        "no bias gradient",
         "the bias gradient is zero.",
+        "what is ∂z^l/∂b^l?",
         "∂C/∂b^l = δ^l: fill it in.",
         _absent,
         "never: biases must be looked at",
     ),
     _bug(
         "bias-times-value",
+        "multiplied by the bias",
         "the bias gradient was multiplied by the bias.",
+        "what is ∂z^l/∂b^l?",
         "∂z/∂b = 1, not b.",
         _times_bias,
         "all biases 1",

@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from bpcheck.case import Case
-from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.catalogue import CATALOGUE
+from bpcheck.diagnosis.hypothesis import Hypothesis, standing
 from bpcheck.diagnosis.locate import locate
+from bpcheck.diagnosis.observation import Observation
+from bpcheck.diagnosis.other_loss import other_loss
+from bpcheck.diagnosis.pattern import not_finite, pattern, wrong_shape
 from bpcheck.result import Comparison, Diagnosis
-from bpcheck.tree import FloatArray, Path, rms
+from bpcheck.verdict import Verdict
 
-__all__ = ["Observation", "diagnose"]
+__all__ = ["diagnose", "named"]
 
-# A prediction reproduces an entry if they agree to this fraction of the tensor's root mean square.
-# Both are rounded to about 1e-13 of it on the networks compared; the nearest wrong hypotheses differ
-# by 1e-3 and more, so any value between them serves.
-REPRODUCTION = 1e-8
-
-Observation = tuple[Case, Mapping[Path, FloatArray], Mapping[Path, FloatArray]]
-"""A case, the subject's gradient there and the right one."""
-
-
-def _reproduces(predicted: Mapping[Path, FloatArray], claimed: Mapping[Path, FloatArray]) -> bool:
-    for path, actual in claimed.items():
-        allowed = REPRODUCTION * (rms(np.asarray(predicted[path])) + rms(actual))
-        if not np.all(abs(predicted[path] - actual) <= allowed):
-            return False
-    return True
-
-
-def _survivors(observations: Sequence[Observation]) -> list[tuple[Bug, int]]:
-    """Bugs that reproduce every observation, with the number of cases where they are visible."""
-    found = []
-    for bug in CATALOGUE.values():
-        visible = 0
-        for case, claimed, right in observations:
-            predicted = bug.predict(case)
-            if predicted is None or not _reproduces(predicted, claimed):
-                break
-            visible += not _reproduces(predicted, right)
-        else:
-            if visible:
-                found.append((bug, visible))
-    return found
-
-
-def _sentence_case(text: str) -> str:
-    """A capital at the front, but δ stays δ."""
-    return text[:1].upper() + text[1:] if text[:1].isascii() else text
+MOST_NAMED = 3
+"""More bugs that all give the same numbers are no name: the reader is told how many there are."""
 
 
 def diagnose(
@@ -65,36 +32,80 @@ def diagnose(
         The case that failed.
     comparisons : sequence of Comparison
         Of that case.
-    observations : sequence of (case, claimed gradient, right gradient)
+    observations : sequence of Observation
         The failing case and fresh ones, all of dense chains.
 
     Returns
     -------
     tuple of Diagnosis
-        One for each bug that still explains everything, or a single one without a name.
+        One for each bug that still explains everything, or a single one without a name. Of two bugs at once
+        the two, each with its own equation.
     """
     located = locate(case, comparisons)
+    if Verdict.worst(c.verdict for c in comparisons) is not Verdict.DISAGREES:
+        found = wrong_shape(comparisons) or not_finite(comparisons)
+        return (located if found is None else named(replace(located, evidence=()), *found),)
     if located.bug or located.equation in ("loss", "contract") or case is None or not observations:
         return (located,)
-    survivors = _survivors(observations)
-    if not survivors:
-        return (
-            replace(located, evidence=(*located.evidence, "no bug of the catalogue gives these numbers")),
+    hypotheses = standing(observations, CATALOGUE.values())
+    exact = other_loss(observations)
+    said = () if exact is None else (f"these numbers are the exact gradient of {exact.words}",)
+    located = replace(located, evidence=(*located.evidence, *said))
+    if hypotheses and len(hypotheses) <= MOST_NAMED:
+        return tuple(d for h in hypotheses for d in _told(located, h, len(observations), len(hypotheses)))
+    found = pattern(observations)
+    if found is not None:
+        return (named(located, *found),)
+    if exact is not None:
+        hint = (
+            "The gradient is right, for another loss than the one that was given: mend the one or the other, so that both "
+            "belong together."
         )
-    tied = f"{len(survivors)} bugs of the catalogue give these numbers in every case tried"
-    tie = [tied] if len(survivors) > 1 else []
-    return tuple(
+        return (replace(located, equation="loss", bug="other-loss", hint=hint),)
+    told = (
+        f"{len(hypotheses)} bugs or pairs of bugs of the catalogue give these numbers, too many to name one"
+        if hypotheses
+        else "no bug of the catalogue gives these numbers, nor do two of them at once"
+    )
+    return (replace(located, evidence=(*located.evidence, told)),)
+
+
+def named(located: Diagnosis, slug: str, evidence: str) -> Diagnosis:
+    """A diagnosis with the name of a bug that is no formula, and what it was recognised by."""
+    bug = CATALOGUE[slug]
+    # an entry belongs to the equation of its tensor, whichever that is
+    keeps = bug.equation == "" and located.equation
+    return replace(
+        located,
+        equation=located.equation if keeps else bug.equation or "contract",
+        bug=slug,
+        evidence=(*located.evidence, evidence),
+        hint=f"{_sentence_case(bug.explanation)} {bug.hint}",
+    )
+
+
+def _told(located: Diagnosis, hypothesis: Hypothesis, cases: int, tied: int) -> list[Diagnosis]:
+    """A diagnosis for each bug of a hypothesis."""
+    place = f" {hypothesis.where}" if hypothesis.where else ""
+    this = "this mistake" if len(hypothesis.bugs) == 1 else "these two mistakes at once"
+    evidence = [f"a backward pass with {this}{place} gives your numbers in {cases} case{'s' * (cases != 1)}"]
+    if tied > 1:
+        evidence.append(f"{tied} bugs of the catalogue give these numbers in every case tried")
+    several = len(hypothesis.bugs) > 1
+    return [
         replace(
             located,
             equation=bug.equation,
             bug=bug.slug,
-            evidence=(
-                *located.evidence,
-                f"a backward pass with this mistake gives your numbers in {len(observations)} "
-                f"case{'s' * (len(observations) != 1)}",
-                *tie,
-            ),
+            layer=None if several else located.layer,
+            path="" if several and bug.equation != located.equation else located.path,
+            evidence=(*located.evidence, *evidence),
             hint=f"{_sentence_case(bug.explanation)} {bug.hint}",
         )
-        for bug, _ in survivors
-    )
+        for bug in hypothesis.bugs
+    ]
+
+
+def _sentence_case(text: str) -> str:
+    """A capital at the front, but δ stays δ."""
+    return text[:1].upper() + text[1:] if text[:1].isascii() else text

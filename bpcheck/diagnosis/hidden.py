@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bpcheck.diagnosis.backward import Forward, Rules
-from bpcheck.diagnosis.bug import Bug
+from bpcheck.diagnosis.bug import Bug, Hints
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.equations import bp1_output_error, bp2_hidden_error
 from bpcheck.tree import FloatArray
@@ -13,7 +15,9 @@ from bpcheck.tree import FloatArray
 __all__ = ["BUGS"]
 
 RIGHT = Rules()
+
 Deltas = list[FloatArray]
+Delta = Callable[[Forward, int, Deltas], FloatArray]
 
 
 def _derivative_missing(f: Forward, k: int, delta: Deltas) -> FloatArray:
@@ -68,77 +72,116 @@ def _leak_lost(f: Forward, k: int, delta: Deltas) -> FloatArray:
     return _with_slope(f, k, delta, np.where(f.z[k] > 0, 1.0, 0.0))
 
 
+def _bug(
+    slug: str,
+    title: str,
+    explanation: str,
+    question: str,
+    line: str,
+    delta: Delta,
+    *,
+    silent: str,
+    symptom: str = "The layers below the output are wrong, the output layer is right.",
+    confused: tuple[str, ...] = (),
+) -> Bug:
+    hints = Hints(symptom, f"BP2: {question}", line)
+    return Bug(slug, title, "BP2", explanation, hints, RIGHT.but(bp2=delta), silent=silent, confused=confused)
+
+
+SECOND = "The top two layers are right, everything below is wrong."
+
 BUGS = (
-    Bug(
+    _bug(
         "hidden-derivative-missing",
-        "BP2",
+        "σ' forgotten in the hidden layers",
         "δ^l is (W^{l+1})ᵀ δ^{l+1} alone: the factor σ'(z^l) is left out in the hidden layers.",
+        "what does the activation of the hidden layer do to the error that comes down?",
         "Multiply the error that comes down by σ'(z^l), elementwise.",
-        RIGHT.but(bp2=_derivative_missing),
+        _derivative_missing,
         silent="no hidden layer, identity activation",
     ),
-    Bug(
+    _bug(
         "raw-error-propagated",
-        "BP2",
+        "the raw error sent down",
         "the raw output error is sent down through all the weights; the σ' of the layers above is lost.",
+        "which error goes down, the one before or the one after the factor σ'(z^{l+1})?",
         "Send δ^{l+1} down, not the error before it was multiplied by σ'(z^{l+1}).",
-        RIGHT.but(bp2=_raw_error),
+        _raw_error,
         silent="fewer than two hidden layers with identity or fused output",
     ),
-    Bug(
+    _bug(
         "derivative-of-activation",
-        "BP2",
+        "σ' at a for σ' at z",
         "σ' was evaluated at a^l instead of at z^l.",
+        "at which of z^l and a^l is σ' taken?",
         "Keep z^l from the forward pass and use σ'(z^l).",
-        RIGHT.but(bp2=_derivative_of_activation),
-        silent="ReLU, identity",
+        _derivative_of_activation,
+        silent="ReLU, leaky ReLU, identity",
     ),
-    Bug(
+    _bug(
         "derivative-formula-on-z",
-        "BP2",
+        "the formula in a, given z",
         "the formula for σ' in terms of a (a(1 − a), 1 − a²) was given z.",
+        "is your formula for σ' one in z or one in a?",
         "Give the formula the activation a^l.",
-        RIGHT.but(bp2=_formula_on_z),
+        _formula_on_z,
         silent="activations other than sigmoid and tanh",
     ),
-    Bug(
+    _bug(
         "weight-not-transposed",
-        "BP2",
+        "W for Wᵀ",
         "the error was sent down through W^{l+1} instead of its transpose.",
+        "over which index of W^{l+1} does the sum run on the way down?",
         "δ^l needs Σ_k W_{kj} δ_k: the sum runs over the first index of W.",
-        RIGHT.but(bp2=_not_transposed),
+        _not_transposed,
         silent="raises unless the matrix is square; right if it is symmetric",
+        confused=("wrong-weight-matrix",),
     ),
-    Bug(
+    _bug(
         "wrong-weight-matrix",
-        "BP2",
+        "the weights of the wrong layer",
         "the error was sent down through W^l instead of W^{l+1}.",
+        "through which layer's weights does the error of layer l come down?",
         "The error of layer l comes through the weights above it.",
-        RIGHT.but(bp2=_wrong_matrix),
+        _wrong_matrix,
         silent="raises unless widths are equal",
+        confused=("weight-not-transposed",),
     ),
-    Bug(
+    _bug(
         "stale-delta",
-        "BP2",
+        "the same δ in every step of the loop",
         "δ^L and W^L were used in every step of the loop.",
+        "which δ and which W belong to the step from layer l + 1 to layer l?",
         "Update the error variable in each step.",
-        RIGHT.but(bp2=_stale),
+        _stale,
         silent="fewer than two hidden layers",
+        symptom=SECOND,
     ),
-    Bug(
+    _bug(
         "relu-mask-overwrites",
-        "BP2",
+        "the ReLU mask in place of the error",
         "the error was replaced by the ReLU mask (0 or 1).",
+        "is the error multiplied by σ'(z^l), or replaced by it?",
         "Multiply the error by the mask; do not assign it.",
-        RIGHT.but(bp2=_mask_overwrites),
+        _mask_overwrites,
         silent="activations other than ReLU",
     ),
-    Bug(
+    _bug(
         "leaky-slope-lost",
-        "BP2",
+        "the leak forgotten",
         "the slope of leaky ReLU for z < 0 was taken as 0.",
+        "what is σ'(z) for z < 0?",
         "σ'(z) is the small slope for z < 0.",
-        RIGHT.but(bp2=_leak_lost),
+        _leak_lost,
         silent="activations other than leaky ReLU, z > 0",
+    ),
+    _bug(
+        "error-not-propagated",
+        "no error sent down",
+        "δ^l of the hidden layers is zero: the error stops at the output.",
+        "is δ^l computed before the gradients of layer l are?",
+        "Compute δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l) for every hidden layer.",
+        lambda f, k, delta: np.zeros_like(RIGHT.bp2(f, k, delta)),
+        silent="no hidden layer",
     ),
 )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import NoReturn
 
 import numpy as np
 
 from bpcheck.case import Case
-from bpcheck.check.contract import HungError
+from bpcheck.check.contract import ALIASED, HungError
+from bpcheck.diagnosis import CATALOGUE, Observation
 from bpcheck.diagnosis import diagnose as explain
+from bpcheck.diagnosis.cost import logarithm
+from bpcheck.diagnosis.diagnose import named
+from bpcheck.diagnosis.hypothesis import Hypothesis, standing
 from bpcheck.diagnosis.locate import locate
+from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.result import Diagnosis
+from bpcheck.search.experiment import experiments, separating
 from bpcheck.search.judging import Judge, Judged
 from bpcheck.search.sample import random_architecture, random_case
 from bpcheck.search.shrink import shrink
 from bpcheck.search.sources import Source
+from bpcheck.search.sweep import sweep
+from bpcheck.tree import rms
 from bpcheck.verdict import Verdict
 
 __all__ = ["Investigation"]
@@ -25,10 +34,15 @@ __all__ = ["Investigation"]
 FRESH_NETWORKS = 4
 
 CAST = "cast-to-float32"
-CAST_HINT = (
-    "Storing the input, the parameters or the gradient in float32 gives exactly these numbers. Compute in float64 "
-    "throughout (a NumPy float64 scalar or a cast may have changed the type), or return float32 to be judged as such."
-)
+CAST_EVIDENCE = "storing the input, the parameters or the gradient in float32 gives exactly these numbers"
+
+DEPTH = "right-only-for-depth-1"
+
+SECOND_SUM = 1e-8
+"""Accumulated answers grow by the same gradient to rounding (some 1e-13), and anything else is far from it."""
+
+MOST_EXPERIMENTS = 3
+"""Of three explanations two experiments leave one; a third is for an answer that was no help."""
 
 
 @dataclass(eq=False)
@@ -46,17 +60,83 @@ class Investigation:
     judge: Judge
     rng: np.random.Generator
     source: Source | None = None
+    _seen: list[Judged] = field(default_factory=list)
+    _hypotheses: list[Hypothesis] = field(default_factory=list)
+    _pattern: bool = False
+    _advice: str = ""
 
-    def identity(self, judged: Judged) -> tuple[str, str]:
-        """What counts as failing in the same way: verdict and equation, not the place."""
+    def identity(self, judged: Judged) -> tuple[str, ...]:
+        """What counts as failing in the same way: verdict, equation, and the same bug or pattern; not the place."""
         if not judged.failed:
-            return ("", "")
+            return ("", "", "")
         located = locate(judged.case, judged.comparisons)
-        return (judged.verdict.name, located.equation)
+        return (judged.verdict.name, located.equation, self._mark(judged))
+
+    def _mark(self, judged: Judged) -> str:
+        """The first explanation that holds for these numbers too, or the pattern that they show."""
+        observations = self._observations([judged]) if judged.case.architecture.is_chain else []
+        if not observations or judged.first_call_ok:
+            return ""
+        if self._hypotheses:
+            bugs = self._hypotheses[0].bugs
+            # a bug that was seen in one layer of some networks may be in all layers of others
+            predictions = [
+                self._hypotheses[0].predict(judged.case),
+                *(bug.predict(judged.case) for bug in bugs),
+            ]
+            explained = any(p is not None and observations[0].is_reproduced_by(p) for p in predictions)
+            return bugs[0].slug if explained and observations[0].wrong else "another"
+        # of a small network one entry is soon alone: only what was seen before counts
+        found = pattern(observations) if self._pattern else None
+        return "" if found is None else found[0]
+
+    def look(self, judged: Judged) -> None:
+        """Ask on fresh networks, and further ones while several bugs explain everything; before anything is shrunk."""
+        if judged.verdict is not Verdict.DISAGREES or judged.first_call_ok or not self._is_ours(judged):
+            return
+        self._seen = [judged]
+        try:
+            if self.source is not None:
+                self._seen += [self.judge(self.source(index)) for index in range(1, FRESH_NETWORKS + 1)]
+        except (SubjectError, InputError, HungError):
+            pass  # what was seen so far is evidence enough; the failure itself is already known
+        observations = self._observations(self._seen)
+        self._hypotheses = standing(observations, CATALOGUE.values())
+        if len(self._hypotheses) > 1:
+            self._tell_apart(judged)
+        self._pattern = bool(observations) and not self._hypotheses and pattern(observations) is not None
+
+    def _is_ours(self, judged: Judged) -> bool:
+        """Whether the catalogue speaks of such code: a dense chain, held against our own gradient."""
+        return judged.case.architecture.is_chain and self.judge.reference is None
+
+    def _tell_apart(self, judged: Judged) -> None:
+        """Look for networks on which the explanations differ, and ask there."""
+        known = repr(judged.case)
+        candidates = separating(self._hypotheses, experiments(judged.case, self.source, self.rng))
+        for _, (words, case) in zip(range(MOST_EXPERIMENTS), candidates, strict=False):
+            if repr(case) == known:
+                continue
+            try:
+                self._seen.append(self.judge(case))
+            except (SubjectError, InputError, HungError):
+                self._advice = f"to tell them apart, compare on {words}, which this code did not take"
+                continue
+            left = standing(self._observations(self._seen), CATALOGUE.values())
+            if not left:  # neither holds there: what was seen before stands alone
+                self._seen.pop()
+                continue
+            self._hypotheses = left
+            if len(left) == 1:
+                self._advice = f"told from the other explanations by {words}"
+                return
+        if len(self._hypotheses) > 1 and not self._advice:
+            self._advice = "no network that was tried tells them apart"
 
     def smallest(self, judged: Judged) -> tuple[Judged, bool]:
         """The smallest case that fails alike, judged once more, and whether it failed again."""
         calls = 2 if judged.first_call_ok else 1
+        self.look(judged)
         identity = self.identity(judged)
 
         def fails_alike(candidate: Case) -> bool:
@@ -71,38 +151,90 @@ class Investigation:
 
     def diagnose(self, judged: Judged, smallest: Judged) -> tuple[Diagnosis, ...]:
         """Locate on the smallest case, name by reproduction on that one, the one found and fresh ones."""
-        observations: list[Any] = []
-        chains = judged.case.architecture.is_chain
-        ours = self.judge.reference is None  # against another's gradient a bug of ours explains nothing
-        if judged.verdict is Verdict.DISAGREES and chains and ours and not judged.first_call_ok:
-            seen = [judged, smallest]
-            try:
-                if self.source is not None:
-                    seen += [self.judge(self.source(index)) for index in range(1, FRESH_NETWORKS + 1)]
-            except (SubjectError, InputError, HungError):
-                pass  # what was seen so far is evidence enough; the failure itself is already known
-            observations = self._observations(seen)
+        if judged.first_call_ok:
+            return (self._kept_between_calls(judged, smallest),)
+        observations = self._observations([*self._seen, smallest] if self._seen else [])
         diagnoses = explain(smallest.case, smallest.comparisons, observations)
-        rounded = bool(observations) and self.judge.single_precision_on_the_way(judged)
-        if rounded and not diagnoses[0].bug:
-            diagnoses = (replace(diagnoses[0], equation="", bug=CAST, hint=CAST_HINT),)
-        first = locate(judged.case, judged.comparisons)
+        if self._advice:
+            diagnoses = tuple(replace(d, evidence=(*d.evidence, self._advice)) for d in diagnoses)
+        first = diagnoses[0]
+        if not first.bug and judged.verdict is Verdict.DISAGREES and self._is_ours(judged):
+            diagnoses = (self._without_a_formula(judged, smallest, first),)
+        if first.bug == "input-mutated" and any(ALIASED in warning for warning in judged.warnings):
+            diagnoses = (
+                named(replace(first, evidence=first.evidence[:1]), "gradient-aliases-parameter", ""),
+            )
+        first_seen = locate(judged.case, judged.comparisons)
         widths = judged.case.architecture.widths
-        if smallest.case is judged.case or not first.path or widths == smallest.case.architecture.widths:
+        if smallest.case is judged.case or not first_seen.path or widths == smallest.case.architecture.widths:
             return diagnoses
-        layer = f", layer {first.layer}" if first.layer is not None else ""
-        seen_at = f"first seen in a network of widths {list(widths)}, at {first.path}{layer}"
+        layer = f", layer {first_seen.layer}" if first_seen.layer is not None else ""
+        seen_at = f"first seen in a network of widths {list(widths)}, at {first_seen.path}{layer}"
         return tuple(replace(d, evidence=(*d.evidence, seen_at)) for d in diagnoses)
 
-    def _observations(self, seen: list[Judged]) -> list[Any]:
+    def _without_a_formula(self, judged: Judged, smallest: Judged, first: Diagnosis) -> Diagnosis:
+        """What no wrong formula explains: rounding, chance, the loss's logarithm, or inputs of one kind only."""
+        if self._seen and self.judge.single_precision_on_the_way(judged):
+            return named(replace(first, evidence=()), CAST, CAST_EVIDENCE)
+        if first.equation == "contract":
+            return first
+        try:
+            if first.equation == "loss":
+                found = logarithm(
+                    [(j.case, *losses) for j in [judged, smallest] if (losses := _losses(j)) is not None]
+                )
+            else:
+                found = self._by_chance(judged) or self._swept(judged, first)
+        except (SubjectError, InputError, HungError):
+            return first
+        return first if found is None else named(first, *found)
+
+    def _swept(self, judged: Judged, first: Diagnosis) -> tuple[str, str] | None:
+        found = sweep(self.judge, judged.case, self.rng)
+        # without a hidden layer there is no BP2: that a bug of BP2 does not show there says nothing
+        return None if found is not None and found[0] == DEPTH and first.equation == "BP2" else found
+
+    def _by_chance(self, judged: Judged) -> tuple[str, str] | None:
+        """Whether the same question is answered otherwise now."""
+        again = self.judge(judged.case)
+        if all(np.array_equal(again.claimed[path], values) for path, values in judged.claimed.items()):
+            return None
+        return "nondeterministic", "two calls with the same arguments gave two different gradients"
+
+    def _kept_between_calls(self, judged: Judged, smallest: Judged) -> Diagnosis:
+        """A first call that is right and a second one that is not: a sum that is never reset, or chance."""
+        located = replace(locate(smallest.case, smallest.comparisons), evidence=(), layer=None)
+        try:
+            answers = [judged.claimed] + [self.judge(judged.case).claimed for _ in range(2)]
+        except (SubjectError, InputError, HungError):
+            answers = []
+        grows = [
+            abs(later[path] - earlier[path] - right) <= SECOND_SUM * (rms(later[path]) + rms(right))
+            for earlier, later in pairwise(answers)
+            for path, right in judged.right.items()
+        ]
+        if grows and all(map(np.all, grows)) and any(right.any() for right in judged.right.values()):
+            return named(
+                located,
+                "accumulated",
+                "the first call is right, and each later one adds the same gradient to the last answer",
+            )
+        return named(
+            located,
+            "nondeterministic",
+            "the first call is right, the second one with the same arguments is not",
+        )
+
+    def _observations(self, seen: list[Judged]) -> list[Observation]:
         """What diagnosis needs of judged cases, with the subject's own factor taken out."""
         factor = self.judge.scaling.factor
         seen = list({repr(j.case): j for j in seen}.values())  # the caller's cases come round again
         return [
-            (
+            Observation(
                 j.case,
                 {path: array / factor(j.case.architecture) for path, array in j.claimed.items()},
                 {path: array / factor(j.case.architecture) for path, array in j.right.items()},
+                j.roundoff,
             )
             for j in seen
             if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())
@@ -162,3 +294,11 @@ class Investigation:
             f"\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong: "
             f"{first.equation or 'equation unknown'}{name}. {first.hint}"
         ).rstrip()
+
+
+def _losses(judged: Judged) -> tuple[float, float] | None:
+    """The loss as it was returned and the right one."""
+    loss = next((c for c in judged.comparisons if c.path == "loss"), None)
+    if loss is None or loss.actual is None or loss.expected is None:
+        return None
+    return float(loss.actual), float(loss.expected)

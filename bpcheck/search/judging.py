@@ -69,6 +69,8 @@ class Judged:
         Whether the first of several calls agreed.
     suspicious : bool
         Whether a difference was too large for low precision to agree, though too small to be called wrong.
+    roundoff : float
+        u of the precision of the answer.
     """
 
     case: Case
@@ -78,6 +80,7 @@ class Judged:
     right: Mapping[Path, FloatArray] = field(default_factory=dict)
     first_call_ok: bool = False
     suspicious: bool = False
+    roundoff: float = 2.0**-53
 
     @property
     def verdict(self) -> Verdict:
@@ -196,9 +199,7 @@ class Judge:
             again = self._judge(case, self.ask(case))
             if again.failed:
                 note = KEPT_BETWEEN_CALLS
-                return Judged(
-                    case, again.comparisons, (*again.warnings, note), again.claimed, again.right, True
-                )
+                return replace(again, warnings=(*again.warnings, note), first_call_ok=True)
         return result
 
     def single_precision_on_the_way(self, judged: Judged) -> bool:
@@ -281,7 +282,14 @@ class Judge:
                 )
             )
         if not low or self.reference is not None:
-            return Judged(case, tuple(comparisons), tuple(warnings), asked.gradient, own)
+            return Judged(
+                case,
+                tuple(comparisons),
+                tuple(warnings),
+                asked.gradient,
+                own,
+                roundoff=unit_roundoff(asked.precision),
+            )
         told = dict(asked.gradient)
         if asked.loss is not None and "loss" not in structural:
             told[LOSS] = np.asarray(asked.loss, dtype=float)
@@ -297,7 +305,13 @@ class Judge:
         sharp = [self._sharper(comparison, model, told, largest, asked) for comparison in comparisons]
         suspicious = any(doubt for _, doubt in sharp)
         return Judged(
-            case, tuple(c for c, _ in sharp), tuple(warnings), asked.gradient, own, suspicious=suspicious
+            case,
+            tuple(c for c, _ in sharp),
+            tuple(warnings),
+            asked.gradient,
+            own,
+            suspicious=suspicious,
+            roundoff=unit_roundoff(asked.precision),
         )
 
     def _sharper(

@@ -109,7 +109,10 @@ def test_one_entry_off_by_a_relative_1e_9_is_seen():
         assert [(c.path, c.worst_index) for c in bad] == [(str(path), index)]
 
 
-@pytest.mark.parametrize("bug", CATALOGUE.values(), ids=CATALOGUE.keys())
+FORMULAS = {slug: bug for slug, bug in CATALOGUE.items() if bug.rules is not None}
+
+
+@pytest.mark.parametrize("bug", FORMULAS.values(), ids=FORMULAS.keys())
 def test_the_bugs_of_the_catalogue_are_caught(bug):
     seen = 0
     for loss, activation in (

@@ -1,0 +1,62 @@
+"""What was seen at one case: the claimed gradient and the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bpcheck.case import Case
+from bpcheck.tree import FloatArray, Path, rms
+
+__all__ = ["Observation"]
+
+REPRODUCTION = 1e-8
+"""A prediction reproduces an entry if they agree to this fraction of the tensor's root mean square. Both are rounded to
+about 1e-13 of it on the networks compared; the nearest wrong hypotheses differ by 1e-3 and more, so any value between
+them serves."""
+
+ROUNDINGS = 2.0**9
+"""The same in units of the claim's roundoff, for claims of lower precision: 3e-5 in float32, between the rounding of some
+sums of products (64 u were needed by networks of 2 to 6 layers, see numeric/locate/probe.py) and that 1e-3."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One case that somebody's code was asked about.
+
+    Attributes
+    ----------
+    case : Case
+        Of dense layers.
+    claimed, right : mapping of Path to array
+    roundoff : float
+        u of the precision in which the claim was computed.
+    """
+
+    case: Case
+    claimed: Mapping[Path, FloatArray]
+    right: Mapping[Path, FloatArray]
+    roundoff: float = 2.0**-53
+
+    @property
+    def same(self) -> float:
+        """Fraction of a tensor's root mean square up to which numbers count as the same."""
+        return max(REPRODUCTION, ROUNDINGS * self.roundoff)
+
+    def is_reproduced_by(self, predicted: Mapping[Path, FloatArray]) -> bool:
+        """Whether these are the claimed numbers."""
+        return not any(self.differs(path, values).any() for path, values in predicted.items())
+
+    def differs(self, path: Path, values: FloatArray) -> FloatArray:
+        """Where the claim of a tensor is another one than these values, entry by entry."""
+        claimed = self.claimed[path]
+        allowed = self.same * (rms(np.asarray(values)) + rms(claimed))
+        return np.asarray(~(abs(values - claimed) <= allowed))
+
+    @property
+    def wrong(self) -> Mapping[Path, FloatArray]:
+        """Where the claim is not the right value, for tensors that have such entries."""
+        marked = {path: self.differs(path, values) for path, values in self.right.items()}
+        return {path: entries for path, entries in marked.items() if entries.any()}
