@@ -157,6 +157,10 @@ class Investigation:
         diagnoses = explain(smallest.case, smallest.comparisons, observations)
         if self._advice:
             diagnoses = tuple(replace(d, evidence=(*d.evidence, self._advice)) for d in diagnoses)
+        if not diagnoses[0].bug and judged.verdict is Verdict.NONFINITE:
+            # of a small network one entry is soon all there is: the one found first has more to tell
+            whole = explain(judged.case, judged.comparisons)[0]
+            diagnoses = (replace(whole, path=diagnoses[0].path),) if whole.bug else diagnoses
         first = diagnoses[0]
         if not first.bug and judged.verdict is Verdict.DISAGREES and self._is_ours(judged):
             diagnoses = (self._without_a_formula(judged, smallest, first),)
