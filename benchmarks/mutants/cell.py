@@ -25,9 +25,9 @@ SEEN = {"float64": 1e-9, "float32": 1e-4}
 """Relative difference from the right answer from which a mutant is no longer silent: rounding is 1e-13 and 1e-6, and a
 bug below lies in the last digits of what a check could see (a leak whose unit is hardly ever on, …)."""
 
-OUTCOMES = ("silent", "raises", "missed", "wrong", "unknown", "tied", "first")
-"""How a cell ends, the best last. ``missed``: not called wrong; ``wrong``: named, but not so; ``tied``: one of several named,
-which give the same numbers; ``first``: the only one named."""
+OUTCOMES = ("silent", "raises", "missed", "open", "wrong", "unknown", "tied", "first")
+"""How a cell ends, the best last. ``missed``: called right; ``open``: INCONCLUSIVE; ``wrong``: named, but not so;
+``tied``: one of several named, which give the same numbers; ``first``: the only one named."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def measure(slug: str, setting: Setting) -> Cell:
     except bpcheck.SubjectError:
         return Cell(slug, "raises")
     if report.verdict.severity <= bpcheck.Verdict.INCONCLUSIVE.severity:
-        return Cell(slug, "missed", verdict=report.verdict.name)
+        return Cell(slug, "missed" if report.ok else "open", verdict=report.verdict.name)
     named = tuple(diagnosis.bug for diagnosis in report.diagnoses)
     equation = any(d.equation == bug.equation for d in report.diagnoses) if bug.equation else None
     return Cell(

@@ -13,7 +13,7 @@ from bpcheck.diagnosis import CATALOGUE
 
 __all__ = ["draw"]
 
-SHOWN = ("missed", "wrong", "unknown", "tied", "first")
+SHOWN = ("missed", "open", "wrong", "unknown", "tied", "first")
 
 
 def _share(cells: Sequence[Mapping[str, Any]]) -> float:

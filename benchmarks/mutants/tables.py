@@ -10,14 +10,14 @@ from bpcheck.diagnosis import CATALOGUE
 
 __all__ = ["page", "totals"]
 
-DECIDED = ("missed", "wrong", "unknown", "tied", "first")
+DECIDED = ("missed", "open", "wrong", "unknown", "tied", "first")
 
 
 def totals(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Shares over all cells that are neither silent nor raise, as the targets have them."""
     counts = Counter(cell["outcome"] for cell in cells)
     shown = sum(counts[outcome] for outcome in DECIDED)
-    seen = [cell for cell in cells if cell["outcome"] in DECIDED[1:]]
+    seen = [cell for cell in cells if cell["outcome"] in DECIDED[2:]]
     equation = [cell["equation"] for cell in seen if cell["equation"] is not None]
     layer = [cell["layer"] for cell in seen if cell["layer"] is not None]
     share = lambda part, whole: part / whole if whole else float("nan")  # noqa: E731
@@ -27,6 +27,7 @@ def totals(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "raises": counts["raises"],
         "shown": shown,
         "detected": share(len(seen), shown),
+        "left open": share(counts["open"], shown),
         "equation right": share(sum(equation), len(equation)),
         "layer right": share(sum(layer), len(layer)),
         "named": share(counts["first"] + counts["tied"], shown),
@@ -53,6 +54,7 @@ def page(header: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], correct:
         "| | of the mutants that show | target |",
         "| --- | ---: | ---: |",
         f"| detected | {_percent(found['detected'])} | 100 % |",
+        f"| … left open (INCONCLUSIVE) | {_percent(found['left open'])} | |",
         f"| equation right | {_percent(found['equation right'])} | ≥ 99 % |",
         f"| layer right | {_percent(found['layer right'])} | ≥ 99 % |",
         f"| bug named, alone or in a stated tie | {_percent(found['named'])} | ≥ 95 % |",
@@ -81,9 +83,9 @@ def page(header: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], correct:
             f"{right('equation right')} | {right('layer right')} | {counts['first']} | {counts['tied']} | "
             f"{counts['unknown']} | {counts['wrong']} |"
         )
-    wrong = [cell for cell in cells if cell["outcome"] in ("wrong", "missed")]
+    wrong = [cell for cell in cells if cell["outcome"] in ("wrong", "missed", "open")]
     if wrong:
-        lines += ["", "Missed, or named wrongly:", ""]
+        lines += ["", "Missed, left open, or named wrongly:", ""]
         lines += [
             f"- {cell['slug']}: {cell['verdict']} {', '.join(cell['named']) or '(no name)'}, in {cell['setting']}"
             for cell in wrong

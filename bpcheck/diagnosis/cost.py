@@ -11,6 +11,7 @@ from bpcheck.architecture import PROBABILITY_LOSSES, Architecture
 from bpcheck.case import Case
 from bpcheck.diagnosis.backward import forward
 from bpcheck.diagnosis.bug import Bug, Hints, Program
+from bpcheck.reference.penalty import penalty
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS", "logarithm"]
@@ -33,8 +34,11 @@ LOG_FORMS = {"epsilon-in-log": _log_with_epsilon, "clip-in-forward-only": _log_o
 """By slug: the logarithm that stands in the loss, ``log(p, ε)``."""
 
 
-def loss_with(log: Log, epsilon: float, case: Case) -> float | None:
-    """The data term of a cross-entropy that is computed with another logarithm; None for other losses."""
+def loss_with(log: Log, epsilon: float, case: Case) -> tuple[float, float] | None:
+    """The loss of a cross-entropy that is computed with another logarithm, and by how much a rounding of p = 1 moves it.
+
+    None for other losses.
+    """
     architecture = case.architecture
     if architecture.loss not in PROBABILITY_LOSSES:
         return None
@@ -43,54 +47,67 @@ def loss_with(log: Log, epsilon: float, case: Case) -> float | None:
         return None
     p, y = f.a[-1], case.y
     with np.errstate(all="ignore"):
-        values = -(y * log(p, epsilon)).sum(axis=1)
+        values, moved = -(y * log(p, epsilon)), y / np.maximum(p, epsilon)
         if architecture.loss == "binary_cross_entropy":
-            values = values - ((1.0 - y) * log(1.0 - p, epsilon)).sum(axis=1)
-    return float(values.mean() if architecture.reduction == "mean" else values.sum())
+            values = values - (1.0 - y) * log(1.0 - p, epsilon)
+            moved = moved + (1.0 - y) / np.maximum(1.0 - p, epsilon)
+    count = case.batch if architecture.reduction == "mean" else 1
+    loss = float(values.sum()) / count + float(penalty(case.params, architecture))
+    return loss, float(moved.sum()) / count
 
 
 EPSILONS = (*(10.0**-k for k in range(1, 17)), 2.0**-52, 2.0**-23)
 """What people write inside a logarithm or a clip: a power of ten, or a format's eps."""
 
-SAME_LOSS = 1e-9
-"""A difference of losses is explained if it is reproduced to this share of the loss, or to EXPLAINED of itself, whichever
-is less: the rounding of textbook code's loss is 1e-13 of it."""
+ROUNDING = 256.0
+"""Rounding of a loss in textbook form, in units of u: each p is off by some u, log p by some u/p, and some dozens of terms
+are added up."""
 
-EXPLAINED = 1e-3
+VISIBLE = 16.0
+"""An ε that moves the loss by less than so many roundings is not told from its neighbours, ten times larger and smaller."""
 
 
-def logarithm(seen: Sequence[tuple[Case, float, float]]) -> tuple[str, str] | None:
+def logarithm(
+    seen: Sequence[tuple[Case, float, float]], *, roundoff: float = 2.0**-53
+) -> tuple[str, str] | None:
     """Slug and evidence if a logarithm with an ε gives the losses that were returned.
 
     Parameters
     ----------
     seen : sequence of (case, loss as returned, right loss)
+    roundoff : float
+        u of the precision in which the loss was computed.
 
     Returns
     -------
     (slug, evidence) or None
     """
-    for slug, log in LOG_FORMS.items():
-        for epsilon in EPSILONS:
-            visible = 0
-            for case, returned, right in seen:
-                other, plain = loss_with(log, epsilon, case), loss_with(_log_with_epsilon, 0.0, case)
-                if other is None or plain is None:
-                    return None
-                off = returned - right
-                allowed = min(EXPLAINED * abs(off), SAME_LOSS * abs(right)) + ROUNDING * abs(right)
-                if not abs(off - (other - plain)) <= allowed:
-                    break
-                visible += abs(off) > 10.0 * ROUNDING * abs(right)
-            else:
-                if visible:
-                    form = "log(p + ε)" if slug == "epsilon-in-log" else "log(p) of p clipped to [ε, 1 − ε]"
-                    return slug, f"{form} with ε = {epsilon:.3g} gives the loss that was returned"
-    return None
+    rounding = ROUNDING * roundoff
+    fits = [
+        (slug, epsilon)
+        for slug, log in LOG_FORMS.items()
+        for epsilon in EPSILONS
+        if _fits(log, epsilon, seen, rounding)
+    ]
+    if len(fits) != 1:  # none, or rounding hides which
+        return None
+    slug, epsilon = fits[0]
+    form = "log(p + ε)" if slug == "epsilon-in-log" else "log(p) of p clipped to [ε, 1 − ε]"
+    return slug, f"{form} with ε = {epsilon:.3g} gives the loss that was returned"
 
 
-ROUNDING = 1e-13
-"""Relative rounding of a loss in textbook form, and of the difference formed here."""
+def _fits(log: Log, epsilon: float, seen: Sequence[tuple[Case, float, float]], rounding: float) -> bool:
+    visible = False
+    for case, returned, right in seen:
+        found = loss_with(log, epsilon, case)
+        if found is None:
+            return False
+        loss, moved = found
+        allowed = rounding * (1.0 + abs(right) + moved)
+        if not abs(returned - loss) <= allowed:
+            return False
+        visible = visible or abs(returned - right) > VISIBLE * allowed
+    return visible
 
 
 def _planted(slug: str, epsilon: float) -> Callable[[Program], Program]:
@@ -98,11 +115,8 @@ def _planted(slug: str, epsilon: float) -> Callable[[Program], Program]:
         def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
             loss, gradient = right(params, x, y, architecture)
             case = Case(architecture, params, x, y)
-            exact = loss_with(_log_with_epsilon, 0.0, case)
             other = loss_with(LOG_FORMS[slug], epsilon, case)
-            if exact is None or other is None:
-                return loss, gradient
-            return type(loss)(loss + (other - exact)), gradient
+            return (loss if other is None else type(loss)(other[0])), gradient
 
         return program
 

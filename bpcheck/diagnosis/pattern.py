@@ -40,7 +40,7 @@ def not_finite(comparisons: Sequence[Comparison]) -> tuple[str, str] | None:
     for comparison in comparisons:
         if comparison.verdict is Verdict.NONFINITE and comparison.actual is not None:
             values = np.asarray(comparison.actual, dtype=float)
-            found += [(comparison, i, values[i]) for i in zip(*np.nonzero(~np.isfinite(values)), strict=True)]
+            found += [(comparison, tuple(i), values[tuple(i)]) for i in np.argwhere(~np.isfinite(values))]
     entries = sum(np.size(c.actual) for c in comparisons if c.actual is not None and c.path != "loss")
     if len(found) != 1 or entries < FEWEST_ENTRIES or found[0][0].path == "loss":
         return None

@@ -33,6 +33,9 @@ __all__ = ["Investigation"]
 # A bug is named only if it reproduces the numbers on the failing case and on this many fresh ones.
 FRESH_NETWORKS = 4
 
+UNIT_ROUNDOFF = 2.0**-53
+"""u of float64."""
+
 CAST = "cast-to-float32"
 CAST_EVIDENCE = "storing the input, the parameters or the gradient in float32 gives exactly these numbers"
 
@@ -178,14 +181,16 @@ class Investigation:
 
     def _without_a_formula(self, judged: Judged, smallest: Judged, first: Diagnosis) -> Diagnosis:
         """What no wrong formula explains: rounding, chance, the loss's logarithm, or inputs of one kind only."""
-        if self._seen and self.judge.single_precision_on_the_way(judged):
-            return named(replace(first, evidence=()), CAST, CAST_EVIDENCE)
         if first.equation == "contract":
             return first
+        double = judged.roundoff == UNIT_ROUNDOFF and first.equation != "loss"
+        if double and self._seen and self.judge.single_precision_on_the_way(judged):
+            return named(replace(first, evidence=()), CAST, CAST_EVIDENCE)
         try:
             if first.equation == "loss":
                 found = logarithm(
-                    [(j.case, *losses) for j in [judged, smallest] if (losses := _losses(j)) is not None]
+                    [(j.case, *losses) for j in [judged, smallest] if (losses := _losses(j)) is not None],
+                    roundoff=judged.roundoff,
                 )
             else:
                 found = self._by_chance(judged) or self._swept(judged, first)

@@ -177,10 +177,10 @@ def _resized(
     def fit(values: Any, shape: tuple[int, ...]) -> Any:
         fresh = np.round(rng.uniform(0.5, 1.5, shape), 1) * np.where(rng.random(shape) < 0.5, -1.0, 1.0)
         if seed is not None:
-            return fresh
+            return fresh.astype(values.dtype)
         overlap = tuple(slice(0, min(old, new)) for old, new in zip(values.shape, shape, strict=True))
         # where the new array is larger (a layer was dropped) ones fill the gap: no random number is needed
-        filled = np.ones(shape)
+        filled = np.ones(shape, values.dtype)
         filled[overlap] = values[overlap]
         return filled
 
