@@ -160,10 +160,12 @@ class Investigation:
         diagnoses = explain(smallest.case, smallest.comparisons, observations)
         if self._advice:
             diagnoses = tuple(replace(d, evidence=(*d.evidence, self._advice)) for d in diagnoses)
-        if not diagnoses[0].bug and judged.verdict is Verdict.NONFINITE:
-            # of a small network one entry is soon all there is: the one found first has more to tell
+        if smallest.case is not judged.case and judged.verdict.severity > Verdict.DISAGREES.severity:
+            # of a small network one entry is soon all there is: the one found first says what kind of fault it is
             whole = explain(judged.case, judged.comparisons)[0]
-            diagnoses = (replace(whole, path=diagnoses[0].path),) if whole.bug else diagnoses
+            place = locate(smallest.case, smallest.comparisons)
+            told = tuple(f"where it was seen first: {text}" for text in whole.evidence) if whole.bug else ()
+            diagnoses = (replace(whole, path=place.path, evidence=(*place.evidence, *told)),)
         first = diagnoses[0]
         if not first.bug and judged.verdict is Verdict.DISAGREES and self._is_ours(judged):
             diagnoses = (self._without_a_formula(judged, smallest, first),)
