@@ -20,12 +20,14 @@ from bpcheck.check.doubt import confirmed
 from bpcheck.check.kinks import confirm_kinks
 from bpcheck.check.lines import every_entry, random_lines
 from bpcheck.check.locate import locate_in
-from bpcheck.check.location import Location
+from bpcheck.check.location import Location, sizes_of
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.check.power import check_power
 from bpcheck.check.problem import Problem, aside, moved, pasteable
 from bpcheck.check.reading import exact
+from bpcheck.check.recognise import recognise
 from bpcheck.check.remedy import remedies
+from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import complex_step
@@ -437,6 +439,10 @@ class _Check:
     def _diagnosis(self, comparisons: tuple[Comparison, ...]) -> Diagnosis:
         """Which tensors are wrong, and which of their entries where that was looked for."""
         diagnosis = locate(None, comparisons)
+        bug, said = recognise(comparisons, sizes_of(self.problem.args))
+        if bug:
+            diagnosis = replace(named(diagnosis, bug, ""), equation="", evidence=diagnosis.evidence)
+        diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, *said))
         if self.location is None or not self.location.findings:
             return diagnosis
         findings = self.location.findings

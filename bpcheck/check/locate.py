@@ -13,7 +13,7 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.check.call_forms import parse
 from bpcheck.check.contract import Clock, HungError, ask, guarded, guarded_call, where_raised
-from bpcheck.check.location import Finding, Limit, Location, finding, nonfinite
+from bpcheck.check.location import Finding, Limit, Location, finding, nonfinite, sizes_of
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.check.problem import aside, moved
 from bpcheck.check.structure import scalar_loss
@@ -294,7 +294,7 @@ def _location(
     limits: dict[str, Limit] = {}
     whole: set[Path] = set()
     if search is not None:
-        findings += [finding(fault, _sizes(args)) for fault in search.faults]
+        findings += [finding(fault, sizes_of(args)) for fault in search.faults]
         limits = {str(path): Limit.of(sight) for path, sight in search.sights.items()}
         whole = {f.path for f in search.faults if all(isinstance(i, slice) for i in f.index)}
         warnings += [f"{path}: {why}" for path, why in search.blind.items()]
@@ -451,14 +451,3 @@ def _nonfinite(block: Block) -> list[Finding]:
     share = "every entry is" if wrong[index].all() else f"{count} of {wrong[index].size} entries are"
     example = f"[{', '.join(map(str, first))}]"
     return [nonfinite(block.path, index, math.nan, f"{share} NaN or infinite, the first at {example}")]
-
-
-def _sizes(args: tuple[Any, ...]) -> dict[str, int]:
-    """Lengths of the axes of the arguments, by name."""
-    sizes: dict[str, int] = {}
-    for number, argument in enumerate(args):
-        for path, leaf in tree.leaves(argument, f"args[{number}]"):
-            if isinstance(leaf, np.ndarray):
-                for axis, length in enumerate(leaf.shape):
-                    sizes[f"axis {axis} of {path}"] = length
-    return sizes

@@ -10,10 +10,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from bpcheck import tree
 from bpcheck.numeric.locate import Fault, Index, Sight
 from bpcheck.tree import Path
 
-__all__ = ["Example", "Finding", "Limit", "Location", "finding"]
+__all__ = ["Example", "Finding", "Limit", "Location", "finding", "sizes_of", "times"]
 
 Kind: TypeAlias = Literal["entry", "row", "column", "slice", "tensor"]
 
@@ -289,7 +290,7 @@ def finding(fault: Fault, sizes: Mapping[str, int]) -> Finding:
         (example,) = examples
         text = f"claimed {example.claimed:.6g}, should be {_with_error(example.expected, example.error)}"
         if math.isfinite(fault.factor) and fault.factor != 0.0:
-            text += f" ({_times(fault.factor, fault.factor_error, sizes)})"
+            text += f" ({times(fault.factor, fault.factor_error, sizes)})"
         evidence = (
             "seen along a random direction, found by its moments, and measured on its own: "
             f"the claim is {abs(example.claimed - example.expected) / example.error:.1g} error bars off",
@@ -323,10 +324,10 @@ def _sentence(fault: Fault, part: str, examples: Sequence[Example], sizes: Mappi
     if rule == "zero":
         return f"{part} is claimed to be 0, and is not"
     if rule == "scaled":
-        return f"{part} is {_times(fault.factor, fault.factor_error, sizes)} what it should be"
+        return f"{part} is {times(fault.factor, fault.factor_error, sizes)} what it should be"
     if rule.endswith(", scaled"):
-        times = _times(fault.factor, fault.factor_error, sizes)
-        return f"{part} is {rule.removesuffix(', scaled')}, and {times} what it should be"
+        said = times(fault.factor, fault.factor_error, sizes)
+        return f"{part} is {rule.removesuffix(', scaled')}, and {said} what it should be"
     if rule.startswith("off by a multiple of the "):
         what = rule.removeprefix("off by a multiple of the ")
         hint = "weight decay" if what == "parameters" else "an L1 penalty"
@@ -355,7 +356,7 @@ def _with_error(value: float, error: float) -> str:
     return f"{value:.{digits}g} ± {error:.0e}"
 
 
-def _times(factor: float, error: float, sizes: Mapping[str, int]) -> str:
+def times(factor: float, error: float, sizes: Mapping[str, int]) -> str:
     """``2 times``, ``-1 times``, ``1/32 times (the length of axis 0 of args[0])``, ``1.001 times``."""
     if factor == 0.0 or not math.isfinite(factor):
         return f"{factor:g} times"
@@ -378,3 +379,14 @@ def _finite(value: float) -> float | None:
 def nonfinite(path: Path, index: Index, claimed: float, text: str) -> Finding:
     """A finding for entries that are NaN or infinite: no evaluation is needed to see these."""
     return Finding(str(path), kind(index), index, claimed, hypothesis="not finite", text=text)
+
+
+def sizes_of(args: tuple[Any, ...]) -> dict[str, int]:
+    """Lengths of the axes of the arguments, by name."""
+    sizes: dict[str, int] = {}
+    for number, argument in enumerate(args):
+        for path, leaf in tree.leaves(argument, f"args[{number}]"):
+            if isinstance(leaf, np.ndarray):
+                for axis, length in enumerate(leaf.shape):
+                    sizes[f"axis {axis} of {path}"] = length
+    return sizes
