@@ -42,6 +42,7 @@ _HOMES = {
     "Location": "bpcheck.check.location",
     "check_line": "bpcheck.symbolic.index",
     "compare": "bpcheck.search",
+    "diagnose": "bpcheck.search",
 }
 _WINGS = (
     "reference",
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     from bpcheck.result import Estimate as Estimate
     from bpcheck.result import Report as Report
     from bpcheck.search import compare as compare
+    from bpcheck.search import diagnose as diagnose
     from bpcheck.subject import Answer as Answer
     from bpcheck.subject import Subject as Subject
     from bpcheck.subject import from_joint as from_joint

@@ -220,3 +220,25 @@ def test_without_observations_nothing_is_named():
     case = drawn(DEEP, count=1)[0]
     report = bpcheck.compare(CATALOGUE["sign-flipped"].program(), cases=[case], seed=0)
     assert [d.bug for d in diagnose(case, report.comparisons)] == [""]
+
+
+# --- bpcheck.diagnose -------------------------------------------------------------------------------------
+
+
+def test_diagnose_takes_what_compare_takes():
+    found = bpcheck.diagnose(CATALOGUE["sign-flipped"].program(), architectures=mlp([3, 4, 2]), seed=0)
+    assert [(d.equation, d.bug) for d in found] == [("BP1", "sign-flipped")]
+    assert bpcheck.diagnose(program_of(RIGHT), architectures=mlp([3, 4, 2]), seed=0) == ()
+
+
+def test_diagnose_takes_what_check_gradient_takes():
+    w = np.array([0.3, 1.0, -2.0])
+    (found,) = bpcheck.diagnose(lambda w: float(np.sum(np.sin(w))), lambda w: -np.cos(w), w, seed=0)
+    assert found.bug == "sign-flipped"
+    assert bpcheck.diagnose(lambda w: float(np.sum(np.sin(w))), np.cos, params=w, seed=0) == ()
+
+
+def test_no_decision_is_no_diagnosis():
+    w = np.array([0.3, 1.0])
+    with pytest.raises(bpcheck.GradientInconclusive):
+        bpcheck.diagnose(lambda w: float(np.round(np.sum(w))), np.ones_like, w, seed=0)
