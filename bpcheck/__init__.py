@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from bpcheck.rendering import register as _register
+
 # Importing bpcheck loads NumPy and nothing heavier: the rest comes when a name is first used.
 _HOMES = {
     "Architecture": "bpcheck.architecture",
@@ -55,6 +57,10 @@ _WINGS = (
     "report",
     "course",
 )
+
+# A report does not know what draws it; it looks here for these two names.
+_register("page", "bpcheck.report.page.page:page")
+_register("notebook", "bpcheck.report.page.page:fragment")
 
 __version__ = "0.1.0"
 __all__ = sorted([*_HOMES, *_WINGS, "__version__"])

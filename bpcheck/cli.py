@@ -14,6 +14,7 @@ from bpcheck import __version__
 from bpcheck.architecture import ACTIVATIONS, LOSSES, REDUCTIONS, mlp
 from bpcheck.errors import InputError
 from bpcheck.process import Outcome, Task, run
+from bpcheck.result import SCHEMA_VERSION
 from bpcheck.search.sources import Pins
 from bpcheck.verdict import Verdict
 
@@ -96,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"end the function's process after this long (default {DEFAULT_TIMEOUT:g})",
     )
     compare.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too")
+    compare.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the report as a page too, with the network to step through"
+    )
     compare.set_defaults(run=_compare)
     return parser
 
@@ -112,10 +116,9 @@ def _compare(options: argparse.Namespace) -> int:
         raise InputError(f"{options.subject!r} does not name a function: write path/to/file.py:function.")
     if not Path(file).is_file():
         raise InputError(f"there is no file {file!r}.")
-    if options.json is not None and not options.json.resolve().parent.is_dir():
-        raise InputError(
-            f"--json {str(options.json)!r}: there is no folder {str(options.json.resolve().parent)!r}."
-        )
+    for option, path in (("--json", options.json), ("--html", options.html)):
+        if path is not None:
+            _can_be_written(option, path)  # before the work, not after it
     task = Task(
         file=str(Path(file).resolve()),
         function=function,
@@ -131,13 +134,25 @@ def _compare(options: argparse.Namespace) -> int:
             options.json.write_text(_as_json(outcome), encoding="utf-8")
         except OSError as error:
             raise InputError(f"--json {str(options.json)!r} cannot be written: {error.strerror}.") from error
+    if outcome.report is not None and options.html is not None:
+        outcome.report.to_html(options.html)
     if outcome.report is None:
+        if options.html is not None:
+            print("bpcheck: there is no report, so --html wrote nothing.", file=sys.stderr)
         print(f"bpcheck: {outcome.error}", file=sys.stderr)
         return USAGE if outcome.usage else WRONG
     print(outcome.report)
     if outcome.report.verdict is Verdict.INCONCLUSIVE:
         return UNDECIDED
     return AGREES if outcome.report.ok else WRONG
+
+
+def _can_be_written(option: str, path: Path) -> None:
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise InputError(f"{option} {str(path)!r}: there is no folder {str(folder)!r}.")
+    if path.is_dir():
+        raise InputError(f"{option} {str(path)!r} is a folder; name a file in it.")
 
 
 def _pins(options: argparse.Namespace) -> Pins:
@@ -153,7 +168,7 @@ def _pins(options: argparse.Namespace) -> Pins:
 def _as_json(outcome: Outcome) -> str:
     if outcome.report is not None:
         return outcome.report.to_json() + "\n"
-    return json.dumps({"verdict": None, "ok": False, "error": outcome.error}, indent=2) + "\n"
+    return json.dumps({"schema_version": SCHEMA_VERSION, "verdict": None, "ok": False, "error": outcome.error}, indent=2) + "\n"
 
 
 def whole_number(text: str) -> int:

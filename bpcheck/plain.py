@@ -1,4 +1,4 @@
-"""A report as plain text: the verdict first, then where, why, what to do, and how to see it again."""
+"""A report as plain text: the verdict, the one thing to do, then where, why, and how to see it again."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from bpcheck.verdict import Verdict
 if TYPE_CHECKING:
     from bpcheck.result import Comparison, Diagnosis, Report
 
-__all__ = ["render"]
+__all__ = ["EQUATIONS", "MEANINGS", "TITLES", "hint", "meaning", "render", "to_do"]
 
 WIDTH = 80
 INDENT = "  "
 
 # More rows than this bury the one that matters; the JSON report has them all.
 MOST_ROWS = 12
+
+ALLOWED = "The worst entry of each tensor; allowed is what rounding alone can explain."
 
 TITLES = {
     Verdict.WRONG_STRUCTURE: "WRONG STRUCTURE",
@@ -35,7 +37,19 @@ EQUATIONS = {
     "BP4": "BP4, weight gradient: ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
     "loss": "the loss, not the gradient",
     "penalty": "the weight penalty: λ₁ sign(W) + λ₂ W",
+    "contract": "no equation: what a function may do to its arguments",
 }
+
+MEANINGS = {
+    "BP1": "δ is ∂C/∂z, how the cost C moves with the sum z of a unit; ⊙ multiplies entry by entry",
+    "BP2": "δ is ∂C/∂z; it comes down from the layer above, through the weights and then the slope σ'",
+    "BP3": "a bias is added to z, so its gradient is the error δ of its unit",
+    "BP4": "a weight multiplies an activation a, so its gradient is the error δ above times the a below",
+    "loss": "the number returned as loss is not the cost that the gradient belongs to",
+    "penalty": "what a cost on large weights adds to their gradient",
+    "contract": "the caller's arrays must be as they were when the function returns",
+}
+"""Each equation in one line, for somebody who meets it for the first time."""
 
 
 def render(report: Report) -> str:
@@ -59,7 +73,10 @@ def render(report: Report) -> str:
     <BLANKLINE>
       seed 0
     """
-    blocks = [f"bpcheck: {report.subject}  {TITLES[report.verdict]}"]
+    blocks = [_head(report)]
+    advice = to_do(report)
+    if advice:
+        blocks.append("\n".join(_row("to do" if i == 0 else "or", text) for i, text in enumerate(advice)))
     if report.summary:
         blocks.append(_fill(report.summary))
     if report.inferred:
@@ -74,10 +91,9 @@ def render(report: Report) -> str:
         wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
         title = "the smallest case, to paste:" if wrong else "the case, to paste:"
         blocks.append(INDENT + title + "\n\n" + textwrap.indent(report.reproducer, INDENT * 2))
-    if report.remedies:
-        blocks.append(
-            "\n".join(_bullet("remedy" if i == 0 else "", t) for i, t in enumerate(report.remedies))
-        )
+    others = [text for text in report.remedies if text not in advice]
+    if others:
+        blocks.append("\n".join(_bullet("or" if i == 0 else "", text) for i, text in enumerate(others)))
     blocks += _limits(report)
     for warning in report.warnings:
         blocks.append(_row("note", warning))
@@ -85,6 +101,97 @@ def render(report: Report) -> str:
     if footer:
         blocks.append(INDENT + footer)
     return "\n\n".join(blocks)
+
+
+def hint(report: Report) -> str:
+    """The report for somebody who should find the mistake alone: no right number, no case to run.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from bpcheck.result import Report
+    >>> print(hint(Report("backprop", Verdict.AGREES, summary="All is well.", seed=0)))
+    bpcheck: backprop  AGREES
+    <BLANKLINE>
+      All is well.
+    """
+    blocks = [_head(report)]
+    wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
+    if report.summary and not wrong:  # of a wrong gradient, a summary may say by how much
+        blocks.append(_fill(report.summary))
+    equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
+    if equations:
+        blocks.append("\n".join(_equation(name) for name in equations))
+    advice = to_do(report)
+    if advice:
+        blocks.append("\n".join(_row("hint" if i == 0 else "or", text) for i, text in enumerate(advice)))
+    return "\n\n".join(blocks)
+
+
+def to_do(report: Report) -> tuple[str, ...]:
+    """The one thing to do: a sentence; several only where several bugs explain the same numbers.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    tuple of str
+        Empty where nothing is to be done.
+
+    Examples
+    --------
+    >>> from bpcheck.result import Diagnosis, Report
+    >>> to_do(Report("f", Verdict.DISAGREES, diagnoses=(Diagnosis("BP4", hint="Swap the factors."),)))
+    ('Swap the factors.',)
+    """
+    if report.verdict.ok:
+        return ()
+    if report.verdict is Verdict.INCONCLUSIVE:  # where there is no remedy, the summary says what would help
+        return report.remedies[:1]
+    hints = tuple(dict.fromkeys(d.hint for d in report.diagnoses if d.hint))
+    if hints:
+        return hints
+    first = report.diagnoses[0] if report.diagnoses else None
+    if report.verdict is not Verdict.DISAGREES or (first is not None and first.equation in EQUATIONS):
+        return (report.verdict.remedy,)
+    wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
+    where = first.path if first is not None and first.path else wrong[0] if wrong else "the gradient"
+    return (f"Look at the lines of your code that compute {where}.",)
+
+
+def meaning(report: Report) -> str:
+    """What the verdict means in one line; empty where the summary says it already.
+
+    Examples
+    --------
+    >>> from bpcheck.result import Report
+    >>> meaning(Report("f", Verdict.INCONCLUSIVE))
+    'the numbers cannot decide'
+    """
+    known = report.verdict is Verdict.AGREES or report.verdict.value in report.summary
+    return "" if known else report.verdict.value
+
+
+def _head(report: Report) -> str:
+    first = f"bpcheck: {report.subject}  {TITLES[report.verdict]}"
+    said = meaning(report)
+    return f"{first}\n{_fill(said)}" if said else first
+
+
+def _equation(name: str) -> str:
+    lines = [_row("equation", EQUATIONS[name])]
+    if name in MEANINGS:
+        lines.append(_row("", MEANINGS[name]))
+    return "\n".join(lines)
 
 
 def _fill(text: str) -> str:
@@ -104,17 +211,14 @@ def _bullet(label: str, text: str) -> str:
 def _diagnosis(diagnosis: Diagnosis, number: int, total: int) -> str:
     rows = []
     if number == 0 or total == 1:
-        where = EQUATIONS.get(diagnosis.equation, "")
         layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
-        if where:
-            rows.append(_row("equation", where))
+        if diagnosis.equation in EQUATIONS:
+            rows.append(_equation(diagnosis.equation))
         if diagnosis.path:
             rows.append(_row("where", f"{diagnosis.path}{layer}"))
     label = "bug" if total == 1 else f"bug {number + 1}/{total}"
     if diagnosis.bug:
         rows.append(_row(label, diagnosis.bug))
-    if diagnosis.hint:
-        rows.append(_row("hint", diagnosis.hint))
     if number == 0:
         rows += [_bullet("because" if i == 0 else "", text) for i, text in enumerate(diagnosis.evidence)]
     return "\n".join(rows)
@@ -143,6 +247,7 @@ def _table(report: Report) -> str:
         lines.append((INDENT + "  ".join(cells) + "  " + row[5]).rstrip())
     if len(shown) > MOST_ROWS:
         lines.append(f"{INDENT}… and {len(shown) - MOST_ROWS} more")
+    lines.append(INDENT + ALLOWED)
     return "\n".join(lines)
 
 

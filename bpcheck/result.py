@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from pathlib import Path as FilePath
+from typing import Any, ClassVar, overload
 
 import numpy as np
 
 from bpcheck.case import Case
-from bpcheck.errors import GradientInconclusive, GradientMismatch
+from bpcheck.errors import GradientInconclusive, GradientMismatch, InputError
+from bpcheck.rendering import rendering
 from bpcheck.tree import FloatArray, Path
 from bpcheck.verdict import Verdict
 
-__all__ = ["Comparison", "DetectionLimit", "Diagnosis", "Estimate", "Report", "Testimony"]
+SCHEMA_VERSION = 1
+"""Of the JSON that a report writes. It goes up by one whenever a reader of the old form would misread the new
+one; a field more is no reason. ``bpcheck.report.schema()`` is the schema."""
+
+__all__ = ["SCHEMA_VERSION", "Comparison", "DetectionLimit", "Diagnosis", "Estimate", "Report", "Testimony"]
 
 
 @dataclass(frozen=True)
@@ -303,15 +310,118 @@ class Report:
         GradientMismatch
             For any other verdict that is not ok.
         """
+        __tracebackhide__ = True  # pytest then shows the caller's line and the report, not this one
         if self.ok:
             return
         raise (GradientInconclusive if self.verdict is Verdict.INCONCLUSIVE else GradientMismatch)(self)
 
+    def to_text(self, *, verbosity: str = "full") -> str:
+        """The report as plain text of 80 columns.
+
+        Parameters
+        ----------
+        verbosity : {"full", "hint"}
+            ``"full"`` is what ``print(report)`` shows. ``"hint"`` is for a course: the verdict, the equation with its
+            meaning and a hint, but neither the right numbers nor the case that shows the mistake.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        InputError
+            If ``verbosity`` is something else.
+
+        Examples
+        --------
+        >>> report = Report("backprop", Verdict.DISAGREES, diagnoses=(Diagnosis("BP3", hint="Sum δ over the batch."),))
+        >>> print(report.to_text(verbosity="hint"))
+        bpcheck: backprop  DISAGREES
+          the difference is larger than all rounding together can explain
+        <BLANKLINE>
+          equation BP3, bias gradient: ∂C/∂b^l = Σ δ^l over the batch
+                   a bias is added to z, so its gradient is the error δ of its unit
+        <BLANKLINE>
+          hint     Sum δ over the batch.
+        """
+        from bpcheck.plain import hint, render
+
+        if verbosity not in ("full", "hint"):
+            raise InputError(f"verbosity is {verbosity!r}; give 'full' or 'hint'.")
+        return render(self) if verbosity == "full" else hint(self)
+
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+
+    @overload
+    def to_html(self, path: str | os.PathLike[str]) -> None: ...
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str | None:
+        """The report as one page that needs no network: written to a file, or returned.
+
+        The smallest failing network is drawn with its numbers and can be walked through, forward and backward; every
+        tensor is shown beside what it should be, with the wrong entries marked.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write it; a file that is there is replaced. Without it the page is returned as text.
+
+        Returns
+        -------
+        str or None
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> Report("backprop", Verdict.AGREES).to_html()[:15]
+        '<!doctype html>'
+        """
+        if path is None:
+            return rendering("page")(self)
+        try:
+            target = FilePath(path)
+        except TypeError:
+            raise InputError(f"path is {path!r}; give the name of a file, such as 'report.html'.") from None
+        # looked at before the page is made, which takes a second
+        if target.is_dir():
+            raise InputError(f"path is {str(path)!r}, a folder; name a file in it, such as 'report.html'.")
+        if not target.resolve().parent.is_dir():
+            raise InputError(
+                f"path is {str(path)!r}, but there is no folder {str(target.resolve().parent)!r}; make it first."
+            )
+        page = rendering("page")(self)
+        try:
+            target.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"path is {str(path)!r}, which cannot be written ({error.strerror}); choose a place where you may write."
+            ) from error
+        return None
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows."""
+        return rendering("notebook")(self)
+
     def to_json(self) -> str:
-        """The report as a JSON object (strict: NaN and infinity become null)."""
+        """The report as a JSON object (strict: NaN and infinity become null).
+
+        ``schema_version`` says which form it has; :func:`bpcheck.report.schema` gives the schema of that form.
+
+        Examples
+        --------
+        >>> json.loads(Report("backprop", Verdict.AGREES).to_json())["schema_version"]
+        1
+        """
         case = self.counterexample
         return json.dumps(
             {
+                "schema_version": SCHEMA_VERSION,
                 "subject": self.subject,
                 "verdict": self.verdict.name,
                 "ok": self.ok,
@@ -347,9 +457,7 @@ class Report:
         )
 
     def __str__(self) -> str:
-        from bpcheck.plain import render
-
-        return render(self)
+        return self.to_text()
 
 
 def _finite(value: float | None) -> float | None:

@@ -192,6 +192,7 @@ def assert_gradient(*arguments: Any, **options: Any) -> Report:
     >>> assert_gradient(lambda w: np.sum(w**2), lambda w: 2 * w, np.array([1.0, 2.0]), seed=0).ok
     True
     """
+    __tracebackhide__ = True  # pytest then shows the caller's line and the report, not these
     report = check_gradient(*arguments, **options)
     report.raise_for_disagreement()
     return report

@@ -1,0 +1,56 @@
+"""Where the rich forms of a report are made: results know only names, the surface says which code draws them.
+
+A result must not import what shows it (arrows run down only), and ``import bpcheck`` must not load it either. So
+the surface leaves an address here, ``"bpcheck.report.page:page"``, which is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["register", "rendering"]
+
+_ADDRESSES: dict[str, str] = {}
+
+
+def register(name: str, address: str) -> None:
+    """Say where a rendering lives.
+
+    Parameters
+    ----------
+    name : str
+        ``"page"`` or ``"notebook"``.
+    address : str
+        ``"module:function"``; the function takes a report and gives text.
+
+    Examples
+    --------
+    >>> register("shout", "builtins:ascii")
+    >>> rendering("shout")("δ")
+    "'\\\\u03b4'"
+    """
+    _ADDRESSES[name] = address
+
+
+def rendering(name: str) -> Callable[[Any], str]:
+    """The function that was registered under a name, imported now.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    callable
+        Takes a report and gives text.
+
+    Examples
+    --------
+    >>> rendering("page").__module__
+    'bpcheck.report.page.page'
+    """
+    module, _, function = _ADDRESSES[name].partition(":")
+    found: Callable[[Any], str] = getattr(importlib.import_module(module), function)
+    return found
