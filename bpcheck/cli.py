@@ -98,7 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too")
     compare.add_argument(
-        "--html", type=Path, metavar="FILE", help="write the report as a page too, with the network to step through"
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write the report as a page too, with the network to step through",
     )
     compare.set_defaults(run=_compare)
     return parser
@@ -168,7 +171,12 @@ def _pins(options: argparse.Namespace) -> Pins:
 def _as_json(outcome: Outcome) -> str:
     if outcome.report is not None:
         return outcome.report.to_json() + "\n"
-    return json.dumps({"schema_version": SCHEMA_VERSION, "verdict": None, "ok": False, "error": outcome.error}, indent=2) + "\n"
+    return (
+        json.dumps(
+            {"schema_version": SCHEMA_VERSION, "verdict": None, "ok": False, "error": outcome.error}, indent=2
+        )
+        + "\n"
+    )
 
 
 def whole_number(text: str) -> int:

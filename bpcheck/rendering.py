@@ -27,9 +27,9 @@ def register(name: str, address: str) -> None:
 
     Examples
     --------
-    >>> register("shout", "builtins:ascii")
+    >>> register("shout", "builtins:repr")
     >>> rendering("shout")("δ")
-    "'\\\\u03b4'"
+    "'δ'"
     """
     _ADDRESSES[name] = address
 

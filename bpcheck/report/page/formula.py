@@ -1,0 +1,190 @@
+"""The derivative at one wrong entry as a formula: the cost written out and differentiated by SymPy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.case import Case
+from bpcheck.errors import InputError
+from bpcheck.report.page.wrong import wrong_entries
+from bpcheck.result import Comparison, Report
+from bpcheck.symbolic import cost
+
+__all__ = ["Formula", "wrong_comparison", "wrong_formula"]
+
+MOST_PATHS = 60
+"""Ways from an input to an output, times examples, up to which a cost is written out for a page: 2-3-2 with five
+examples (60) takes 0.2 s on a small server. Longer formulas nobody reads."""
+
+LINE = 160
+"""Characters that a reader takes in at once; a longer formula is given in steps t1, t2, …"""
+
+MOST_STEPS = 14
+"""Steps that fit a screen."""
+
+DIGITS = 30
+"""Of the evaluation: twice those of a double, so that cancellation leaves enough of them."""
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A derivative, written out.
+
+    Attributes
+    ----------
+    entry : str
+        As the caller writes it, ``params[0]['weight'][0, 0]``.
+    symbol : str
+        As the formula writes it, ``W2_1_1``.
+    lines : tuple of (str, str)
+        Name and expression; the last one is the derivative.
+    mathml : tuple of str
+        The same lines as MathML.
+    value : float or None
+        Of the derivative at the case.
+    note : str
+        What the formula leaves out; empty if nothing.
+    """
+
+    entry: str
+    symbol: str
+    lines: tuple[tuple[str, str], ...]
+    mathml: tuple[str, ...]
+    value: float | None
+    note: str
+
+
+def wrong_comparison(report: Report) -> Comparison | None:
+    """The tensor whose worst entry stands for the mistake: the one that the diagnosis names, or the first wrong one.
+
+    Examples
+    --------
+    >>> from bpcheck import Verdict
+    >>> wrong_comparison(Report("f", Verdict.AGREES)) is None
+    True
+    """
+    wrong = [c for c in report.comparisons if c.path != "loss" and wrong_entries(c).any()]
+    named = [c for c in wrong if report.diagnoses and c.path == report.diagnoses[0].path]
+    return next(iter(named or wrong), None)
+
+
+def wrong_formula(report: Report) -> Formula | None:
+    """The right derivative at one wrong entry of a small network.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    Formula or None
+        None where there is no network, nothing is wrong, or the formula would fill a book.
+
+    Examples
+    --------
+    >>> from bpcheck import Verdict, mlp
+    >>> case = Case(mlp([1, 1]), [{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
+    >>> wrong = Comparison(
+    ...     "params[0]['bias']", Verdict.DISAGREES, actual=np.zeros(1), expected=np.full(1, 2.0), bound=np.zeros(1),
+    ...     worst_index=(0,),
+    ... )
+    >>> found = wrong_formula(Report("f", Verdict.DISAGREES, (wrong,), counterexample=case))
+    >>> found.lines, found.value
+    ((('∂C/∂b2_1', 'W2_1_1*x_1_1 + b2_1 - y_1_1'),), 2.0)
+    """
+    case, comparison = report.counterexample, wrong_comparison(report)
+    if case is None or comparison is None:
+        return None
+    found = _written(case, comparison, "")
+    if found is None and case.batch > 1:
+        found = _single(case, comparison)
+    return found
+
+
+def _single(case: Case, comparison: Comparison) -> Formula | None:
+    """The share of the first example, where all of them together would be too long."""
+    plain = replace(case.architecture, l1=0.0, l2=0.0)
+    one = Case(plain, case.params, case.x[:1], case.y[:1])
+    penalty = ", and the penalty comes on top" if case.architecture.l1 or case.architecture.l2 else ""
+    how = "mean" if case.architecture.reduction == "mean" else "sum"
+    return _written(
+        one,
+        comparison,
+        f"This is the share of the first example alone; the entry is the {how} of such shares over all "
+        f"{case.batch} examples{penalty}.",
+    )
+
+
+def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
+    import sympy
+
+    if case.batch * int(np.prod(case.architecture.widths, dtype=float)) > MOST_PATHS:
+        return None
+    try:
+        written = cost(case.architecture, case.batch)
+    except InputError:
+        return None
+    leaves = {str(path): leaf for path, leaf in tree.leaves(written.params)}
+    if comparison.path not in leaves:
+        return None
+    symbol = leaves[comparison.path][comparison.worst_index]
+    expression = sympy.diff(written.expression, symbol)
+    values: dict[Any, float] = {}
+    for (_, symbols), (_, numbers) in zip(tree.leaves(written.params), tree.leaves(case.params), strict=True):
+        values.update(zip(symbols.flat, map(float, numbers.flat), strict=True))
+    values.update(zip(written.x.flat, map(float, case.x.flat), strict=True))
+    values.update(zip(written.y.flat, map(float, case.y.flat), strict=True))
+    parts: list[tuple[Any, Any]] = []
+    if len(str(expression)) > LINE:
+        parts, (reduced,) = sympy.cse(expression, symbols=sympy.numbered_symbols("t", start=1))
+    else:
+        reduced = expression
+    if len(parts) > MOST_STEPS or any(len(str(part)) > LINE for _, part in [*parts, (None, reduced)]):
+        return None
+    named = [*((str(name), part) for name, part in parts), (f"∂C/∂{symbol}", reduced)]
+    index = f"[{', '.join(map(str, comparison.worst_index))}]"
+    return Formula(
+        comparison.path + index,
+        str(symbol),
+        tuple((name, str(part)) for name, part in named),
+        tuple(_mathml(name, part) for name, part in named),
+        _value(expression, values),
+        note,
+    )
+
+
+def _value(expression: Any, values: Any) -> float | None:
+    try:
+        return float(expression.evalf(DIGITS, subs=values))
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+    ):  # a kink, where SymPy leaves Heaviside(0) or a complex number
+        return None
+
+
+def _mathml(name: str, expression: Any) -> str:
+    """An equation as MathML, with W2_1_1 as W² with the indices 1 1."""
+    import sympy
+    from sympy.printing.mathml import mathml
+
+    renamed = {symbol: sympy.Symbol(_indexed(str(symbol))) for symbol in expression.free_symbols}
+    right = mathml(expression.xreplace(renamed), printer="presentation")
+    if name.startswith("∂C/∂"):
+        below = mathml(sympy.Symbol(_indexed(name[4:])), printer="presentation")
+        left = f"<mfrac><mrow><mo>∂</mo><mi>C</mi></mrow><mrow><mo>∂</mo>{below}</mrow></mfrac>"
+    else:
+        left = mathml(sympy.Symbol(name), printer="presentation")
+    return f'<math display="block"><mrow>{left}<mo>=</mo>{right}</mrow></math>'
+
+
+def _indexed(name: str) -> str:
+    """SymPy writes ``W__2_1 1`` with 2 above and 1 1 below."""
+    found = re.fullmatch(r"([Wb])([\d.]+)_(.+)", name)
+    return f"{found[1]}__{found[2]}_{found[3]}" if found else name

@@ -1,0 +1,69 @@
+"""HTML and SVG as values: text is escaped unless it was made here, so a caller's words can never become markup."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+__all__ = ["Html", "join", "tag"]
+
+# Elements that have no end tag; for any other one a missing end tag would swallow what follows.
+VOID = frozenset({"br", "hr", "input", "meta"})
+
+
+class Html(str):
+    """Text that is markup already.
+
+    Examples
+    --------
+    >>> Html("<b>2</b>")
+    '<b>2</b>'
+    """
+
+    __slots__ = ()
+
+
+def join(*parts: Any, between: str = "") -> Html:
+    """Parts one after another; what is not markup is escaped, None is left out.
+
+    Examples
+    --------
+    >>> join("a < b", Html("<br>"), None)
+    'a &lt; b<br>'
+    """
+    return Html(
+        between.join(
+            part if isinstance(part, Html) else escape(str(part)) for part in parts if part is not None
+        )
+    )
+
+
+def tag(name: str, /, *children: Any, **attributes: Any) -> Html:
+    """An element.
+
+    Parameters
+    ----------
+    name : str
+    *children
+        Markup, or text to be escaped; None is left out.
+    **attributes
+        ``class_`` is ``class``, ``aria_label`` is ``aria-label``; None and False are left out, True stands alone.
+
+    Returns
+    -------
+    Html
+
+    Examples
+    --------
+    >>> tag("td", "a < b", class_="wrong", hidden=True)
+    '<td class="wrong" hidden>a &lt; b</td>'
+    """
+    written = []
+    for key, value in attributes.items():
+        word = key.rstrip("_").replace("_", "-")
+        if value is True:
+            written.append(f" {word}")
+        elif value is not None and value is not False:
+            written.append(f' {word}="{escape(str(value))}"')
+    head = f"<{name}{''.join(written)}>"
+    return Html(head if name in VOID else f"{head}{join(*children)}</{name}>")

@@ -1,0 +1,226 @@
+"""The failing case once more, step by step: z and a of every layer, the right δ, and the caller's where it is known.
+
+A backward pass hands out gradients, not its δ. Two things give it away: a bug of the catalogue that reproduces the
+gradient (its δ is then run again), or a batch of a single example, where ∂C/∂b is δ itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.architecture import FIRST_LAYER, Dense
+from bpcheck.case import Case
+from bpcheck.diagnosis import CATALOGUE
+from bpcheck.diagnosis.backward import backward, forward
+from bpcheck.errors import InputError
+from bpcheck.reference import build
+from bpcheck.result import Comparison, Report
+
+__all__ = ["Layer", "Replay", "replay"]
+
+# Two δ count as the same up to this fraction of the layer's size: the same line as for naming a bug
+# (bpcheck.diagnosis.diagnose: rounding is about 1e-13, other hypotheses differ by 1e-3 and more).
+SAME = 1e-8
+
+BY_BUG = "run again with the mistake that was named, which gives your gradient"
+BY_BIAS = "read off your bias gradient: with one example in the batch it is δ itself"
+UNKNOWN = "not known: your function returns gradients, not δ"
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer of weights at the failing case.
+
+    Attributes
+    ----------
+    number : int
+        The book's: 2 is the first layer that has weights.
+    activation : str
+    weight, bias : arrays
+    z, a, delta : (m, n) arrays
+        δ is the right one.
+    claimed : (m, n) array or None
+        The caller's δ, where it is known.
+    weight_comparison, bias_comparison : Comparison or None
+        What was said of its two gradients.
+    """
+
+    number: int
+    activation: str
+    weight: Any
+    bias: Any
+    z: Any
+    a: Any
+    delta: Any
+    claimed: Any
+    weight_comparison: Comparison | None
+    bias_comparison: Comparison | None
+
+    @property
+    def wrong_delta(self) -> Any:
+        """True where the caller's δ is known and wrong."""
+        if self.claimed is None:
+            return np.zeros(self.delta.shape, dtype=bool)
+        return ~_close(self.claimed, self.delta)
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """The whole case.
+
+    Attributes
+    ----------
+    case : Case
+    layers : tuple of Layer
+    cost : float
+    source : str
+        Where the caller's δ comes from, in words.
+    """
+
+    case: Case
+    layers: tuple[Layer, ...]
+    cost: float
+    source: str
+
+    @property
+    def culprit(self) -> int | None:
+        """The topmost layer with something wrong: errors come down, so it is where they begin."""
+        from bpcheck.report.page.wrong import wrong_entries
+
+        for layer in reversed(self.layers):
+            both = (layer.weight_comparison, layer.bias_comparison)
+            if layer.wrong_delta.any() or any(c is not None and wrong_entries(c).any() for c in both):
+                return layer.number
+        return None
+
+
+def _close(first: Any, second: Any) -> Any:
+    with np.errstate(all="ignore"):
+        size = max(float(np.max(abs(second), initial=0.0)), float(np.finfo(float).tiny))
+        return abs(first - second) <= SAME * size  # NaN is not close
+
+
+def replay(report: Report) -> Replay | None:
+    """Run the smallest failing case again.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    Replay or None
+        None where there is no network, or it is no plain chain of dense layers.
+
+    Examples
+    --------
+    >>> from bpcheck import mlp, Verdict
+    >>> case = Case(mlp([1, 1]), [{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
+    >>> found = replay(Report("f", Verdict.DISAGREES, counterexample=case))
+    >>> found.cost, found.layers[0].delta.tolist()
+    (2.0, [[2.0]])
+    """
+    case = report.counterexample
+    if case is None or not case.architecture.is_chain:
+        return None
+    network = build(case.architecture)
+    with np.errstate(all="ignore"):
+        try:
+            trace = network.trace(case.params, case.x, case.y)
+            right = dict(tree.leaves(network.gradient(case.params, case.x, case.y)))
+            cost = network.loss(case.params, case.x, case.y)
+        except InputError:
+            return None
+    given = {comparison.path: comparison for comparison in report.comparisons}
+    factor = _factor(given, {str(path): array for path, array in right.items()})
+    deltas = [np.asarray(delta) * factor for delta in trace.deltas]
+    claimed, source = _claimed(report, case, given, factor)
+    layers = []
+    for k, spec in enumerate(case.architecture.layers):
+        assert isinstance(spec, Dense)
+        layers.append(
+            Layer(
+                k + FIRST_LAYER,
+                spec.activation,
+                np.asarray(case.params[k]["weight"], dtype=float),
+                np.asarray(case.params[k]["bias"], dtype=float),
+                np.asarray(trace.pre_activations[k], dtype=float),
+                np.asarray(trace.activations[k], dtype=float),
+                np.asarray(deltas[k], dtype=float),
+                claimed[k],
+                given.get(f"params[{k}]['weight']"),
+                given.get(f"params[{k}]['bias']"),
+            )
+        )
+    return Replay(case, tuple(layers), float(cost), source)
+
+
+def _factor(given: Mapping[str, Comparison], right: Mapping[str, Any]) -> float:
+    """The unit in which the caller's cost is measured (the sum for the mean, say): its right gradient over ours."""
+    top = dot = 0.0
+    for path, ours in right.items():
+        theirs = given[path].expected if path in given else None
+        if theirs is not None and theirs.shape == ours.shape and np.isfinite(theirs).all():
+            top += float(np.sum(ours * ours))
+            dot += float(np.sum(ours * theirs))
+    factor = dot / top if top else 1.0
+    return 1.0 if abs(factor - 1.0) <= SAME or not np.isfinite(factor) else factor
+
+
+def _claimed(
+    report: Report, case: Case, given: Mapping[str, Comparison], factor: float
+) -> tuple[list[Any], str]:
+    count = len(case.architecture.layers)
+    bugs = {diagnosis.bug for diagnosis in report.diagnoses}
+    if len(bugs) == 1 and (slug := bugs.pop()) in CATALOGUE:
+        deltas = _with_bug(slug, case, given, factor)
+        if deltas is not None:
+            return deltas, BY_BUG
+    penalized = case.architecture.penalize_bias and (case.architecture.l1 or case.architecture.l2)
+    if case.batch == 1 and not penalized:
+        read = [_from_bias(k, case, given, factor) for k in range(count)]
+        if any(delta is not None for delta in read):
+            return read, BY_BIAS
+    return [None] * count, UNKNOWN
+
+
+def _with_bug(slug: str, case: Case, given: Mapping[str, Comparison], factor: float) -> list[Any] | None:
+    """Every δ of a backward pass with the bug; None if it does not give the caller's gradient here."""
+    rules, f = CATALOGUE[slug].rules, forward(case)
+    gradient = backward(f, rules)
+    if gradient is None:
+        return None
+    for path, predicted in gradient.items():
+        comparison = given.get(str(path))
+        if comparison is None or comparison.actual is None or comparison.actual.shape != predicted.shape:
+            return None
+        if not np.all(_close(factor * predicted, comparison.actual)):
+            return None
+    deltas: list[Any] = [np.empty(0)] * len(f.z)
+    with np.errstate(all="ignore"):
+        deltas[f.top] = rules.bp1(f)
+        for k in range(f.top - 1, -1, -1):
+            deltas[k] = rules.bp2(f, k, deltas)
+    shapes = [z.shape for z in f.z]
+    if [np.shape(delta) for delta in deltas] != shapes:  # some bugs live in a δ of another shape
+        return None
+    return [np.asarray(delta, dtype=float) * factor for delta in deltas]
+
+
+def _from_bias(k: int, case: Case, given: Mapping[str, Comparison], factor: float) -> Any:
+    """δ from the bias gradient of a single example, if the weight gradient is made of the same δ."""
+    bias, weight = given.get(f"params[{k}]['bias']"), given.get(f"params[{k}]['weight']")
+    if bias is None or weight is None or bias.actual is None or weight.actual is None:
+        return None
+    below = np.asarray(case.x if k == 0 else forward(case).a[k], dtype=float)
+    weights = np.asarray(case.params[k]["weight"], dtype=float)
+    penalty = case.architecture.l2 * weights + case.architecture.l1 * np.sign(weights)
+    made = np.outer(bias.actual, below[0]) + factor * penalty
+    if made.shape != weight.actual.shape or not np.all(_close(made, weight.actual)):
+        return None
+    return np.asarray(bias.actual, dtype=float)[None, :]
