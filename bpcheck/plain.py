@@ -161,8 +161,11 @@ def to_do(report: Report) -> tuple[str, ...]:
     if hints:
         return hints
     first = report.diagnoses[0] if report.diagnoses else None
-    if report.verdict is not Verdict.DISAGREES or (first is not None and first.equation in EQUATIONS):
+    if report.verdict is not Verdict.DISAGREES:
         return (report.verdict.remedy,)
+    if first is not None and first.equation.startswith("BP"):
+        layer = f" in layer {first.layer}" if first.layer is not None else ""
+        return (f"Look at how your code computes {first.equation}{layer}, then run the same case again.",)
     wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
     where = first.path if first is not None and first.path else wrong[0] if wrong else "the gradient"
     return (f"Look at the lines of your code that compute {where}.",)

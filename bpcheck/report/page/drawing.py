@@ -22,15 +22,15 @@ __all__ = ["MOST_LAYERS", "MOST_UNITS", "Window", "draw", "legend", "window"]
 MOST_UNITS = 6
 """Boxes on top of one another: six fill the height of a laptop's screen."""
 
-MOST_LAYERS = 5
-"""Columns beside one another: five are as wide as a page, with numbers that can still be read."""
+MOST_LAYERS = 4
+"""Columns beside one another: four are as wide as a page, with numbers that can still be read."""
 
 MOST_LABELS = 12
 """Lines between two layers that carry their weight; more labels would lie on one another."""
 
 # Geometry in pixels at full size, chosen by looking: a box holds "yours −0.1234 ✗" in 13-pixel letters.
-BOX, LINE, GAP, ABOVE, MARGIN = 134, 17, 22, 44, 8
-CHANNEL = 128
+BOX, LINE, GAP, ABOVE, MARGIN = 162, 17, 22, 44, 8
+CHANNEL = 116
 """Free space between two columns; a weight in three digits needs 50."""
 
 LABEL_AT = 0.72
@@ -38,6 +38,9 @@ LABEL_AT = 0.72
 further apart than a letter is high."""
 
 COST_WIDTH = 92
+
+SHRINKS_TO = 0.85
+"""Of its full size; on a narrower screen the drawing scrolls, for letters below 11 pixels are hard to read."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ def draw(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> H
     return tag(
         "svg", *lines, *heads, *boxes, viewBox=f"0 0 {width} {height}", width=width, height=height,
         role="img", aria_label=said, class_="network",
+        style=f"max-width:{width}px;min-width:{round(SHRINKS_TO * width)}px",
     )  # fmt: skip
 
 

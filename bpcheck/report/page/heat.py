@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,24 @@ from bpcheck.result import Comparison
 
 __all__ = ["heat_map"]
 
-MOST = 40
+MOST = 32
 """Squares in a row or column; beyond, one square stands for several entries, and shows the worst of them."""
 
-SIDE = 200
-"""Pixels of the longer side, as long as squares stay within the next two."""
+SIDE, SMALLEST, LARGEST = 280, 8, 30
+"""Pixels: of the longer side of the map, and of a square. In 8 pixels a cross can still be told from a blot."""
 
-SMALLEST, LARGEST = 5, 30
-CROSS_FROM = 9
-"""Pixels of a square in which a cross can be told from a blot; below, a wrong square gets a dark frame."""
+HALO_FROM = 14
+"""Pixels of a square that has room for a pale rim around its cross."""
 
-PALEST = 0.12
-"""Opacity of the smallest difference that is not zero, so that it is not taken for none."""
+SHADES = 8
+"""Steps of colour. The eye tells few more apart, and a map of a thousand squares stays small as a file."""
 
 
 def heat_map(comparison: Comparison) -> Html:
     """The discrepancy of one tensor as a picture with a caption.
+
+    In a wrong tensor, colour goes by the largest difference, and entries within their rounding have none. Where nothing
+    is wrong, it goes by what rounding is allowed.
 
     Parameters
     ----------
@@ -50,70 +53,104 @@ def heat_map(comparison: Comparison) -> Html:
     True
     """
     off, wrong = as_matrix(difference(comparison)), as_matrix(wrong_entries(comparison)).astype(bool)
-    count, total = int(wrong.sum()), int(wrong.size)
-    off, wrong, block = _squeezed(off, wrong)
-    rows, columns = off.shape
+    share, said = _shares(comparison, off, wrong)
+    share, wrong, block = _squeezed(share, wrong)
+    rows, columns = share.shape
     side = int(np.clip(SIDE // max(rows, columns, 1), SMALLEST, LARGEST))
-    finite = abs(off[np.isfinite(off)])
-    largest = float(finite.max(initial=0.0))
-    squares = []
-    for (i, j), value in np.ndenumerate(off):
-        squares += _square(float(value), bool(wrong[i, j]), largest, j * side, i * side, side)
-    are = "are" if count != 1 else "is"
-    said = f"{count} of {total} entries {are} wrong; the largest difference is {show(largest, 2)}"
-    width, height = columns * side + 2, rows * side + 2
+    width, height = columns * side, rows * side
     picture = tag(
-        "svg", *squares, viewBox=f"-1 -1 {width} {height}", width=width, height=height, role="img",
-        aria_label=f"Discrepancy of {comparison.label}: {said}.", class_="heat",
-    )  # fmt: skip
-    several = (
-        f" One square stands for up to {block[0]} × {block[1]} entries and shows the worst."
-        if block != (1, 1)
-        else ""
+        "svg",
+        *_grid(rows, columns, side),
+        *_squares(share, side),
+        *_crosses(np.argwhere(wrong), side),
+        viewBox=f"-1 -1 {width + 2} {height + 2}",
+        width=width + 2,
+        height=height + 2,
+        role="img",
+        aria_label=f"Discrepancy of {comparison.label}: {said}.",
+        class_="heat",
     )
+    blocks = f" One square stands for up to {block[0]} × {block[1]} entries and shows the worst."
     return tag(
         "figure",
         tag("figcaption", "yours − right"),
         picture,
-        tag("p", f"{said}.{several}", class_="soft small"),
+        tag("p", f"{said}.{blocks if block != (1, 1) else ''}", class_="soft small"),
         class_="map",
     )
 
 
-def _squeezed(off: Any, wrong: Any) -> tuple[Any, Any, tuple[int, int]]:
+def _shares(comparison: Comparison, off: Any, wrong: Any) -> tuple[Any, str]:
+    """How strong each entry's colour is, from −1 to 1 (NaN where the difference is not finite), and a caption."""
+    finite = np.isfinite(off)
+    largest = float(abs(off[finite]).max(initial=0.0))
+    ending = f"the largest difference is {show(largest, 2)}"
+    if wrong.any():
+        count = int(wrong.sum())
+        shown = np.where(wrong, off / (largest or 1.0), 0.0)
+        return shown, f"{count} of {wrong.size} entries {'are' if count != 1 else 'is'} wrong; {ending}"
+    bound = np.broadcast_to(as_matrix(0.0 if comparison.bound is None else comparison.bound), off.shape)
+    with np.errstate(all="ignore"):
+        shown = np.where(off == 0.0, 0.0, np.clip(off / bound, -1.0, 1.0))
+    worst = float(np.nanmax(abs(shown), initial=0.0))
+    if worst == 0.0:
+        return (
+            shown,
+            "no entry is wrong; there is no difference at all"
+            if not largest
+            else f"no entry is wrong; {ending}",
+        )
+    return shown, f"no entry is wrong; {ending}, and {worst:.0%} of what is allowed is the most that is used"
+
+
+def _squeezed(share: Any, wrong: Any) -> tuple[Any, Any, tuple[int, int]]:
     """Blocks of a large matrix, each by its largest difference."""
-    rows, columns = off.shape
+    rows, columns = share.shape
     block = (max(1, -(-rows // MOST)), max(1, -(-columns // MOST)))
     if block == (1, 1):
-        return off, wrong, block
+        return share, wrong, block
     shape = (-(-rows // block[0]), -(-columns // block[1]))
     small, marks = np.zeros(shape), np.zeros(shape, dtype=bool)
     for i, j in np.ndindex(shape):
         place = (slice(i * block[0], (i + 1) * block[0]), slice(j * block[1], (j + 1) * block[1]))
-        values = off[place].ravel()
-        with np.errstate(all="ignore"):
-            sizes = np.where(np.isfinite(values), abs(values), np.inf)
+        values = share[place].ravel()
+        sizes = np.where(np.isnan(values), np.inf, abs(values))
         small[i, j], marks[i, j] = values[int(np.argmax(sizes))], wrong[place].any()
     return small, marks, block
 
 
-def _square(value: float, is_wrong: bool, largest: float, x: int, y: int, side: int) -> list[Html]:
-    if not np.isfinite(value):
-        kind, strength = "odd", 1.0
-    elif value == 0.0 or largest == 0.0:
-        kind, strength = "none", 0.0
-    else:
-        kind = "plus" if value > 0 else "minus"
-        strength = PALEST + (1 - PALEST) * abs(value) / largest
-    drawn = [
-        tag("rect", x=x, y=y, width=side, height=side, class_="cell"),
-        tag("rect", x=x, y=y, width=side, height=side, class_=f"cell {kind}", fill_opacity=f"{strength:.2f}"),
+def _grid(rows: int, columns: int, side: int) -> list[Html]:
+    width, height = columns * side, rows * side
+    across = "".join(f"M0 {i * side}h{width}" for i in range(1, rows))
+    down = "".join(f"M{j * side} 0v{height}" for j in range(1, columns))
+    return [
+        tag("rect", width=width, height=height, class_="grid"),
+        tag("path", d=(across + down) or "M0 0", class_="grid"),
     ]
-    if is_wrong and side >= CROSS_FROM:
-        low, high = 0.3 * side, 0.7 * side
-        left, right, top, bottom = (f"{v:.1f}" for v in (x + low, x + high, y + low, y + high))
-        path = f"M{left} {top}L{right} {bottom}M{right} {top}L{left} {bottom}"
-        drawn += [tag("path", d=path, class_="halo"), tag("path", d=path, class_="cross")]
-    elif is_wrong:
-        drawn.append(tag("rect", x=x + 1, y=y + 1, width=side - 2, height=side - 2, class_="frame"))
-    return drawn
+
+
+def _squares(share: Any, side: int) -> Iterable[Html]:
+    """One path for each sign and shade."""
+    paths: dict[tuple[str, int], str] = {}
+    for (i, j), value in np.ndenumerate(share):
+        if value == 0.0:
+            continue
+        kind = "odd" if np.isnan(value) else "plus" if value > 0 else "minus"
+        # rounded up: the smallest difference is not taken for none
+        shade = SHADES if np.isnan(value) else int(np.ceil(SHADES * abs(value)))
+        square = f"M{j * side} {i * side}h{side}v{side}h-{side}z"
+        paths[kind, shade] = paths.get((kind, shade), "") + square
+    for (kind, shade), path in sorted(paths.items()):
+        yield tag("path", d=path, class_=f"cell {kind}", fill_opacity=f"{shade / SHADES:.2f}")
+
+
+def _crosses(places: Any, side: int) -> Iterable[Html]:
+    low, arm = round(0.28 * side, 1), round(0.44 * side, 1)
+    path = "".join(
+        f"M{j * side + low:g} {i * side + low:g}l{arm} {arm}m0 -{arm}l-{arm} {arm}"
+        for i, j in places.tolist()
+    )
+    if path and side >= HALO_FROM:
+        yield tag("path", d=path, class_="halo", stroke_width="4.5")
+    if path:
+        yield tag("path", d=path, class_="cross", stroke_width="1.8" if side >= HALO_FROM else "1.1")

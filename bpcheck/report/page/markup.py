@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
-__all__ = ["Html", "join", "tag"]
+__all__ = ["Html", "join", "prose", "tag"]
 
 # Elements that have no end tag; for any other one a missing end tag would swallow what follows.
 VOID = frozenset({"br", "hr", "input", "meta"})
@@ -36,6 +37,23 @@ def join(*parts: Any, between: str = "") -> Html:
             part if isinstance(part, Html) else escape(str(part)) for part in parts if part is not None
         )
     )
+
+
+# The notation of our own sentences, δ^l and W^{l+1} and ∇_a: a letter of the book, and an index made of l or L.
+UPPER = re.compile(r"(?<![\w'])([CWabzδ])\^(?:([lL])(?!\w)|\{([lL][^{}<>&]{0,4})\})")
+LOWER = re.compile(r"∇_(\w)")
+
+
+def prose(text: str) -> Html:
+    """A sentence of ours with its indices set high and low; escaped like any other text.
+
+    Examples
+    --------
+    >>> prose("δ^l = (W^{l+1})ᵀ δ^{l+1} < x^2")
+    'δ<sup>l</sup> = (W<sup>l+1</sup>)ᵀ δ<sup>l+1</sup> &lt; x^2'
+    """
+    raised = UPPER.sub(lambda found: f"{found[1]}<sup>{found[2] or found[3]}</sup>", escape(text))
+    return Html(LOWER.sub(r"∇<sub>\1</sub>", raised))
 
 
 def tag(name: str, /, *children: Any, **attributes: Any) -> Html:

@@ -8,7 +8,7 @@ from importlib import resources
 from bpcheck.plain import EQUATIONS, MEANINGS, TITLES, meaning, to_do
 from bpcheck.report.page.formula import Formula, wrong_formula
 from bpcheck.report.page.heat import heat_map
-from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.markup import Html, join, prose, tag
 from bpcheck.report.page.numbers import beside, show
 from bpcheck.report.page.replay import Replay, replay
 from bpcheck.report.page.tables import part, side_by_side
@@ -30,6 +30,9 @@ SIGNS = {
 
 MOST_TENSORS = 24
 """Tensors shown number by number: two for each of twelve layers. The JSON report has a line for every one."""
+
+MOST_OPEN = 4
+"""Wrong tensors that are unfolded from the start: more than two layers of them, and nobody scrolls on."""
 
 # Nothing may be fetched, whatever a caller's text says; style and script are in the page itself.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -100,7 +103,7 @@ def _sections(report: Report, *, interactive: bool) -> list[Html]:
     parts = [
         _verdict(report),
         *(_section(title, body) for title, body in [
-            ("What to look at", _where(report)),
+            ("What to look at" if report.diagnoses else "What was compared", _where(report)),
             (_network_title(report), _network(report, found, interactive=interactive)),
             ("The evidence", _evidence(report)),
             ("Number by number", _tensors(report)),
@@ -131,10 +134,12 @@ def _verdict(report: Report) -> Html:
         lines.append(tag("p", f"{said[:1].upper()}{said[1:]}.", class_="soft"))
     advice = to_do(report)
     if advice:
-        items = [tag("p", tag("b", "To do: " if i == 0 else "Or: "), text) for i, text in enumerate(advice)]
+        items = [
+            tag("p", tag("b", "To do: " if i == 0 else "Or: "), prose(text)) for i, text in enumerate(advice)
+        ]
         lines.append(tag("div", *items, class_=f"todo {kind}"))
     if report.summary:
-        lines.append(tag("p", report.summary))
+        lines.append(tag("p", prose(report.summary)))
     others = [text for text in report.remedies if text not in advice]
     if others:
         lines.append(tag("p", "What else would help:"))
@@ -144,17 +149,18 @@ def _verdict(report: Report) -> Html:
 
 
 def _where(report: Report) -> Html | None:
-    if not report.diagnoses:
-        return None
     rows: list[Html] = []
-    first = report.diagnoses[0]
     for equation in dict.fromkeys(d.equation for d in report.diagnoses):
         if equation in EQUATIONS:
             said = tag("span", f"{MEANINGS[equation]}.", class_="soft")
             rows.append(
-                _pair("equation", join(tag("span", EQUATIONS[equation], class_="equation"), tag("br"), said))
+                _pair(
+                    "equation",
+                    join(tag("span", prose(EQUATIONS[equation]), class_="equation"), tag("br"), said),
+                )
             )
-    if first.path:
+    first = report.diagnoses[0] if report.diagnoses else None
+    if first is not None and first.path:
         layer = f" (layer {first.layer})" if first.layer is not None else ""
         rows.append(_pair("where", join(tag("code", first.path), layer)))
     rows += [_bug(diagnosis) for diagnosis in report.diagnoses if diagnosis.bug]
@@ -202,7 +208,7 @@ def _evidence(report: Report) -> Html | None:
     parts: list[Html] = []
     reasons = report.diagnoses[0].evidence if report.diagnoses else ()
     if reasons:
-        parts.append(tag("ul", *(tag("li", text) for text in reasons)))
+        parts.append(tag("ul", *(tag("li", prose(text)) for text in reasons)))
     if report.comparisons:
         shown = sorted(report.comparisons, key=lambda c: -c.verdict.severity)[:MOST_TENSORS]
         kept = [c for c in report.comparisons if any(c is other for other in shown)]
@@ -263,14 +269,29 @@ def _tensors(report: Report) -> Html | None:
     if not shown:
         return None
     kept = sorted(shown, key=lambda c: -c.verdict.severity)[:MOST_TENSORS]
-    parts = [_tensor(c) for c in shown if any(c is other for other in kept)]
-    note = "Indices as in code, from 0: unit 1 of the drawing has index 0."
+    opened = _opened(report, kept)
+    parts = [
+        _tensor(c, is_open=any(c is other for other in opened))
+        for c in shown
+        if any(c is other for other in kept)
+    ]
+    drawn = ": unit 1 of the drawing has index 0" if report.counterexample is not None else ""
+    note = f"Indices as in code, from 0{drawn}."
     if len(shown) > len(kept):
         note += f" {len(shown) - len(kept)} more tensors are left out."
     return join(tag("p", note, class_="soft small"), *parts)
 
 
-def _tensor(comparison: Comparison) -> Html:
+def _opened(report: Report, tensors: list[Comparison]) -> list[Comparison]:
+    """The wrong tensors; of many, those of the layer where the mistake is, for the rest follows from it."""
+    wrong = [c for c in tensors if SIGNS[c.verdict][1] == "bad"]
+    if len(wrong) <= MOST_OPEN or not report.diagnoses:
+        return wrong[:MOST_OPEN]
+    layer = report.diagnoses[0].path.rpartition("[")[0]
+    return [c for c in wrong if layer and c.path.startswith(layer)][:MOST_OPEN] or wrong[:MOST_OPEN]
+
+
+def _tensor(comparison: Comparison, *, is_open: bool) -> Html:
     assert comparison.expected is not None
     sign, kind = SIGNS[comparison.verdict]
     wrong = wrong_entries(comparison)
@@ -292,7 +313,7 @@ def _tensor(comparison: Comparison) -> Html:
         "div", side_by_side(comparison), heat_map(comparison), class_="tensor scroll", tabindex="0", role="group",
         aria_label=f"{comparison.label}: yours, right and the difference",
     )  # fmt: skip
-    return tag("details", head, tag("p", " ".join(notes), class_="soft small"), body, open=kind == "bad")
+    return tag("details", head, tag("p", " ".join(notes), class_="soft small"), body, open=is_open)
 
 
 # --- formula, case, limits ----------------------------------------------------------------------------

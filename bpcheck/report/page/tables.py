@@ -14,7 +14,7 @@ from bpcheck.result import Comparison
 
 __all__ = ["Part", "as_matrix", "part", "side_by_side"]
 
-MOST_ROWS, MOST_COLUMNS = 8, 6
+MOST_ROWS, MOST_COLUMNS = 8, 5
 """What fits beside its right counterpart on a page of 1000 pixels without scrolling."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcheck.report.page.drawing import draw, legend, window
+from bpcheck.report.page.drawing import Window, draw, legend, window
 from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import beside, layer_name, show
 from bpcheck.report.page.replay import Layer, Replay
@@ -62,7 +62,7 @@ def walk(found: Replay, *, interactive: bool = True) -> Html:
         return tag("div", board, caption, class_="walk")
     start = first_wrong(listed)
     rows = [
-        tag("li", *_said(found, step, examples), data_step=number, class_=step.phase)
+        tag("li", *_said(found, step, examples, seen), data_step=number, class_=step.phase)
         for number, step in enumerate(listed)
     ]
     return tag(
@@ -78,15 +78,15 @@ def walk(found: Replay, *, interactive: bool = True) -> Html:
 
 def _controls(start: int | None, examples: int) -> Html:
     buttons = [
-        tag("button", "⏮ Start", type="button", data_go="first"),
+        tag("button", "Start", type="button", data_go="first"),
         tag("button", "← Back", type="button", data_go="back"),
         tag("button", "Next →", type="button", data_go="next"),
-        tag("button", "End ⏭", type="button", data_go="last"),
+        tag("button", "End", type="button", data_go="last"),
     ]
     first = (
         tag("button", "✗ First wrong step", type="button", data_go="wrong")
         if start is not None
-        else tag("button", "✗ No step is known to be wrong", type="button", data_go="wrong", disabled=True)
+        else tag("button", "No step is known to be wrong", type="button", data_go="wrong", disabled=True)
     )
     choice = None
     if examples > 1:
@@ -98,11 +98,13 @@ def _controls(start: int | None, examples: int) -> Html:
     )  # fmt: skip
 
 
-def _said(found: Replay, step: Step, examples: int) -> list[Html]:
+def _said(found: Replay, step: Step, examples: int, seen: Window) -> list[Html]:
     if step.phase == "forward":
         place = f"forward, layer {step.layer}" if step.kind != "cost" else "forward, the cost"
     else:
         place = f"backward, layer {step.layer}"
+    if step.kind != "cost" and step.layer not in seen.layers:
+        place += " (not drawn)"
     parts = [
         tag("p", tag("b", place), "   ", tag("span", step.equation, class_="equation"), class_="title"),
         tag("p", step.meaning, class_="soft"),
