@@ -73,7 +73,7 @@ def render(report: Report) -> str:
     <BLANKLINE>
       seed 0
     """
-    blocks = [_head(report)]
+    blocks = [_head(report, meaning(report))]
     advice = to_do(report)
     if advice:
         blocks.append("\n".join(_row("to do" if i == 0 else "or", text) for i, text in enumerate(advice)))
@@ -122,9 +122,10 @@ def hint(report: Report) -> str:
     <BLANKLINE>
       All is well.
     """
-    blocks = [_head(report)]
     wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-    if report.summary and not wrong:  # of a wrong gradient, a summary may say by how much
+    # of a wrong gradient, a summary may say by how much; then the verdict has to speak for itself
+    blocks = [_head(report, report.verdict.value if wrong else meaning(report))]
+    if report.summary and not wrong:
         blocks.append(_fill(report.summary))
     equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
     if equations:
@@ -184,9 +185,8 @@ def meaning(report: Report) -> str:
     return "" if known else report.verdict.value
 
 
-def _head(report: Report) -> str:
+def _head(report: Report, said: str) -> str:
     first = f"bpcheck: {report.subject}  {TITLES[report.verdict]}"
-    said = meaning(report)
     return f"{first}\n{_fill(said)}" if said else first
 
 

@@ -30,7 +30,7 @@ MOST_LABELS = 12
 
 # Geometry in pixels at full size, chosen by looking: a box holds "yours −0.1234 ✗" in 13-pixel letters.
 BOX, LINE, GAP, ABOVE, MARGIN = 162, 17, 22, 44, 8
-CHANNEL = 116
+CHANNEL = 128
 """Free space between two columns; a weight in three digits needs 50."""
 
 LABEL_AT = 0.72

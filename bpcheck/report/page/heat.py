@@ -87,7 +87,7 @@ def _shares(comparison: Comparison, off: Any, wrong: Any) -> tuple[Any, str]:
     ending = f"the largest difference is {show(largest, 2)}"
     if wrong.any():
         count = int(wrong.sum())
-        shown = np.where(wrong, off / (largest or 1.0), 0.0)
+        shown = np.where(wrong, np.where(finite, off / (largest or 1.0), np.nan), 0.0)
         return shown, f"{count} of {wrong.size} entries {'are' if count != 1 else 'is'} wrong; {ending}"
     bound = np.broadcast_to(as_matrix(0.0 if comparison.bound is None else comparison.bound), off.shape)
     with np.errstate(all="ignore"):

@@ -104,7 +104,7 @@ def _sections(report: Report, *, interactive: bool) -> list[Html]:
         _verdict(report),
         *(_section(title, body) for title, body in [
             ("What to look at" if report.diagnoses else "What was compared", _where(report)),
-            (_network_title(report), _network(report, found, interactive=interactive)),
+            (_network_title(report, interactive=interactive), _network(report, found, interactive=interactive)),
             ("The evidence", _evidence(report)),
             ("Number by number", _tensors(report)),
             ("One wrong entry as a formula", _formula(wrong_formula(report))),
@@ -180,9 +180,10 @@ def _bug(diagnosis: Diagnosis) -> Html:
 # --- the network --------------------------------------------------------------------------------------
 
 
-def _network_title(report: Report) -> str:
+def _network_title(report: Report, *, interactive: bool) -> str:
     wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-    return "The smallest network that fails, step by step" if wrong else "The network, step by step"
+    name = "The smallest network that fails" if wrong else "The network"
+    return f"{name}, step by step" if interactive else name
 
 
 def _network(report: Report, found: Replay | None, *, interactive: bool) -> Html | None:
@@ -198,7 +199,16 @@ def _network(report: Report, found: Replay | None, *, interactive: bool) -> Html
             else "Its numbers leave the range of float64, so there is nothing to draw."
         )
         return join(described, tag("p", why))
-    return join(described, walk(found, interactive=interactive))
+    drawn = walk(found, interactive=interactive)
+    if interactive:
+        return join(described, drawn)
+    how = tag(
+        "p",
+        tag("code", 'report.to_html("report.html")'),
+        " writes a page that steps through it.",
+        class_="soft small",
+    )
+    return join(described, drawn, how)
 
 
 # --- the evidence -------------------------------------------------------------------------------------
