@@ -201,6 +201,30 @@ def test_the_whole_report_is_in_the_json_and_what_the_subject_prints_stays_out_o
     assert report["counterexample"]["architecture"]["loss"] == "half_mse"
 
 
+def test_the_report_is_written_as_a_page_too(bpcheck, folder):
+    done = bpcheck("compare", "code.py:bad", "--seed", "1", "--html", "report.html", "--json", "report.json")
+    assert done.returncode == 1
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert json.loads((folder / "report.json").read_text())["reproducer"].splitlines()[0] in page
+    assert "bias-absent" in page
+    assert sorted(os.listdir(folder)) == ["code.py", "report.html", "report.json"]
+
+
+def test_the_case_at_which_a_subject_hung_is_drawn(bpcheck, folder):
+    assert bpcheck("compare", "code.py:hangs", "--timeout", "1", "--html", "report.html").returncode == 3
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "ended after 1 s" in page
+    assert 'class="network"' in page
+
+
+def test_without_a_report_there_is_no_page_and_that_is_said(bpcheck, folder):
+    done = bpcheck("compare", "code.py:raises", "--seed", "1", "--html", "report.html")
+    assert done.returncode == 1
+    assert "--html wrote nothing" in done.stderr
+    assert sorted(os.listdir(folder)) == ["code.py"]
+
+
 def test_json_of_a_subject_that_raised(bpcheck, folder):
     bpcheck("compare", "code.py:raises", "--seed", "1", "--json", "report.json")
     report = json.loads((folder / "report.json").read_text())
@@ -245,6 +269,9 @@ def fixed(params, x, y):
         (["compare", "code.py:good", "--examples", "0"], "less than 1"),
         (["compare", "code.py:good", "--timeout", "-1"], "positive"),
         (["compare", "code.py:good", "--json", "no/such/folder/r.json"], "no folder"),
+        (["compare", "code.py:good", "--html", "no/such/folder/r.html"], "no folder"),
+        (["compare", "code.py:good", "--html", "."], "is a folder"),
+        (["compare", "code.py:good", "--json", "."], "is a folder"),
         (["compare", "code.py:good", "--output", "relu", "--loss", "cross_entropy"], "logits"),
         ([], "COMMAND"),
     ],
