@@ -11,7 +11,18 @@ from bpcheck.verdict import Verdict
 if TYPE_CHECKING:
     from bpcheck.result import Comparison, Diagnosis, Report
 
-__all__ = ["EQUATIONS", "MEANINGS", "TITLES", "hint", "meaning", "render", "to_do"]
+__all__ = [
+    "ALLOWED",
+    "EQUATIONS",
+    "MEANINGS",
+    "TITLES",
+    "footer",
+    "hint",
+    "limits",
+    "meaning",
+    "render",
+    "to_do",
+]
 
 WIDTH = 80
 INDENT = "  "
@@ -94,12 +105,13 @@ def render(report: Report) -> str:
     others = [text for text in report.remedies if text not in advice]
     if others:
         blocks.append("\n".join(_bullet("or" if i == 0 else "", text) for i, text in enumerate(others)))
-    blocks += _limits(report)
-    for warning in report.warnings:
-        blocks.append(_row("note", warning))
-    footer = _footer(report)
-    if footer:
-        blocks.append(INDENT + footer)
+    said = limits(report)
+    if said:
+        blocks.append(_row("limit", said))
+    blocks += [_row("note", warning) for warning in report.warnings]
+    counted = footer(report)
+    if counted:
+        blocks.append(INDENT + counted)
     return "\n\n".join(blocks)
 
 
@@ -271,10 +283,18 @@ def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:
     )
 
 
-def _limits(report: Report) -> list[str]:
+def limits(report: Report) -> str:
+    """What an AGREES could have missed, in a sentence or two; empty for other verdicts.
+
+    Examples
+    --------
+    >>> from bpcheck.result import DetectionLimit, Report
+    >>> limits(Report("f", Verdict.AGREES, detection_limit=DetectionLimit({"w": 1e-9})))[:44]
+    'An entry that is wrong by more than 1.0e-09 '
+    """
     limit = report.detection_limit.maximum
     if not report.ok or math.isnan(limit):
-        return []
+        return ""
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
     many = report.examples > 1
     chance = report.detection_limit.miss_probability
@@ -292,10 +312,18 @@ def _limits(report: Report) -> list[str]:
         )
     if many:
         text += " Networks of other kinds than those compared were not looked at."
-    return [_row("limit", text)]
+    return text
 
 
-def _footer(report: Report) -> str:
+def footer(report: Report) -> str:
+    """Cases, calls and the seed in a line.
+
+    Examples
+    --------
+    >>> from bpcheck.result import Report
+    >>> footer(Report("f", Verdict.AGREES, examples=1, seed=0))
+    '1 case, seed 0'
+    """
     parts = []
     if report.examples:
         parts.append(f"{report.examples} case{'s' * (report.examples != 1)}")

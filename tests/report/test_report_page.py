@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -174,6 +175,25 @@ def test_the_callers_delta_is_shown_only_where_it_is_known(name, source, known):
     assert source in page(sample(name))
 
 
+def test_a_bug_that_does_not_give_the_callers_gradient_is_no_witness_of_delta():
+    report = sample("unnamed, batch")
+    named = replace(report, diagnoses=(replace(report.diagnoses[0], bug="hidden-derivative-missing"),))
+    assert replay(named).source == UNKNOWN
+
+
+@pytest.mark.parametrize("penalty", [{"l1": 0.25}, {"l2": 0.5}])
+def test_a_penalty_on_the_weights_does_not_hide_delta(penalty):
+    given = case((2, 3, 2), 1, **penalty)
+    network = bpcheck.reference.build(given.architecture)
+    right = dict(bpcheck.tree.leaves(network.gradient(given.params, given.x, given.y)))
+    judged = tuple(bpcheck.check.agreement.judge(path, a, a, 1e-12) for path, a in right.items())
+    found = replay(Report("f", Verdict.DISAGREES, judged, counterexample=given))
+    assert found.source == BY_BIAS
+    assert all(layer.claimed is not None and not layer.wrong_delta.any() for layer in found.layers)
+    biased = replace(given, architecture=replace(given.architecture, penalize_bias=True))
+    assert replay(Report("f", Verdict.DISAGREES, judged, counterexample=biased)).source == UNKNOWN
+
+
 def test_the_wrong_delta_is_marked_and_the_right_one_is_not():
     found = replay(sample("2-3-2"))
     assert found.layers[0].wrong_delta.all()
@@ -286,8 +306,11 @@ def test_many_tensors_are_cut_with_a_count():
         bpcheck.check.agreement.judge(f"w[{k}]", right + (k == 99), right, 1e-12) for k in range(100)
     )
     words = Balanced(page(Report("f", Verdict.DISAGREES, many))).text
-    assert "w[99]" in words  # the wrong one is not among those left out
-    assert "76 more tensors are left out" in words
+    evidence, _, numbers = words.partition("Number by number")
+    for section in (evidence, numbers):
+        assert "w[99]" in section  # the wrong one is not among those left out
+        assert "w[50]" not in section
+        assert "76 more tensors are left out" in section
 
 
 def test_a_heat_map_of_a_large_tensor_shows_the_worst_of_each_block():
@@ -356,6 +379,17 @@ def test_the_cells_styles_stay_inside():
         assert re.match(r"(body[\[.][^ ]+ )?\.bpcheck-report\b", selector), selector
     assert "<script" not in html
     assert " id=" not in html
+
+
+def test_the_dark_colours_of_the_page_and_of_the_cell_are_the_same():
+    folder = resources.files("bpcheck.report.page")
+    cell, alone = (folder.joinpath(n).read_text(encoding="utf-8") for n in ("page.css", "page_alone.css"))
+    dark = [
+        dict(re.findall(r"(--[\w-]+): (#\w+)", text)) for text in (cell.split("body.vscode-dark")[1], alone)
+    ]
+    light = dict(re.findall(r"(--[\w-]+): (#\w+)", cell.split("body[")[0]))
+    assert dark[0] == dark[1]
+    assert set(light) == set(dark[0])
 
 
 def test_a_notebook_is_told_where_the_steps_are():
