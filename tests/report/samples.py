@@ -114,6 +114,28 @@ def _not_finite():
     return bpcheck.compare(not_finite, seed=0)
 
 
+def _vjp():
+    def f(x):
+        return np.sin(x)
+
+    return bpcheck.check_vjp(f, lambda x, cotangent: cotangent * np.sin(x), (np.array([0.3, 1.0]),), seed=0)
+
+
+def _certified():
+    given = case((3, 4, 2), 5)
+    network = bpcheck.reference.build(given.architecture)
+    wrong = network.gradient(given.params, given.x, given.y)
+    wrong[0]["weight"][1, 1] += 0.1
+    return bpcheck.certify(given.architecture, given.params, given.x, given.y, wrong)
+
+
+def _low_precision():
+    def claimed(x):
+        return np.float32(2.0) * x
+
+    return bpcheck.check_low_precision(claimed, lambda x: 2.5 * x, np.ones(4, dtype=np.float32), seed=0)
+
+
 MAKERS = {
     "agrees": lambda: bpcheck.compare(backprop(), seed=0, examples=20),
     "kink": _kink,
@@ -123,6 +145,9 @@ MAKERS = {
     "one entry": lambda: failing(batch=1, entry=1.5),
     "unnamed, batch": lambda: failing(entry=1.5),
     "black box": _black_box,
+    "vjp": _vjp,
+    "certify": _certified,
+    "low precision": _low_precision,
     "structure": _incomplete,
     "not finite": _not_finite,
     "large": lambda: failing((20, 30, 30, 30, 10, 4), 12),

@@ -306,7 +306,7 @@ def test_many_tensors_are_cut_with_a_count():
         bpcheck.check.agreement.judge(f"w[{k}]", right + (k == 99), right, 1e-12) for k in range(100)
     )
     words = Balanced(page(Report("f", Verdict.DISAGREES, many))).text
-    evidence, _, numbers = words.partition("Number by number")
+    evidence, _, numbers = words.partition("The evidence")[2].partition("Number by number")
     for section in (evidence, numbers):
         assert "w[99]" in section  # the wrong one is not among those left out
         assert "w[50]" not in section

@@ -43,7 +43,8 @@ def test_a_hint_gives_neither_the_numbers_nor_the_case(name):
     assert to_do(report)
     for sentence in to_do(report):
         assert sentence in flat(text)
-    if report.diagnoses[0].equation:
+    diagnoses = report.diagnoses[:1] or (Diagnosis(""),)
+    if diagnoses[0].equation:
         assert flat(EQUATIONS[report.diagnoses[0].equation]) in flat(text)
         assert flat(MEANINGS[report.diagnoses[0].equation]) in flat(text)
     assert "Case(" not in text
@@ -52,7 +53,7 @@ def test_a_hint_gives_neither_the_numbers_nor_the_case(name):
     assert not re.findall(r"\d\.\d", text)
     full = report.to_text()
     assert len(text) < len(full)
-    for evidence in report.diagnoses[0].evidence:
+    for evidence in diagnoses[0].evidence:
         assert evidence in flat(full)
         assert evidence not in flat(text)
 

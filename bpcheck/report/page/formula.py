@@ -184,7 +184,7 @@ def _mathml(name: str, expression: Any) -> str:
     from sympy.printing.mathml import mathml
 
     renamed = {symbol: sympy.Symbol(_indexed(str(symbol))) for symbol in expression.free_symbols}
-    right = mathml(expression.xreplace(renamed), printer="presentation")
+    right = mathml(expression.xreplace(renamed), printer="presentation").replace("<mo>-</mo>", "<mo>−</mo>")
     if name.startswith("∂C/∂"):
         below = mathml(sympy.Symbol(_indexed(name[4:])), printer="presentation")
         left = f"<mfrac><mrow><mo>∂</mo><mi>C</mi></mrow><mrow><mo>∂</mo>{below}</mrow></mfrac>"
