@@ -86,6 +86,7 @@ def render(report: Report) -> str:
     """
     blocks = [_head(report, meaning(report))]
     advice = to_do(report)
+    advice += tuple(text for text in report.remedies if text not in advice)
     if advice:
         blocks.append("\n".join(_row("to do" if i == 0 else "or", text) for i, text in enumerate(advice)))
     if report.summary:
@@ -102,9 +103,6 @@ def render(report: Report) -> str:
         wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
         title = "the smallest case, to paste:" if wrong else "the case, to paste:"
         blocks.append(INDENT + title + "\n\n" + textwrap.indent(report.reproducer, INDENT * 2))
-    others = [text for text in report.remedies if text not in advice]
-    if others:
-        blocks.append("\n".join(_bullet("or" if i == 0 else "", text) for i, text in enumerate(others)))
     said = limits(report)
     if said:
         blocks.append(_row("limit", said))
