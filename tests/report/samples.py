@@ -46,13 +46,13 @@ def failing(widths=(2, 3, 2), batch=3, **mistake):
     """A report on exactly this case: it is not made smaller, so that there is something to see."""
     given = case(widths, batch)
     from bpcheck.check.contract import Clock
-    from bpcheck.diagnosis import diagnose
+    from bpcheck.diagnosis import Observation, diagnose
     from bpcheck.search.judging import Judge, reproducer
     from bpcheck.subject import as_subject
 
     judge = Judge(as_subject(backprop(**(mistake or {"slope": False}))), 1e-3, Clock.start(None))
     judged = judge(given)
-    observed = [(given, judged.claimed, judged.right)]
+    observed = [Observation(given, judged.claimed, judged.right, judged.roundoff)]
     return Report(
         "backprop",
         judged.verdict,

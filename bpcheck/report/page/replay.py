@@ -6,7 +6,7 @@ gradient (its δ is then run again), or a batch of a single example, where ∂C/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,24 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.architecture import FIRST_LAYER, Dense
 from bpcheck.case import Case
-from bpcheck.diagnosis import CATALOGUE
-from bpcheck.diagnosis.backward import backward, forward
+from bpcheck.diagnosis import CATALOGUE, Observation
+from bpcheck.diagnosis.backward import Forward, Rules, forward
+from bpcheck.diagnosis.bug import Bug
+from bpcheck.diagnosis.hypothesis import standing
+from bpcheck.diagnosis.observation import ROUNDINGS
 from bpcheck.errors import InputError
 from bpcheck.reference import build
 from bpcheck.result import Comparison, Report
+from bpcheck.tree import rms
 
 __all__ = ["Layer", "Replay", "replay"]
 
 # Two δ count as the same up to this fraction of the layer's size: the same line as for naming a bug
 # (bpcheck.diagnosis.diagnose: rounding is about 1e-13, other hypotheses differ by 1e-3 and more).
 SAME = 1e-8
+
+DOUBLE, BFLOAT16 = 2.0**-53, 2.0**-8
+"""Roundoff of the finest and of the coarsest arithmetic that is checked."""
 
 BY_BUG = "run again with the mistake that was named, which gives your gradient"
 BY_BIAS = "read off your bias gradient: with one example in the batch it is δ itself"
@@ -66,7 +73,7 @@ class Layer:
         """True where the caller's δ is known and wrong."""
         if self.claimed is None:
             return np.zeros(self.delta.shape, dtype=bool)
-        return ~_close(self.claimed, self.delta)
+        return ~_close(self.claimed, self.delta, _rounding(self.bias_comparison))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +106,28 @@ class Replay:
         return None
 
 
-def _close(first: Any, second: Any) -> Any:
+def _close(first: Any, second: Any, rounding: float = 0.0) -> Any:
     with np.errstate(all="ignore"):
         size = max(float(np.max(abs(second), initial=0.0)), float(np.finfo(float).tiny))
-        return abs(first - second) <= SAME * size  # NaN is not close
+        return abs(first - second) <= SAME * size + rounding  # NaN is not close
+
+
+def _rounding(comparison: Comparison | None) -> float:
+    """What rounding explains in a tensor: far below ``SAME`` in float64, far above it in float32."""
+    if comparison is None or comparison.bound is None:
+        return 0.0
+    bound = np.asarray(comparison.bound)
+    return float(np.max(bound[np.isfinite(bound)], initial=0.0))
+
+
+def _roundoff(comparisons: Iterable[Comparison]) -> float:
+    """About the roundoff of the caller's arithmetic, which a report does not hold: from how wide the bounds are."""
+    ratios = [
+        _rounding(c) / rms(c.expected)
+        for c in comparisons
+        if c.expected is not None and rms(c.expected) > 0.0
+    ]
+    return max(DOUBLE, min(BFLOAT16, float(np.median(ratios or [0.0])) / ROUNDINGS))
 
 
 def replay(report: Report) -> Replay | None:
@@ -176,9 +201,9 @@ def _claimed(
     report: Report, case: Case, given: Mapping[str, Comparison], factor: float
 ) -> tuple[list[Any], str]:
     count = len(case.architecture.layers)
-    bugs = {diagnosis.bug for diagnosis in report.diagnoses}
-    if len(bugs) == 1 and (slug := bugs.pop()) in CATALOGUE:
-        deltas = _with_bug(slug, case, given, factor)
+    bugs = [CATALOGUE[slug] for slug in {d.bug: None for d in report.diagnoses} if slug in CATALOGUE]
+    if bugs:
+        deltas = _with_bugs(bugs, case, given, factor)
         if deltas is not None:
             return deltas, BY_BUG
     penalized = case.architecture.penalize_bias and (case.architecture.l1 or case.architecture.l2)
@@ -189,27 +214,40 @@ def _claimed(
     return [None] * count, UNKNOWN
 
 
-def _with_bug(slug: str, case: Case, given: Mapping[str, Comparison], factor: float) -> list[Any] | None:
-    """Every δ of a backward pass with the bug; None if it does not give the caller's gradient here."""
-    rules, f = CATALOGUE[slug].rules, forward(case)
-    gradient = backward(f, rules)
-    if gradient is None:
-        return None
-    for path, predicted in gradient.items():
+def _with_bugs(
+    bugs: list[Bug], case: Case, given: Mapping[str, Comparison], factor: float
+) -> list[Any] | None:
+    """Every δ of a backward pass with the bugs that were named; None if it does not give the caller's gradient here."""
+    claimed, right = {}, {}
+    for path, _ in tree.leaves(case.params, "params"):
         comparison = given.get(str(path))
-        if comparison is None or comparison.actual is None or comparison.actual.shape != predicted.shape:
+        if comparison is None or comparison.actual is None or comparison.expected is None:
             return None
-        if not np.all(_close(factor * predicted, comparison.actual)):
-            return None
+        claimed[path], right[path] = comparison.actual / factor, comparison.expected / factor
+    if not all(np.isfinite(array).all() for array in (*claimed.values(), *right.values())):
+        return None
+    f, found = forward(case), None
+    seen = Observation(case, claimed, right, _roundoff(given.values()))
+    for hypothesis in standing([seen], bugs):
+        deltas = _deltas(f, hypothesis.rules)
+        if deltas is None or (found is not None and not _alike(found, deltas)):
+            return None  # two explanations with different δ: which one it was is not known
+        found = deltas
+    return None if found is None else [delta * factor for delta in found]
+
+
+def _deltas(f: Forward, rules: Rules) -> list[Any] | None:
     deltas: list[Any] = [np.empty(0)] * len(f.z)
     with np.errstate(all="ignore"):
-        deltas[f.top] = rules.bp1(f)
+        deltas[f.top] = np.asarray(rules.bp1(f), dtype=float)
         for k in range(f.top - 1, -1, -1):
-            deltas[k] = rules.bp2(f, k, deltas)
-    shapes = [z.shape for z in f.z]
-    if [np.shape(delta) for delta in deltas] != shapes:  # some bugs live in a δ of another shape
-        return None
-    return [np.asarray(delta, dtype=float) * factor for delta in deltas]
+            deltas[k] = np.asarray(rules.bp2(f, k, deltas), dtype=float)
+    fits = all(delta.shape == z.shape for delta, z in zip(deltas, f.z, strict=True))
+    return deltas if fits else None  # some mistakes make a δ of another shape, which has no unit to stand in
+
+
+def _alike(first: list[Any], second: list[Any]) -> bool:
+    return all(bool(np.all(_close(one, two))) for one, two in zip(first, second, strict=True))
 
 
 def _from_bias(k: int, case: Case, given: Mapping[str, Comparison], factor: float) -> Any:
@@ -221,6 +259,6 @@ def _from_bias(k: int, case: Case, given: Mapping[str, Comparison], factor: floa
     weights = np.asarray(case.params[k]["weight"], dtype=float)
     penalty = case.architecture.l2 * weights + case.architecture.l1 * np.sign(weights)
     made = np.outer(bias.actual, below[0]) + factor * penalty
-    if made.shape != weight.actual.shape or not np.all(_close(made, weight.actual)):
+    if made.shape != weight.actual.shape or not np.all(_close(made, weight.actual, _rounding(weight))):
         return None
     return np.asarray(bias.actual, dtype=float)[None, :]
