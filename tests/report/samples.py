@@ -42,7 +42,16 @@ def case(widths, batch, *, seed=0, **options):
     return Case(architecture, params, x, y)
 
 
-def failing(widths=(2, 3, 2), batch=3, **mistake):
+def in_float32(function):
+    def rounded(params, x, y):
+        single = [{name: np.float32(array) for name, array in layer.items()} for layer in params]
+        loss, gradients = function(single, np.float32(x), np.float32(y))
+        return np.float32(loss), gradients
+
+    return rounded
+
+
+def failing(widths=(2, 3, 2), batch=3, precision=lambda function: function, **mistake):
     """A report on exactly this case: it is not made smaller, so that there is something to see."""
     given = case(widths, batch)
     from bpcheck.check.contract import Clock
@@ -50,7 +59,7 @@ def failing(widths=(2, 3, 2), batch=3, **mistake):
     from bpcheck.search.judging import Judge, reproducer
     from bpcheck.subject import as_subject
 
-    judge = Judge(as_subject(backprop(**(mistake or {"slope": False}))), 1e-3, Clock.start(None))
+    judge = Judge(as_subject(precision(backprop(**(mistake or {"slope": False})))), 1e-3, Clock.start(None))
     judged = judge(given)
     observed = [Observation(given, judged.claimed, judged.right, judged.roundoff)]
     return Report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bpcheck.diagnosis import CATALOGUE
 from bpcheck.plain import EQUATIONS, MEANINGS, TITLES, meaning, to_do
 from bpcheck.report.page.markup import Html, join, prose, tag
 from bpcheck.report.page.signs import SIGNS
@@ -77,4 +78,5 @@ def _pair(name: str, value: str) -> Html:
 
 
 def _bug(diagnosis: Diagnosis) -> Html:
-    return _pair("bug", tag("code", diagnosis.bug))
+    known = CATALOGUE.get(diagnosis.bug)
+    return _pair("bug", join(tag("code", diagnosis.bug), f": {known.title}" if known else None))
