@@ -30,6 +30,9 @@ INDENT = "  "
 # More rows than this bury the one that matters; the JSON report has them all.
 MOST_ROWS = 12
 
+SYMPTOM, QUESTION = 0, 1
+"""Places in ``Diagnosis.hints``."""
+
 ALLOWED = "The worst entry of each tensor; allowed is what rounding alone can explain."
 
 TITLES = {
@@ -113,12 +116,14 @@ def render(report: Report) -> str:
     return "\n\n".join(blocks)
 
 
-def hint(report: Report) -> str:
+def hint(report: Report, verbosity: str = "hint") -> str:
     """The report for somebody who should find the mistake alone: no right number, no case to run.
 
     Parameters
     ----------
     report : Report
+    verbosity : {"hint", "equation", "symptom"}
+        How much of it.
 
     Returns
     -------
@@ -138,9 +143,15 @@ def hint(report: Report) -> str:
     if report.summary and not wrong:
         blocks.append(_fill(report.summary))
     equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
-    if equations:
+    ladder = [dict.fromkeys(d.hints[i] for d in report.diagnoses if d.hints) for i in (SYMPTOM, QUESTION)]
+    if ladder[SYMPTOM]:
+        blocks.append("\n".join(_row("seen" if i == 0 else "or", t) for i, t in enumerate(ladder[SYMPTOM])))
+    if equations and verbosity != "symptom":
         blocks.append("\n".join(_equation(name) for name in equations))
-    advice = to_do(report)
+    if ladder[QUESTION] and verbosity != "symptom":
+        blocks.append("\n".join(_row("ask" if i == 0 else "or", t) for i, t in enumerate(ladder[QUESTION])))
+    # where no bug has a name there is one hint alone; the symptom of a wrong gradient is the verdict itself
+    advice = to_do(report) if verbosity == "hint" or not wrong else ()
     if advice:
         blocks.append("\n".join(_row("hint" if i == 0 else "or", text) for i, text in enumerate(advice)))
     return "\n\n".join(blocks)

@@ -181,6 +181,9 @@ class Diagnosis:
         What was observed, one sentence each.
     hint : str
         What to look at in the code.
+    hints : tuple of str
+        Where the bug has a name: what is seen, which equation to read again, what to write in the line. Each tells
+        more than the one before.
     layer : int or None
         The layer l of the book: 2 is the first one with weights, L the output.
     """
@@ -191,6 +194,7 @@ class Diagnosis:
     evidence: tuple[str, ...] = ()
     hint: str = ""
     layer: int | None = None
+    hints: tuple[str, ...] = ()
 
 
 class DetectionLimit(Mapping[str, float]):
@@ -320,9 +324,10 @@ class Report:
 
         Parameters
         ----------
-        verbosity : {"full", "hint"}
-            ``"full"`` is what ``print(report)`` shows. ``"hint"`` is for a course: the verdict, the equation with its
-            meaning and a hint, but neither the right numbers nor the case that shows the mistake.
+        verbosity : {"full", "hint", "equation", "symptom"}
+            ``"full"`` is what ``print(report)`` shows. The others are for a course and tell less and less, never the right
+            numbers nor the case that shows the mistake: ``"hint"`` says what to write, ``"equation"`` which equation to
+            read again, ``"symptom"`` what is seen.
 
         Returns
         -------
@@ -347,9 +352,11 @@ class Report:
         """
         from bpcheck.plain import hint, render
 
-        if verbosity not in ("full", "hint"):
-            raise InputError(f"verbosity is {verbosity!r}; give 'full' or 'hint'.")
-        return render(self) if verbosity == "full" else hint(self)
+        if verbosity not in ("full", "hint", "equation", "symptom"):
+            raise InputError(
+                f"verbosity is {verbosity!r}; give 'full', or for less and less 'hint', 'equation' or 'symptom'."
+            )
+        return render(self) if verbosity == "full" else hint(self, verbosity)
 
     @overload
     def to_html(self, path: None = None) -> str: ...
@@ -446,6 +453,7 @@ class Report:
                         "bug": diagnosis.bug,
                         "evidence": list(diagnosis.evidence),
                         "hint": diagnosis.hint,
+                        "hints": list(diagnosis.hints),
                     }
                     for diagnosis in self.diagnoses
                 ],

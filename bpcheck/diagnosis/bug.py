@@ -38,6 +38,11 @@ class Hints:
     equation: str
     line: str
 
+    @property
+    def ladder(self) -> tuple[str, str, str]:
+        """All three, in order."""
+        return self.symptom, self.equation, self.line
+
 
 @dataclass(frozen=True)
 class Bug:

@@ -81,6 +81,7 @@ def named(located: Diagnosis, slug: str, evidence: str) -> Diagnosis:
         bug=slug,
         evidence=(*located.evidence, evidence),
         hint=f"{_sentence_case(bug.explanation)} {bug.hint}",
+        hints=bug.hints.ladder,
     )
 
 
@@ -101,6 +102,7 @@ def _told(located: Diagnosis, hypothesis: Hypothesis, cases: int, tied: int) -> 
             path="" if several and bug.equation != located.equation else located.path,
             evidence=(*located.evidence, *evidence),
             hint=f"{_sentence_case(bug.explanation)} {bug.hint}",
+            hints=bug.hints.ladder,
         )
         for bug in hypothesis.bugs
     ]

@@ -65,7 +65,7 @@ def test_a_hint_on_what_could_not_be_decided_says_what_helps():
 
 @pytest.mark.parametrize("verbosity", ["short", None, 1, "FULL"])
 def test_another_verbosity_is_refused(verbosity):
-    with pytest.raises(InputError, match="give 'full' or 'hint'"):
+    with pytest.raises(InputError, match="give 'full', or for less and less 'hint'"):
         Report("f", Verdict.AGREES).to_text(verbosity=verbosity)
 
 
@@ -94,3 +94,15 @@ def test_two_bugs_that_explain_the_same_numbers_are_both_told():
     for text in (report.to_text(), report.to_text(verbosity="hint")):
         assert text.index("First.") < text.index("Second.")
     assert "BP4" in report.to_text(verbosity="hint")
+
+
+def test_three_hints_each_tell_more_than_the_one_before():
+    report = sample("named bug")
+    texts = [flat(report.to_text(verbosity=v)) for v in ("symptom", "equation", "hint", "full")]
+    (diagnosis,) = report.diagnoses
+    assert diagnosis.hints
+    symptom, question, line = diagnosis.hints
+    assert [symptom in text for text in texts] == [True, True, True, False]
+    assert [question in text for text in texts] == [False, True, True, False]
+    assert [line in text for text in texts] == [False, False, True, True]
+    assert not any(re.findall(r"\d\.\d", text) for text in texts[:3])
