@@ -99,6 +99,7 @@ def test_json_is_strict_and_complete():
         "bug": "outer-transposed",
         "evidence": ["because"],
         "hint": "look",
+        "hints": [],
     }
     again = data["counterexample"]
     assert Case(CASE.architecture, again["params"], again["x"], again["y"], seed=again["seed"]) == CASE
