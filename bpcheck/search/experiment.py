@@ -27,7 +27,9 @@ BATCH, OUTPUTS = 5, 4
 """Sizes that the variations use: unlike those of most networks, and unlike one another."""
 
 
-def experiments(case: Case, source: Source | None, rng: np.random.Generator) -> Iterator[Experiment]:
+def experiments(
+    case: Case, source: Source | None, rng: np.random.Generator, *, penalties: bool
+) -> Iterator[Experiment]:
     """Networks to try: fresh ones of the caller's kind, then variations of one that failed.
 
     Parameters
@@ -36,6 +38,8 @@ def experiments(case: Case, source: Source | None, rng: np.random.Generator) -> 
         One that failed.
     source : Source or None
     rng : numpy.random.Generator
+    penalties : bool
+        Whether the penalty may vary too.
     """
     if source is not None:
         for index in range(FRESH):
@@ -55,7 +59,7 @@ def experiments(case: Case, source: Source | None, rng: np.random.Generator) -> 
         with_shape = _with_widths(architecture, shape)
         if with_shape is not None:
             yield words, random_case(rng, with_shape, GENERIC, batch=size)
-    if not (architecture.l1 or architecture.l2):
+    if not penalties or not (architecture.l1 or architecture.l2):
         return
     for penalty in (1.7, 0.3):
         stronger = replace(architecture, l1=penalty * architecture.l1, l2=penalty * architecture.l2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NoReturn
@@ -19,7 +20,7 @@ from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.result import Diagnosis
-from bpcheck.search.experiment import experiments, separating
+from bpcheck.search.experiment import Experiment, experiments, separating
 from bpcheck.search.judging import Judge, Judged
 from bpcheck.search.sample import random_architecture, random_case
 from bpcheck.search.shrink import shrink
@@ -113,10 +114,14 @@ class Investigation:
         """Whether the catalogue speaks of such code: a dense chain, held against our own gradient."""
         return judged.case.architecture.is_chain and self.judge.reference is None
 
+    def _experiments(self, case: Case) -> Iterator[Experiment]:
+        # code that is not handed the network's description has its penalty inside
+        return experiments(case, self.source, self.rng, penalties=self.judge.subject.takes_architecture)
+
     def _tell_apart(self, judged: Judged) -> None:
         """Look for networks on which the explanations differ, and ask there."""
         known = repr(judged.case)
-        candidates = separating(self._hypotheses, experiments(judged.case, self.source, self.rng))
+        candidates = separating(self._hypotheses, self._experiments(judged.case))
         for _, (words, case) in zip(range(MOST_EXPERIMENTS), candidates, strict=False):
             if repr(case) == known:
                 continue
@@ -125,11 +130,12 @@ class Investigation:
             except (SubjectError, InputError, HungError):
                 self._advice = f"to tell them apart, compare on {words}, which this code did not take"
                 continue
-            left = standing(self._observations(self._seen), CATALOGUE.values())
-            if not left:  # neither holds there: what was seen before stands alone
-                self._seen.pop()
-                continue
+            before, left = self._hypotheses, standing(self._observations(self._seen), CATALOGUE.values())
             self._hypotheses = left
+            if not left:  # what explained everything so far does not hold here: then it is no explanation
+                slugs = sorted({bug.slug for hypothesis in before for bug in hypothesis.bugs})
+                self._advice = f"{', '.join(slugs)} gave these numbers until {words} was tried"
+                return
             if len(left) == 1:
                 self._advice = f"told from the other explanations by {words}"
                 return

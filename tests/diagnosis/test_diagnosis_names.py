@@ -242,3 +242,17 @@ def test_no_decision_is_no_diagnosis():
     w = np.array([0.3, 1.0])
     with pytest.raises(bpcheck.GradientInconclusive):
         bpcheck.diagnose(lambda w: float(np.round(np.sum(w))), np.ones_like, w, seed=0)
+
+
+def test_an_explanation_that_fails_elsewhere_is_no_name():
+    # 2 for two outputs, as a factor-two and as a forgotten mean over outputs; 7 for any other number of them
+    def backprop(params, x, y, architecture):
+        network = build(architecture)
+        factor = 2.0 if architecture.widths[-1] == 2 else 7.0
+        gradient = [{k: factor * v for k, v in w.items()} for w in network.gradient(params, x, y)]
+        return network.loss(params, x, y), gradient
+
+    report = bpcheck.compare(backprop, cases=drawn(mlp([3, 4, 2], loss="mse")), seed=0)
+    assert report.verdict is Verdict.DISAGREES
+    assert [d.bug for d in report.diagnoses] == [""], str(report)
+    assert any("gave these numbers until" in e for e in report.diagnoses[0].evidence)
