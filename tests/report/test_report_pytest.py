@@ -38,7 +38,10 @@ def test_right():
 """
 
 
-@pytest.fixture(scope="module", params=["auto", "long", "short"])
+@pytest.fixture(
+    scope="module",
+    params=["auto", *(pytest.param(style, marks=pytest.mark.nightly) for style in ("long", "short"))],
+)
 def output(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("suite")
     (folder / "test_mine.py").write_text(SUITE)
