@@ -39,6 +39,9 @@ class Answer:
         What was odd about this answer, one sentence each.
     precision : str
         The format it was computed in (``"bfloat16"``, …), where the dtype of the arrays does not say so.
+    faults : tuple of (str, str)
+        What is wrong with the form of the gradient, path and reason, where the gradient could not be
+        translated and is None.
     """
 
     loss: Any
@@ -46,6 +49,7 @@ class Answer:
     error: Any = None
     notes: tuple[str, ...] = ()
     precision: str = ""
+    faults: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +67,8 @@ class Subject:
     takes_architecture : bool
     notes : tuple of str
         Sentences that a report repeats as warnings.
+    gradient_like_params : bool
+        Whether the gradient comes back nested as the parameters were given, whatever a convention says.
     """
 
     name: str
@@ -70,6 +76,7 @@ class Subject:
     loss: Callable[..., Any] | None = None
     takes_architecture: bool = False
     notes: tuple[str, ...] = field(default=())
+    gradient_like_params: bool = False
 
 
 def _name(function: Any) -> str:

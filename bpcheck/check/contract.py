@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.check.structure import match, scalar_loss
+from bpcheck.check.structure import Matched, match, scalar_loss
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.precision import FORMATS, FloatFormat, coarsest, widened
 from bpcheck.result import Comparison
@@ -304,7 +304,10 @@ def _take_apart(
         warnings.append(
             f"{aliased[0]} {ALIASED} a parameter: the next update will change both. Return a new array."
         )
-    matched = match(answer.gradient, before[0])
+    if answer.faults:  # found in the subject's own layout, where its words are the caller's
+        matched = Matched({}, tuple(Comparison(p, Verdict.WRONG_STRUCTURE, why) for p, why in answer.faults))
+    else:
+        matched = match(answer.gradient, before[0])
     findings += matched.findings
     loss: float | None = None
     if answer.loss is not None or subject.loss is not None:

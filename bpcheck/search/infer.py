@@ -25,7 +25,7 @@ from bpcheck.search.judging import UNSCALED, Judge, Scaling, network_of
 from bpcheck.search.sample import GENERIC, random_case
 from bpcheck.strategies.numbers import DECIMALS, readable
 
-__all__ = ["Inference", "Observed", "infer", "observe"]
+__all__ = ["Inference", "Observed", "infer", "observe", "probe_case"]
 
 # Depths to try, the commonest student's network first.
 DEPTHS = (2, 3, 1, 4)
@@ -127,7 +127,7 @@ def observe(
             # equal widths go with as many examples: then a sum over the wrong axis fits too
             sizes = (batch,) * len(BATCHES) if batch else (outputs,) * len(BATCHES) if equal else BATCHES
             cases = tuple(
-                _probe(rng, probe, size, STRETCH if i == 0 else 1.0) for i, size in enumerate(sizes)
+                probe_case(rng, probe, size, STRETCH if i == 0 else 1.0) for i, size in enumerate(sizes)
             )
             losses: list[float] = []
             try:
@@ -145,7 +145,7 @@ def observe(
     return found, ""
 
 
-def _probe(rng: np.random.Generator, architecture: Architecture, batch: int, stretch: float) -> Case:
+def probe_case(rng: np.random.Generator, architecture: Architecture, batch: int, stretch: float) -> Case:
     """A generic case with one-hot targets."""
     case = random_case(rng, architecture, GENERIC, batch=batch)
     last = {**case.params[-1], "weight": np.round(case.params[-1]["weight"] * stretch, DECIMALS)}

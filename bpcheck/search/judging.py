@@ -16,6 +16,7 @@ from bpcheck.case import Case
 from bpcheck.check.agreement import judge
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, ask
 from bpcheck.check.low_precision import DOUBT, LOSS, SURE, ZERO, LowPrecision, default_resolution, of_case
+from bpcheck.conventions import Conventions
 from bpcheck.errors import InputError
 from bpcheck.precision import FORMATS
 from bpcheck.reference import Enclosure, Network, build
@@ -25,7 +26,9 @@ from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
 
-__all__ = ["UNSCALED", "Judge", "Judged", "Scaling", "network_of", "reproducer"]
+__all__ = ["UNSCALED", "Judge", "Judged", "Scaling", "network_of", "reproducer", "scaling_of"]
+
+OURS = Conventions()
 
 # Longer than this, a case is no longer something to paste.
 PASTEABLE = 1500
@@ -52,6 +55,23 @@ def _one(architecture: Architecture) -> float:
 
 
 UNSCALED = Scaling("", _one)
+
+
+def scaling_of(conventions: Conventions) -> Scaling:
+    """The factor that conventions pin; 1 if they pin none.
+
+    Examples
+    --------
+    >>> scaling_of(Conventions(factor=2)).label
+    '2 × '
+    """
+    factor = conventions.factor
+    if factor is None or factor == 1:
+        return UNSCALED
+    if isinstance(factor, str):
+        return Scaling("1/outputs × ", lambda a: 1.0 / a.widths[-1])
+    value = float(factor)
+    return Scaling(f"{value:g} × ", lambda a: value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +120,16 @@ def network_of(architecture: Architecture) -> Network:
     return build(architecture)
 
 
-def reproducer(case: Case, name: str) -> str:
+def reproducer(case: Case, name: str, conventions: Conventions = OURS) -> str:
     """A snippet that compares the subject on one case again."""
+    said = "" if conventions == OURS else f", conventions=bpcheck.{conventions!r}"
+    case = replace(case, architecture=conventions.as_given(case.architecture))
     called = name if name.isidentifier() and not hasattr(builtins, name) else "your_function"
     text = repr(case)
     if len(text) > PASTEABLE:
         return (
             f"# too long to paste: the case is report.counterexample, and stands in the report's JSON\n"
-            f"print(bpcheck.compare({called}, cases=[report.counterexample]))"
+            f"print(bpcheck.compare({called}, cases=[report.counterexample]{said}))"
         )
     for word in (", params=", ", x=", ", y=", ", seed="):
         text = text.replace(word, f",\n    {word[2:]}", 1)
@@ -118,7 +140,7 @@ def reproducer(case: Case, name: str) -> str:
     numpy = "import numpy as np\n" if "np." in text else ""
     return (
         f"{numpy}import bpcheck\nfrom bpcheck import Case, mlp{skip}\n\ncase = {text}\n"
-        f"print(bpcheck.compare({called}, cases=[case]))"
+        f"print(bpcheck.compare({called}, cases=[case]{said}))"
     )
 
 
@@ -138,6 +160,8 @@ class Judge:
         Told each case before the subject is called on it, so that a hang can be reported.
     by_precision : bool
         Whether the resolution is a default, which answers in float16 and bfloat16 have another of.
+    conventions : Conventions
+        The layout that ``subject`` translates from and into; only said again in what is to be pasted.
     """
 
     subject: Subject
@@ -147,6 +171,7 @@ class Judge:
     reference: Subject | None = None
     announce: Callable[[Case], None] | None = None
     by_precision: bool = False
+    conventions: Conventions = OURS
     evaluations: int = 0
 
     def enclose(self, case: Case, dtype: Any = np.float64) -> Enclosure:
@@ -187,7 +212,7 @@ class Judge:
             (case.x, case.y),
             clock=self.clock,
             architecture=case.architecture,
-            reproducer=reproducer(case, self.subject.name),
+            reproducer=reproducer(case, self.subject.name, self.conventions),
         )
 
     def __call__(self, case: Case, *, calls: int = 1) -> Judged:

@@ -14,9 +14,11 @@ from bpcheck.conventions import Conventions
 from bpcheck.errors import InputError
 from bpcheck.report.progress import progress_bar
 from bpcheck.result import Report
-from bpcheck.search.judging import Judge
+from bpcheck.search.judging import UNSCALED, Judge, scaling_of
+from bpcheck.search.layout import said
 from bpcheck.search.session import Session
 from bpcheck.search.sources import Pins
+from bpcheck.search.translate import translated
 from bpcheck.subject import as_subject
 
 __all__ = ["compare", "search"]
@@ -28,7 +30,7 @@ def compare(
     reference: Any = None,
     architectures: Any = None,
     cases: Any = None,
-    conventions: Conventions | None = None,
+    conventions: Conventions | str | None = "infer",
     resolution: float | None = None,
     examples: int = 100,
     seed: int | None = None,
@@ -52,8 +54,11 @@ def compare(
         activation, output, loss and reduction are inferred from the subject's loss.
     cases : Case or list of Case, optional
         Real data and real parameters: exactly these are compared.
-    conventions : Conventions, optional
-        Layout of the subject; only the default exists so far.
+    conventions : Conventions or str, optional
+        Layout of the subject: a :class:`bpcheck.Conventions`, the name of a preset (``"nielsen"``,
+        ``"torch"``, ``"keras"``, ``"sklearn"``, ``"cs231n"``), or ``"infer"``: bpcheck's own layout, and
+        where the subject does not answer in it, or its loss does not fit, whichever it accepts. The
+        report says what was inferred, and from what.
     resolution : float, optional
         Relative error (of a tensor's root mean square) that must be visible for AGREES; 1e-3.
     examples : int
@@ -108,7 +113,7 @@ def search(
     reference: Any = None,
     architectures: Any = None,
     cases: Any = None,
-    conventions: Conventions | None = None,
+    conventions: Conventions | str | None = "infer",
     resolution: float | None = None,
     examples: int = 100,
     seed: int | None = None,
@@ -121,24 +126,26 @@ def search(
     wanted = resolution_or_default(resolution)
     if isinstance(examples, bool) or not isinstance(examples, int | np.integer) or examples < 1:
         raise InputError(f"examples is {examples!r}; give the number of random cases, 1 or more.")
-    if conventions is not None and not isinstance(conventions, Conventions):
-        raise InputError(f"conventions is {conventions!r}; give bpcheck.Conventions() or None.")
+    pinned = said(conventions)
     if cases is not None and architectures is not None:
         raise InputError("both cases= and architectures= are given; a case already holds its architecture.")
     used = seed_or_drawn(seed)
+    asked = as_subject(subject)
     judge = Judge(
-        as_subject(subject),
+        asked if pinned is None or pinned.is_ours else translated(asked, pinned),
         wanted,
         Clock.start(time_limit),
         reference=None if reference is None else as_subject(reference),
         announce=announce,
         by_precision=resolution is None,
+        conventions=Conventions() if pinned is None else pinned,
+        scaling=UNSCALED if pinned is None else scaling_of(pinned),
     )
     given = None if cases is None else _cases(cases)
     with guarded(), progress_bar(progress, "comparing") as bar:
-        return Session(judge, np.random.default_rng(used), used, int(examples), bar, pins).run(
-            given, architectures
-        )
+        return Session(
+            judge, np.random.default_rng(used), used, int(examples), bar, pins, settled=pinned is not None
+        ).run(given, architectures)
 
 
 def _cases(cases: Any) -> list[Case]:

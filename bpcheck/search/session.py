@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,11 @@ from bpcheck.result import Comparison, Diagnosis, Report
 from bpcheck.search.degenerate import hidden_by
 from bpcheck.search.failure import Investigation
 from bpcheck.search.infer import Inference, Observed, infer, observe
-from bpcheck.search.judging import Judge, Judged, reproducer
+from bpcheck.search.judging import Judge, Judged, reproducer, scaling_of
+from bpcheck.search.layout import Reading, fitted, settle_cost, settle_known, settle_unknown
+from bpcheck.search.native import in_callers_words
 from bpcheck.search.sample import SPECIAL, SPECIAL_EVERY, jittered
-from bpcheck.search.sources import Pins, given, pinned, resolvable_cases, templated
+from bpcheck.search.sources import Pins, Source, given, pinned, resolvable_cases, templated
 from bpcheck.subject import Subject
 from bpcheck.verdict import Verdict
 
@@ -32,6 +34,15 @@ CASES_ASKED_TWICE = 3
 # If fewer than this share of the random cases could be decided, an AGREES would promise too much.
 LEAST_DECIDED = 0.5
 MOST_ATTEMPTS = 2  # so that many attempts an example are enough to tell
+
+ROWS = (
+    "the gradient of a bias has shape (1, n), so biases were handed over in this shape; if yours are (n,), the gradient "
+    "of a bias must be (n,) as well"
+)
+OTHER_LAYOUTS = (
+    "\nIt raised in every other layout that was tried too (weights (in, out), examples as columns or one at a time, "
+    "class indices, …); if yours is another, say it with conventions=bpcheck.Conventions(...)."
+)
 
 VISIT_ALL = SPECIAL_EVERY * len(SPECIAL)
 
@@ -54,6 +65,8 @@ class Session:
     at_kink: int = 0
     decisive: Judged | None = None
     unresolved: Judged | None = None
+    layout: str = ""
+    settled: bool = False
 
     def __post_init__(self) -> None:
         self.investigation = Investigation(self.judge, self.rng)
@@ -68,11 +81,12 @@ class Session:
         self.warnings += self.subject.notes
         try:
             if cases is not None:
-                self.investigation.source = given(cases)
-                self.warnings += hidden_by(cases)
-                return self._look(iter(cases), len(cases), every_one=True)
+                meant = [self._meant(case) for case in cases]
+                self.investigation.source = given(meant)
+                self.warnings += hidden_by(meant)
+                return self._look(lambda: iter(meant), len(meant), every_one=True)
             if architectures is not None:
-                source = pinned(self.rng, architectures)
+                source = self._described(pinned(self.rng, architectures))
             elif self.pins.template is not None:
                 source = templated(self.rng, self.pins, self.pins.template)
             elif self.subject.takes_architecture:
@@ -82,18 +96,55 @@ class Session:
                 if isinstance(inferred, Report):
                     return inferred
                 source = templated(self.rng, self.pins, inferred.template, inferred.depths)
+            source = self._sayable(source)
             self.investigation.source = source
             if self.examples < VISIT_ALL:
                 self.warnings.append(
                     f"{self.examples} examples do not visit all kinds of network ({VISIT_ALL} do): "
                     "some bugs show only in special ones"
                 )
-            return self._look(resolvable_cases(source, self.judge), self.examples)
+            return self._look(lambda: resolvable_cases(source, self.judge), self.examples)
         except HungError:
             return self._out_of_time(
                 "the subject did not return within the time limit (Python cannot end a thread: the call is left "
                 "running; `bpcheck compare` runs the subject in a process that it can end)"
             )
+
+    def _meant(self, case: Case) -> Case:
+        """A case of the caller's, which counts its cost as the subject does, in our words."""
+        return replace(case, architecture=self.judge.conventions.describe(case.architecture))
+
+    def _described(self, source: Source) -> Source:
+        return lambda index: self._meant(source(index))
+
+    def _sayable(self, source: Source) -> Source:
+        """The same cases with targets that the subject's convention can say."""
+        return lambda index: fitted(source(index), self.judge.conventions)
+
+    def _adopt(self, reading: Reading) -> None:
+        """From here on the subject is asked in the layout that was found."""
+        assert reading.trial is not None
+        trial = reading.trial
+        self.settled = True
+        self.judge.subject = trial.judge.subject
+        self.judge.conventions = trial.conventions
+        if not trial.conventions.is_ours:
+            self.layout = reading.text
+        if reading.warning:
+            self.warnings.append(reading.warning)
+        if trial.conventions.bias == "row" and trial.conventions.batch == "first":
+            self.warnings.append(ROWS)
+
+    def _settle(self, case: Case) -> Report | bool:
+        """Find the layout of a subject that goes wrong in ours; whether there is one, or a question."""
+        self.settled = True
+        reading = settle_known(self.judge, self.seed, case)
+        if reading.trial is None:
+            return self._report(Verdict.INCONCLUSIVE, summary=reading.text) if reading.text else False
+        if reading.trial.conventions.is_ours:
+            return False
+        self._adopt(reading)
+        return True
 
     def _infer(self) -> Inference | Report:
         """What the subject computes, or a report that says why that cannot be told."""
@@ -106,6 +157,13 @@ class Session:
                 ),
             )
         observations, fault = observe(self.judge, self.rng, widths=self.pins.widths, batch=self.pins.batch)
+        apart = any(o.error is None and not o.equal for o in observations)
+        if not self.settled and (fault or not apart) and self.pins.widths is None:
+            reading = settle_unknown(self.judge, self.seed)
+            if reading.trial is not None and not reading.trial.conventions.is_ours:
+                return self._infer_anew(reading)
+            if reading.trial is None and reading.text:
+                return self._report(Verdict.INCONCLUSIVE, summary=reading.text)
         if fault:
             path, _, reason = fault.partition(": ")
             finding = Comparison(path, Verdict.WRONG_STRUCTURE, reason)
@@ -126,6 +184,9 @@ class Session:
             self.investigation.raised(observations[0].cases[0], error, note=note)
         inference = infer(self.judge, self.rng, observations)
         if isinstance(inference, str):
+            other = None if self.settled else settle_cost(self.judge, self.seed)
+            if other is not None:
+                return self._infer_anew(other)
             return self._nothing_fits(answered, inference)
         deeper = [o for o in observations if o.depth > 1 and o.equal and o.error is not None]
         if inference.depths == (1,) and deeper:
@@ -135,10 +196,34 @@ class Session:
                 "architectures=bpcheck.mlp([4, 3], loss=…)."
             )
             self.investigation.raised(deeper[0].cases[0], deeper[0].error or SubjectError(""), note=note)
-        self.judge.scaling = inference.scaling
+        return self._taken(inference)
+
+    def _infer_anew(self, reading: Reading) -> Inference | Report:
+        """What the subject computes in the layout that was found for it."""
+        self._adopt(reading)
+        assert reading.trial is not None
+        return self._infer() if reading.trial.inference is None else self._taken(reading.trial.inference)
+
+    def _taken(self, inference: Inference) -> Inference:
+        """Go on with what was inferred, as far as the caller has not said otherwise."""
+        said = self.judge.conventions
         self.inferred = inference.text
-        self.warnings += inference.warnings
-        return inference
+        if said.times_batch:
+            self.inferred += "; that is m times the cost, a mean over the batch with a penalty of ½λ‖W‖²/m"
+        template = inference.template
+        if said.reduction is not None or said.factor is not None or said.penalize_bias is not None:
+            template = replace(
+                template,
+                reduction=("sum" if said.times_batch else said.reduction) or template.reduction,
+                penalize_bias=template.penalize_bias if said.penalize_bias is None else said.penalize_bias,
+            )
+            # A pinned reduction means that nothing else stands before the loss, unless that is pinned too.
+            self.judge.scaling = scaling_of(said)
+            self.inferred += ", but held to what conventions= says"
+        else:
+            self.judge.scaling = inference.scaling
+            self.warnings += inference.warnings
+        return replace(inference, template=template)
 
     def _nothing_fits(self, answered: list[Observed], why: str) -> Report:
         loss, case = answered[0].losses[0], answered[0].cases[0]
@@ -164,10 +249,10 @@ class Session:
         )
         return self._report(Verdict.INCONCLUSIVE, summary=summary, counterexample=case)
 
-    def _look(self, cases: Iterator[Case], total: int, *, every_one: bool = False) -> Report:
+    def _look(self, draw: Callable[[], Iterator[Case]], total: int, *, every_one: bool = False) -> Report:
         """Judge cases until ``total`` are decided; with ``every_one``, none of them may stay undecided."""
         attempts = 0
-        for case in cases:
+        for case in draw():
             if self.judge.clock.struck:
                 return self._out_of_time(
                     f"the time limit ended the search after {self.judged} of {total} cases"
@@ -181,14 +266,34 @@ class Session:
                     moved = self.judge(jittered(case, self.rng))
                     judged = moved if moved.failed else judged
             except SubjectError as error:
-                self.investigation.raised(case, error)
+                found = False if self.settled else self._settle(case)
+                if found is False:
+                    self.investigation.raised(
+                        case, error, note=OTHER_LAYOUTS if self.judge.conventions.is_ours else ""
+                    )
+                return (
+                    found if isinstance(found, Report) else self._look_again(draw, total, every_one=every_one)
+                )
             if judged.failed:
+                found = self._settle(case) if not self.settled and _may_be_layout(judged) else False
+                if found is not False:
+                    return (
+                        found
+                        if isinstance(found, Report)
+                        else self._look_again(draw, total, every_one=every_one)
+                    )
                 return self._failed(judged)
             self._count(judged)
             self.bar.advance(self.judged + self.undecided, total)
             if self.judged >= total or attempts >= MOST_ATTEMPTS * total:
                 break
         return self._passed(attempts, every_one=every_one)
+
+    def _look_again(self, draw: Callable[[], Iterator[Case]], total: int, *, every_one: bool) -> Report:
+        """From the start, in the layout that was found: nothing seen in another one counts."""
+        self.comparisons, self.judged, self.undecided, self.at_kink = [], 0, 0, 0
+        self.decisive = self.unresolved = None
+        return self._look(draw, total, every_one=every_one)
 
     def _count(self, judged: Judged) -> None:
         for warning in judged.warnings:
@@ -282,18 +387,34 @@ class Session:
         counterexample: Case | None = None,
         summary: str = "",
     ) -> Report:
-        return Report(
+        conventions = self.judge.conventions
+        inferred = [text for text in (self.inferred, self.layout) if text]
+        shown = counterexample and replace(
+            counterexample, architecture=conventions.as_given(counterexample.architecture)
+        )
+        report = Report(
             subject=self.subject.name,
             verdict=verdict,
             comparisons=tuple(comparisons),
             diagnoses=diagnoses,
-            counterexample=counterexample,
-            reproducer="" if counterexample is None else reproducer(counterexample, self.subject.name),
+            counterexample=shown,
+            reproducer=""
+            if counterexample is None
+            else reproducer(counterexample, self.subject.name, conventions),
             detection_limit=detection_limit(self.comparisons or comparisons),
             warnings=tuple(self.warnings),
-            inferred=self.inferred,
+            inferred="; ".join(inferred),
             examples=self.judged + self.undecided + (verdict.severity > Verdict.INCONCLUSIVE.severity),
             evaluations=self.judge.evaluations,
             seed=self.seed,
             summary=summary,
         )
+        return in_callers_words(report, conventions)
+
+
+def _may_be_layout(judged: Judged) -> bool:
+    """Whether a wrong layout could look like this: another form, or another forward value."""
+    return any(
+        c.verdict is Verdict.WRONG_STRUCTURE or (c.path == "loss" and not c.verdict.ok)
+        for c in judged.comparisons
+    )

@@ -1155,7 +1155,7 @@ OPTIONS = [
     ),
     *(option("progress", value, ["None, True, False or a function"]) for value in ("yes", 2, [1])),
     *(option("examples", value, ["1 or more"], ("compare",)) for value in (0, -3, 2.5, "10", None, True)),
-    *(option("conventions", value, ["Conventions()"], ("compare",)) for value in ("torch", {}, 1)),
+    *(option("conventions", value, ["Conventions()"], ("compare",)) for value in ("numpy", {}, 1)),
     option("examples", 10, ["unknown option", "resolution, seed, time_limit"], ("check_gradient",)),
     option("tolerance", 1e-6, ["unknown option", "resolution, seed, time_limit"], ("check_gradient",)),
     option("eps", 1e-6, ["unknown option", "resolution, seed, time_limit"], ("check_gradient",)),

@@ -1,0 +1,196 @@
+"""Numbers from our layout into a subject's and back: copies, transposes, reshapes, nothing that rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.conventions.nesting import VECTORS, slots
+from bpcheck.conventions.value import Conventions
+from bpcheck.errors import InputError
+from bpcheck.tree import FloatArray, Tree
+
+__all__ = [
+    "carry_x",
+    "carry_y",
+    "gradient_like",
+    "nest",
+    "params_into",
+    "paths",
+    "tensors_back",
+    "tensors_into",
+]
+
+
+def tensors_into(conventions: Conventions, layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Every tensor of our layout in the subject's shape, by slot.
+
+    Examples
+    --------
+    >>> layer = {"weight": np.ones((2, 3)), "bias": np.zeros(2)}
+    >>> {slot: a.shape for slot, a in tensors_into(Conventions(weight="in, out", bias="column"), [layer]).items()}
+    {'b0': (2, 1), 'W0': (3, 2)}
+    """
+    found: dict[str, Any] = {}
+    for k, layer in enumerate(layers):
+        weight, bias = np.asarray(layer["weight"]), np.asarray(layer["bias"])
+        if conventions.folded:
+            parts = [bias[:, None], weight] if conventions.bias == "folded first" else [weight, bias[:, None]]
+            weight = np.concatenate(parts, axis=1)
+        else:
+            found[f"b{k}"] = np.array(bias.reshape(_bias_shape(conventions, len(bias))))
+        # order="C": what a subject is handed should be no stranger than what it allocates itself
+        found[f"W{k}"] = np.array(weight.T if conventions.weight == "in, out" else weight, order="C")
+    return found
+
+
+def tensors_back(conventions: Conventions, tensors: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The inverse of :func:`tensors_into`.
+
+    Examples
+    --------
+    >>> layers = [{"weight": np.arange(6.0).reshape(2, 3), "bias": np.array([7.0, 8.0])}]
+    >>> folded = Conventions(bias="folded first", params="[W1, W2]")
+    >>> back = tensors_back(folded, tensors_into(folded, layers))
+    >>> all(np.array_equal(back[0][name], layers[0][name]) for name in layers[0])
+    True
+    """
+    layers = []
+    for k in range(sum(slot.startswith("W") for slot in tensors)):
+        weight = np.asarray(tensors[f"W{k}"])
+        weight = weight.T if conventions.weight == "in, out" else weight
+        if conventions.folded:
+            first = conventions.bias == "folded first"
+            bias, weight = weight[:, 0 if first else -1], weight[:, 1:] if first else weight[:, :-1]
+        else:
+            bias = np.asarray(tensors[f"b{k}"]).reshape(-1)
+        layers.append({"weight": np.array(weight), "bias": np.array(bias)})
+    return layers
+
+
+def _bias_shape(conventions: Conventions, n: int) -> tuple[int, ...]:
+    return {"vector": (n,), "column": (n, 1), "row": (1, n)}[conventions.bias]
+
+
+def _slots(conventions: Conventions, count: int, *, gradient: bool) -> Tree:
+    nesting = conventions.gradients if gradient and conventions.gradients else conventions.params
+    return slots(
+        nesting,
+        count,
+        names=conventions.names,
+        first=conventions.number_from,
+        pattern=conventions.gradient_names if gradient else "{}",
+    )
+
+
+def _is_vector(conventions: Conventions, *, gradient: bool) -> bool:
+    return (conventions.gradients if gradient and conventions.gradients else conventions.params) in VECTORS
+
+
+def nest(conventions: Conventions, tensors: Mapping[str, Any], *, gradient: bool = False) -> Tree:
+    """Tensors by slot, in the subject's containers."""
+    plan = _slots(conventions, sum(slot.startswith("W") for slot in tensors), gradient=gradient)
+    values = [np.array(tensors[slot]) for _, slot in tree.leaves(plan)]
+    if _is_vector(conventions, gradient=gradient):
+        return np.concatenate([value.reshape(-1) for value in values])
+    return tree.restore(plan, values)
+
+
+def params_into(conventions: Conventions, layers: Sequence[Mapping[str, Any]]) -> Tree:
+    """Parameters as the subject takes them, in fresh arrays.
+
+    Examples
+    --------
+    >>> layer = {"weight": np.ones((2, 3)), "bias": np.zeros(2)}
+    >>> params_into(Conventions.preset("cs231n"), [layer])["W1"].shape
+    (3, 2)
+    """
+    return nest(conventions, tensors_into(conventions, layers))
+
+
+def gradient_like(
+    conventions: Conventions, leaves: Sequence[Any], like: Mapping[str, Any], *, gradient: bool
+) -> dict[str, Any]:
+    """The leaves of a nested gradient, in order, by slot; a flat vector is cut to the shapes of ``like``.
+
+    Parameters
+    ----------
+    conventions : Conventions
+    leaves : sequence of arrays
+        Of a tree that has the form of :func:`nest`.
+    like : mapping of slot to array
+        The parameters.
+    gradient : bool
+        Whether the tree is nested as gradients are, or as parameters are.
+    """
+    plan = _slots(conventions, sum(slot.startswith("W") for slot in like), gradient=gradient)
+    order = [slot for _, slot in tree.leaves(plan)]
+    if not _is_vector(conventions, gradient=gradient):
+        return dict(zip(order, leaves, strict=True))
+    (vector,) = leaves
+    ends = np.cumsum([like[slot].size for slot in order])
+    parts = np.split(np.asarray(vector), ends[:-1])
+    return {slot: part.reshape(like[slot].shape) for slot, part in zip(order, parts, strict=True)}
+
+
+def paths(conventions: Conventions, count: int) -> dict[str, str]:
+    """What the caller calls each tensor, by slot; empty where a tensor of ours is only a part of one of theirs.
+
+    Examples
+    --------
+    >>> paths(Conventions.preset("nielsen"), 1)
+    {'b0': 'params[0][0]', 'W0': 'params[1][0]'}
+    """
+    if conventions.folded or _is_vector(conventions, gradient=False):
+        return {}
+    plan = _slots(conventions, count, gradient=False)
+    return {slot: str(path) for path, slot in tree.leaves(plan)}
+
+
+def carry_x(conventions: Conventions, x: FloatArray) -> list[Any]:
+    """Inputs as the subject takes them: one batch, or a list of examples.
+
+    Examples
+    --------
+    >>> [a.shape for a in carry_x(Conventions(batch="one column"), np.ones((2, 3)))]
+    [(3, 1), (3, 1)]
+    """
+    if conventions.batch == "first":
+        return [np.array(x)]
+    if conventions.batch == "last":
+        return [np.array(x.T, order="C")]
+    return [_example(conventions, row) for row in x]
+
+
+def _example(conventions: Conventions, row: FloatArray) -> FloatArray:
+    shape = {"one": (-1,), "one column": (-1, 1), "one row": (1, -1)}[conventions.batch]
+    return np.array(row.reshape(shape))
+
+
+def carry_y(conventions: Conventions, y: FloatArray) -> list[Any]:
+    """Targets as the subject takes them.
+
+    Raises
+    ------
+    InputError
+        If they cannot be said in its way: class indices of rows that are not one-hot.
+
+    Examples
+    --------
+    >>> carry_y(Conventions(targets="index"), np.eye(3)[[2, 0]])
+    [array([2, 0])]
+    """
+    if conventions.targets == "±1":
+        return carry_x(conventions, 2.0 * y - 1.0)
+    if conventions.targets != "index":
+        return carry_x(conventions, y)
+    if not (np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all()):
+        raise InputError(
+            "targets='index' needs one-hot rows (one 1, otherwise 0) in y: only those are class indices. Give such "
+            "targets, or choose targets='as given'."
+        )
+    classes = y.argmax(axis=1)
+    return [int(index) for index in classes] if conventions.per_example else [classes]

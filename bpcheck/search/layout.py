@@ -1,0 +1,477 @@
+"""Which layout does the subject speak? By what it accepts, then by its loss, then by its gradient.
+
+A layout is tried by calling the subject in it, on a network of pairwise distinct widths and a batch of
+yet another size: what raises, or returns no number, is out. The forward value tells apart what is left;
+the gradient decides only between layouts that the forward value cannot tell apart. Nothing here changes
+a number: whatever is chosen is then held against the reference on every case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from bpcheck.architecture import Architecture, mlp
+from bpcheck.case import Case
+from bpcheck.check.contract import Asked, HungError
+from bpcheck.conventions import PRESETS, Conventions
+from bpcheck.conventions.nesting import FOLDED, NESTINGS, VECTORS
+from bpcheck.errors import InputError, SubjectError
+from bpcheck.search.infer import DEPTHS, OUTPUTS, WIDTHS, Inference, infer, observe, probe_case
+from bpcheck.search.judging import Judge
+from bpcheck.search.sample import GENERIC, random_case
+from bpcheck.search.translate import translated
+from bpcheck.verdict import Verdict
+
+__all__ = [
+    "Reading",
+    "Trial",
+    "candidates",
+    "fitted",
+    "said",
+    "settle_cost",
+    "settle_known",
+    "settle_unknown",
+    "variants",
+]
+
+# Keys that people write; the first of each nesting is what a Conventions value says without names=.
+KEYED: dict[str, tuple[tuple[tuple[str, str] | None, int], ...]] = {
+    "[{W, b}]": (
+        (None, 1),
+        (("W", "b"), 1),
+        (("w", "b"), 1),
+        (("weights", "biases"), 1),
+        (("weights", "bias"), 1),
+    ),
+    "{[W], [b]}": ((None, 1), (("W", "b"), 1), (("coefs", "intercepts"), 1)),
+    "{W1, b1, W2, b2}": (
+        (None, 1),
+        (None, 0),
+        (("w{}", "b{}"), 1),
+        (("w{}", "b{}"), 0),
+        (("weight{}", "bias{}"), 1),
+    ),
+    "{W1, W2}": ((None, 1), (None, 0), (("w{}", "b{}"), 1)),
+}
+# What people hand over part by part, f(weights, biases, x, y) or f(W1, b1, W2, b2, x, y).
+SPREAD = ("([W], [b])", "([b], [W])", "[W1, b1, W2, b2]", "[W1, W2, b1, b2]")
+GRADIENT_KEYS = ("{}", "d{}", "grad_{}", "{}_grad")
+
+# Which shapes go together: a bias that is a column is added to columns, a row to rows.
+SHAPES = (
+    ("first", ("vector", "row")),
+    ("last", ("column", "vector")),
+    ("one", ("vector",)),
+    ("one column", ("column",)),
+    ("one row", ("vector", "row")),
+)
+ORIENTATIONS = ("out, in", "in, out")
+
+# The number of examples in a probe: the first that is no width of the network.
+BATCHES = (4, 5, 7, 8, 9, 11, 13)
+
+# Mixed into the seed: the probes of layouts leave the random cases of a seed as they are.
+SALT = 0x1A707
+
+ALONE = (
+    "it was compared one example at a time: handed several as columns, it runs too, but then its gradient has another "
+    "shape than its parameters. If it is meant for such batches, that is a bug: sum over the batch"
+)
+
+# More layouts than this in a question help nobody.
+MOST_ASKED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A layout in which the subject gave an answer.
+
+    Attributes
+    ----------
+    conventions : Conventions
+    judge : Judge
+        Of the translated subject.
+    structured : bool
+        Whether its gradient has the form that the layout says.
+    inference : Inference or None
+        What it computes, where nobody said.
+    """
+
+    conventions: Conventions
+    judge: Judge
+    structured: bool
+    inference: Inference | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What came of trying layouts.
+
+    Attributes
+    ----------
+    trial : Trial or None
+        The one to go on with; None if no layout was accepted, or several were and nothing tells them apart.
+    text : str
+        What was inferred and from what, or the question to ask.
+    warning : str
+        What the caller should know about the choice.
+    """
+
+    trial: Trial | None
+    text: str
+    warning: str = ""
+
+
+def candidates() -> list[Conventions]:
+    """Layouts to try, presets first; gradients nested as the parameters.
+
+    Examples
+    --------
+    >>> [tried.params for tried in candidates()[:3]]
+    ['[{W, b}]', '([b], [W])', '[W1, b1, W2, b2]']
+    """
+    plain = [preset.but(penalty=None) for preset in PRESETS.values()]
+    return list(dict.fromkeys([Conventions(), *plain, *_combinations()]))
+
+
+def _combinations() -> Iterator[Conventions]:
+    nestings = [nesting for nesting in NESTINGS if nesting not in VECTORS]
+    for nesting, targets in product(nestings, ("as given", "index")):
+        folded = nesting in FOLDED
+        for (batch, shapes), weight in product(SHAPES, ORIENTATIONS):
+            for bias in ("folded first", "folded last") if folded else shapes:
+                for (names, first), spread in product(KEYED.get(nesting, ((None, 1),)), (False, True)):
+                    if spread and nesting not in SPREAD:
+                        continue
+                    yield Conventions(
+                        weight=weight,
+                        bias=bias,
+                        batch=batch,
+                        params=nesting,
+                        names=names,
+                        number_from=first,
+                        targets=targets,
+                        spread=spread,
+                    )
+
+
+def _readings_of_gradients(conventions: Conventions) -> Iterator[Conventions]:
+    """The same layout with the gradient nested in other ways; its arrays are never reshaped."""
+    for nesting in NESTINGS:
+        if nesting in VECTORS or (nesting in FOLDED) != conventions.folded:
+            continue
+        own = "" if nesting == conventions.params else nesting
+        if nesting not in KEYED:
+            yield conventions.but(gradients=own)
+            continue
+        given = ((conventions.names, conventions.number_from),)
+        for names, first in given if conventions.params in KEYED else KEYED[nesting]:
+            for pattern in GRADIENT_KEYS:
+                yield conventions.but(gradients=own, gradient_names=pattern, names=names, number_from=first)
+
+
+def fitted(case: Case, conventions: Conventions) -> Case:
+    """The case with targets that the convention can say: one-hot rows for indices, 0 and 1 for ±1.
+
+    Examples
+    --------
+    >>> case = Case(mlp([1, 2]), [{"weight": [[1.0], [2.0]], "bias": [0.0, 0.0]}], [[1.0]], [[0.3, 0.7]])
+    >>> fitted(case, Conventions(targets="index")).y
+    array([[0., 1.]])
+    """
+    if conventions.targets == "index":
+        return replace(case, y=np.eye(case.y.shape[1])[case.y.argmax(axis=1)])
+    if conventions.targets == "±1":
+        return replace(case, y=(case.y > 0).astype(float))
+    return case
+
+
+def settle_unknown(judge: Judge, seed: int) -> Reading:
+    """The layout of a subject of which nobody said what it computes.
+
+    Parameters
+    ----------
+    judge : Judge
+    seed : int
+
+    Returns
+    -------
+    Reading
+    """
+    rng = np.random.default_rng([seed, SALT])
+    trials: list[Trial] = []
+    for depth in DEPTHS:
+        widths = [int(w) for w in rng.permutation(WIDTHS)[:depth]] + [OUTPUTS]
+        case = probe_case(rng, mlp(widths), _batch_for(widths), 1.0)
+        trials = _accepted(judge, case)
+        if trials:
+            break
+    batches, singles = _apart(trials)
+    formed = [trial for trial in batches if trial.structured]
+    known = _with_networks(formed or batches, judge, rng)
+    # A function that takes a whole batch is held to the whole batch: one example at a time would hide a
+    # wrong 1/m and a sum left out. Only columns that are summed and never counted leave it open.
+    aware = formed or [t for t in known if t.conventions.batch == "first" or _is_mean(t)]
+    alone = bool(singles) and not aware
+    if alone:
+        trials = [*(trial for trial in singles if trial.structured), *batches]
+        known = _with_networks([trial for trial in singles if trial.structured], judge, rng) or known
+    elif singles:
+        trials = batches
+
+    def right(trial: Trial) -> bool:
+        assert trial.inference is not None
+        network = trial.inference.template.with_widths(case.architecture.widths)
+        return _agrees(trial, random_case(rng, network, GENERIC, batch=case.batch))
+
+    reading = _chosen(trials, known, right)
+    judge.evaluations += sum(trial.judge.evaluations for trial in {*trials, *known})
+    if alone and batches and reading.trial is not None:
+        return replace(reading, warning=ALONE)
+    return reading
+
+
+def _apart(trials: list[Trial]) -> tuple[list[Trial], list[Trial]]:
+    """Layouts for a batch, and for one example at a time."""
+    return (
+        [trial for trial in trials if not trial.conventions.per_example],
+        [trial for trial in trials if trial.conventions.per_example],
+    )
+
+
+def _is_mean(trial: Trial) -> bool:
+    return trial.inference is not None and trial.inference.template.reduction == "mean"
+
+
+def _with_networks(trials: list[Trial], judge: Judge, rng: np.random.Generator) -> list[Trial]:
+    """Those whose loss shows what they compute; with targets ±1 or a divided penalty only if none does without."""
+    for ways in (lambda conventions: [conventions], variants):
+        known = [
+            found for trial in trials if (found := _with_network(trial, ways(trial.conventions), judge, rng))
+        ]
+        if known:
+            return known
+    return []
+
+
+def settle_cost(judge: Judge, seed: int) -> Reading | None:
+    """For a subject that answers in our layout though its loss fits nothing: targets ±1, or a penalty λ/2m."""
+    rng = np.random.default_rng([seed, SALT])
+    trial = Trial(judge.conventions, judge, True)
+    found = _with_network(trial, variants(judge.conventions), judge, rng)
+    if found is not None:
+        said = (
+            "targets −1 and 1" if found.conventions.targets == "±1" else "a penalty divided by the batch size"
+        )
+        return Reading(found, f"{said} (inferred from the loss)")
+    return None
+
+
+def settle_known(judge: Judge, seed: int, case: Case) -> Reading:
+    """The layout of a subject that computes a given network.
+
+    Parameters
+    ----------
+    judge : Judge
+    seed : int
+    case : Case
+        On which something was wrong in our own layout.
+
+    Returns
+    -------
+    Reading
+    """
+    rng = np.random.default_rng([seed, SALT])
+    fresh = random_case(rng, case.architecture, GENERIC, batch=_batch_for(case.architecture.widths))
+    for tried in (fresh, case):
+        trials = _accepted(judge, tried)
+        if trials:
+            break
+    reading = _known(trials, tried)
+    judge.evaluations += sum(trial.judge.evaluations for trial in trials)
+    return reading
+
+
+def _known(trials: list[Trial], tried: Case) -> Reading:
+    """The choice where the network is known."""
+    exact = [trial for trial in trials if _loss_fits(trial, fitted(tried, trial.conventions))]
+    batches, singles = _apart(trials)
+    formed = [trial for trial in batches if trial.structured]
+    if singles and (formed or any(trial in exact for trial in batches)):  # as in settle_unknown
+        trials, exact = batches, [trial for trial in exact if trial in batches]
+    if any(trial.conventions.is_ours for trial in trials):
+        # It answers in ours: another layout must explain more than ours does.
+        sure = [trial for trial in (exact or trials) if trial.structured and _agrees(trial, tried)]
+        better = [trial for trial in exact if trial.structured]
+        pool = sure or better
+        if not pool or any(trial.conventions.is_ours for trial in pool):
+            return Reading(None, "")
+        return _chosen(trials, pool, lambda trial: True)
+    return _chosen(trials, exact, lambda trial: _agrees(trial, tried))
+
+
+def _batch_for(widths: Sequence[int]) -> int:
+    return next(batch for batch in BATCHES if batch not in widths)
+
+
+def _accepted(judge: Judge, case: Case) -> list[Trial]:
+    """The layouts in which the subject answers, each with the first nesting that its gradient has."""
+    found = []
+    for conventions in candidates():
+        asked = _try(judge, conventions, case)
+        if asked is None:
+            continue
+        structured = not _misformed(asked)
+        if not structured and not judge.subject.gradient_like_params:
+            for other in _readings_of_gradients(conventions):
+                again = _try(judge, other, case)
+                if again is not None and not _misformed(again):
+                    conventions, structured = other, True
+                    break
+        found.append(Trial(conventions, _judge_of(judge, conventions), structured))
+    return found
+
+
+def _judge_of(judge: Judge, conventions: Conventions) -> Judge:
+    """A judge of the subject in a layout, which counts its own calls."""
+    subject = judge.subject if conventions.is_ours else translated(judge.subject, conventions)
+    return replace(judge, subject=subject, conventions=conventions, evaluations=0)
+
+
+def _try(judge: Judge, conventions: Conventions, case: Case) -> Asked | None:
+    """One answer, or None where the subject does not take such arguments or returns no number."""
+    if judge.clock.struck:
+        raise HungError
+    judge.evaluations += 1
+    trial = _judge_of(judge, conventions)
+    try:
+        asked = trial.ask(fitted(case, conventions))
+    except (SubjectError, InputError):
+        return None
+    if any(finding.path in ("loss", "return value") for finding in asked.findings):
+        return None
+    return asked
+
+
+def _misformed(asked: Asked) -> bool:
+    return any(finding.verdict is Verdict.WRONG_STRUCTURE for finding in asked.findings)
+
+
+def _loss_fits(trial: Trial, case: Case) -> bool:
+    """Whether the forward value is the right one, within its rounding."""
+    if trial.judge.subject.loss is None:
+        return False
+    try:
+        asked = trial.judge.ask(case)
+    except (SubjectError, InputError):
+        return False
+    loss = trial.judge.enclose(case, asked.precision).loss
+    return asked.loss is not None and bool(
+        abs(asked.loss - float(loss.mid)) <= 2 * float(loss.rad) + float(loss.kink)
+    )
+
+
+def _agrees(trial: Trial, case: Case) -> bool:
+    try:
+        scaling = trial.judge.scaling if trial.inference is None else trial.inference.scaling
+        judge = replace(trial.judge, scaling=scaling, evaluations=0)
+        verdict = judge(fitted(case, trial.conventions)).verdict
+        trial.judge.evaluations += judge.evaluations
+        return verdict.ok
+    except (SubjectError, InputError):
+        return False
+
+
+def _with_network(
+    trial: Trial, ways: Sequence[Conventions], judge: Judge, rng: np.random.Generator
+) -> Trial | None:
+    """The trial with what it computes, if its loss shows it when it is read in one of some ways."""
+    for conventions in ways:
+        own = _judge_of(judge, conventions)
+        try:
+            observations, fault = observe(own, rng)
+            found = fault or infer(own, rng, observations)
+        except InputError:
+            continue
+        finally:
+            judge.evaluations += own.evaluations
+        if isinstance(found, Inference) and (not conventions.times_batch or _is_divided(found.template)):
+            return Trial(conventions, replace(own, evaluations=0), trial.structured, found)
+    return None
+
+
+def variants(conventions: Conventions) -> list[Conventions]:
+    """What the loss may show beside the layout: targets of −1 and 1, a penalty divided by the batch size."""
+    signs = [conventions.but(targets="±1")] if conventions.targets == "as given" else []
+    return signs if conventions.per_example else [*signs, conventions.but(penalty="λ/2m")]
+
+
+def _is_divided(template: Architecture) -> bool:
+    """Whether m times the cost is a sum over the batch with a penalty: only then is it divided by m."""
+    return template.reduction == "sum" and template.l2 > 0
+
+
+def _chosen(trials: list[Trial], exact: list[Trial], right: Callable[[Trial], bool]) -> Reading:
+    """The trial that forward value, form and gradient speak for, in this order; or a question."""
+    tried = len(candidates())
+    if not trials:
+        return Reading(None, "")
+    pool = exact or trials
+    by = "loss" if exact and len(exact) < len(trials) else ""
+    formed = [trial for trial in pool if trial.structured]
+    if formed and len(formed) < len(pool):
+        pool, by = formed, f"{by} and the shapes of its gradient" if by else "the shapes of its gradient"
+    agreeing = [trial for trial in pool if right(trial)] if len(pool) > 1 else []
+    if agreeing and len(agreeing) < len(pool):
+        pool, by = agreeing, f"{by} and its gradient" if by else "gradient"
+    if len(pool) > 1 and not exact and not agreeing:
+        return Reading(None, _question(pool))
+    trial = pool[0]
+    if len(trials) == 1:
+        why = f"the only one of {tried} layouts tried that it accepts"
+        why += ", and its loss fits" if exact else ""
+    else:
+        told = f", told apart by {'its ' if not by.startswith('the') else ''}{by}" if by else ""
+        why = f"it accepts {len(trials)} of {tried} layouts tried{told}"
+    return Reading(trial, f"layout: {trial.conventions.words} (inferred: {why})")
+
+
+def _question(pool: list[Trial]) -> str:
+    shown = [f"conventions=bpcheck.{trial.conventions!r}" for trial in pool[:MOST_ASKED]]
+    more = f", or one of {len(pool) - MOST_ASKED} more" if len(pool) > MOST_ASKED else ""
+    return (
+        f"The function accepts {len(pool)} layouts, and neither its loss nor its gradient tells which one is meant. "
+        f"Which is it: {', or '.join(shown)}{more}?"
+    )
+
+
+def said(conventions: Any) -> Conventions | None:
+    """What the caller gave: a value, the name of a preset, or None for "infer".
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> said("keras").weight
+    'in, out'
+    >>> said("infer") is None
+    True
+    """
+    if conventions is None or (isinstance(conventions, str) and conventions == "infer"):
+        return None
+    if isinstance(conventions, Conventions):
+        return conventions
+    if isinstance(conventions, str) and conventions in PRESETS:
+        return PRESETS[conventions]
+    raise InputError(
+        f"conventions is {conventions!r}; give bpcheck.Conventions() or another such value, one of "
+        f"{', '.join(map(repr, PRESETS))}, or 'infer'."
+    )
