@@ -29,6 +29,8 @@ _HOMES = {
     "from_joint": "bpcheck.subject",
     "from_parts": "bpcheck.subject",
     "from_step": "bpcheck.subject",
+    "from_object": "bpcheck.adapters.object",
+    "from_layer": "bpcheck.adapters.layer",
     "from_torch": "bpcheck.adapters.torch",
     "derivative": "bpcheck.numeric.derivative",
     "check_gradient": "bpcheck.check.gradient",
@@ -82,6 +84,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from bpcheck.adapters.layer import from_layer as from_layer
+    from bpcheck.adapters.object import from_object as from_object
     from bpcheck.adapters.torch import from_torch as from_torch
     from bpcheck.architecture import Architecture as Architecture
     from bpcheck.architecture import mlp as mlp

@@ -22,8 +22,9 @@ def test_import_loads_numpy_and_nothing_heavier():
 
 PUBLIC = (
     "compare check_gradient assert_gradient derivative mlp Architecture Case from_joint from_parts from_step "
-    "from_torch Verdict Report Estimate GradientMismatch GradientInconclusive SubjectError reference strategies "
-    "symbolic numeric certified certify check_line diagnosis diagnose check_vjp check_jvp locate Location "
+    "from_torch from_object from_layer Conventions Verdict Report Estimate GradientMismatch GradientInconclusive "
+    "SubjectError reference strategies symbolic numeric certified certify check_line diagnosis diagnose check_vjp "
+    "check_jvp locate Location "
     "check_every_entry check_low_precision taylor_remainder step_curve"
 )
 

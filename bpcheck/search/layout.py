@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from bpcheck.architecture import Architecture, mlp
 from bpcheck.case import Case
-from bpcheck.check.contract import Asked, HungError
+from bpcheck.check.contract import Asked, HungError, ask
 from bpcheck.conventions import PRESETS, Conventions
 from bpcheck.conventions.nesting import FOLDED, NESTINGS, VECTORS
 from bpcheck.errors import InputError, SubjectError
@@ -58,6 +59,9 @@ KEYED: dict[str, tuple[tuple[tuple[str, str] | None, int], ...]] = {
     ),
     "{W1, W2}": ((None, 1), (None, 0), (("w{}", "b{}"), 1)),
 }
+# So many layouts, far apart, are tried first: what raises the same at the same line in all is no matter of layout.
+SAMPLED = 16
+
 # What people hand over part by part, f(weights, biases, x, y) or f(W1, b1, W2, b2, x, y).
 SPREAD = ("([W], [b])", "([b], [W])", "[W1, b1, W2, b2]", "[W1, W2, b1, b2]")
 GRADIENT_KEYS = ("{}", "d{}", "grad_{}", "{}_grad")
@@ -74,6 +78,9 @@ ORIENTATIONS = ("out, in", "in, out")
 
 # The number of examples in a probe: the first that is no width of the network.
 BATCHES = (4, 5, 7, 8, 9, 11, 13)
+
+# Where a finding says that there is no loss to look at.
+NUMBERLESS = ("loss", "return value")
 
 # Mixed into the seed: the probes of layouts leave the random cases of a seed as they are.
 SALT = 0x1A707
@@ -127,7 +134,8 @@ class Reading:
     warning: str = ""
 
 
-def candidates() -> list[Conventions]:
+@lru_cache(maxsize=1)
+def candidates() -> tuple[Conventions, ...]:
     """Layouts to try, presets first; gradients nested as the parameters.
 
     Examples
@@ -136,7 +144,7 @@ def candidates() -> list[Conventions]:
     ['[{W, b}]', '([b], [W])', '[W1, b1, W2, b2]']
     """
     plain = [preset.but(penalty=None) for preset in PRESETS.values()]
-    return list(dict.fromkeys([Conventions(), *plain, *_combinations()]))
+    return tuple(dict.fromkeys([Conventions(), *plain, *_combinations()]))
 
 
 def _combinations() -> Iterator[Conventions]:
@@ -225,7 +233,8 @@ def settle_unknown(judge: Judge, seed: int) -> Reading:
         trials = batches
 
     def right(trial: Trial) -> bool:
-        assert trial.inference is not None
+        if trial.inference is None:
+            return False
         network = trial.inference.template.with_widths(case.architecture.widths)
         return _agrees(trial, random_case(rng, network, GENERIC, batch=case.batch))
 
@@ -321,20 +330,42 @@ def _batch_for(widths: Sequence[int]) -> int:
 
 def _accepted(judge: Judge, case: Case) -> list[Trial]:
     """The layouts in which the subject answers, each with the first nesting that its gradient has."""
-    found = []
+    found, counted = [], False
+    if _raises_anyway(judge, case):
+        return []
     for conventions in candidates():
         asked = _try(judge, conventions, case)
-        if asked is None:
+        if not isinstance(asked, Asked):
             continue
+        if asked.loss is None or np.isnan(asked.loss):
+            # Something that is no number came back for a whole batch: it runs on batches, and is held to them.
+            counted = counted or not conventions.per_example
+            if any(f.path in NUMBERLESS for f in asked.findings):
+                continue
         structured = not _misformed(asked)
         if not structured and not judge.subject.gradient_like_params:
             for other in _readings_of_gradients(conventions):
                 again = _try(judge, other, case)
-                if again is not None and not _misformed(again):
+                if isinstance(again, Asked) and not _misformed(again):
                     conventions, structured = other, True
                     break
         found.append(Trial(conventions, _judge_of(judge, conventions), structured))
-    return found
+    return [trial for trial in found if not (counted and trial.conventions.per_example)]
+
+
+def _raises_anyway(judge: Judge, case: Case) -> bool:
+    """Whether what the subject raises has nothing to do with the layout: the same in very different ones."""
+    raised = set()
+    for conventions in candidates()[:: len(candidates()) // SAMPLED]:
+        error = _try(judge, conventions, case)
+        if isinstance(error, Asked):
+            return False
+        cause = error.__cause__ or error
+        line = cause.__traceback__
+        while line is not None and line.tb_next is not None:
+            line = line.tb_next
+        raised.add((type(cause), str(cause), line and line.tb_lineno))
+    return len(raised) == 1
 
 
 def _judge_of(judge: Judge, conventions: Conventions) -> Judge:
@@ -343,19 +374,19 @@ def _judge_of(judge: Judge, conventions: Conventions) -> Judge:
     return replace(judge, subject=subject, conventions=conventions, evaluations=0)
 
 
-def _try(judge: Judge, conventions: Conventions, case: Case) -> Asked | None:
-    """One answer, or None where the subject does not take such arguments or returns no number."""
+def _try(judge: Judge, conventions: Conventions, case: Case) -> Asked | Exception:
+    """One answer, or what was raised where the subject does not take such arguments."""
     if judge.clock.struck:
         raise HungError
     judge.evaluations += 1
-    trial = _judge_of(judge, conventions)
-    try:
-        asked = trial.ask(fitted(case, conventions))
-    except (SubjectError, InputError):
-        return None
-    if any(finding.path in ("loss", "return value") for finding in asked.findings):
-        return None
-    return asked
+    subject = _judge_of(judge, conventions).subject
+    case = fitted(case, conventions)
+    if judge.announce is not None:
+        judge.announce(case)
+    try:  # without the text of a reproducer, which takes longer than most subjects
+        return ask(subject, case.params, (case.x, case.y), clock=judge.clock, architecture=case.architecture)
+    except (SubjectError, InputError) as error:
+        return error
 
 
 def _misformed(asked: Asked) -> bool:
@@ -419,6 +450,8 @@ def _is_divided(template: Architecture) -> bool:
 def _chosen(trials: list[Trial], exact: list[Trial], right: Callable[[Trial], bool]) -> Reading:
     """The trial that forward value, form and gradient speak for, in this order; or a question."""
     tried = len(candidates())
+    # What has neither the right loss nor the form of its parameters speaks for nothing.
+    trials = trials if exact else [trial for trial in trials if trial.structured]
     if not trials:
         return Reading(None, "")
     pool = exact or trials

@@ -12,7 +12,7 @@ from bpcheck.case import Case
 from bpcheck.check.agreement import detection_limit
 from bpcheck.check.contract import HungError
 from bpcheck.diagnosis.locate import locate
-from bpcheck.errors import SubjectError
+from bpcheck.errors import InputError, SubjectError
 from bpcheck.report.progress import Progress
 from bpcheck.result import Comparison, Diagnosis, Report
 from bpcheck.search.degenerate import hidden_by
@@ -34,6 +34,13 @@ CASES_ASKED_TWICE = 3
 # If fewer than this share of the random cases could be decided, an AGREES would promise too much.
 LEAST_DECIDED = 0.5
 MOST_ATTEMPTS = 2  # so that many attempts an example are enough to tell
+
+AVERAGED_TWICE = (
+    "the step moves by the right gradient divided by the batch size once more: is the rate η/m applied to a gradient "
+    "that is a mean over the batch already?"
+)
+# A recovered gradient keeps some twelve digits; no two factors that people write are this near.
+SAME_FACTOR = 1e-6
 
 ROWS = (
     "the gradient of a bias has shape (1, n), so biases were handed over in this shape; if yours are (n,), the gradient "
@@ -158,7 +165,7 @@ class Session:
             )
         observations, fault = observe(self.judge, self.rng, widths=self.pins.widths, batch=self.pins.batch)
         apart = any(o.error is None and not o.equal for o in observations)
-        if not self.settled and (fault or not apart) and self.pins.widths is None:
+        if not (self.settled or fault or apart) and self.pins.widths is None:
             reading = settle_unknown(self.judge, self.seed)
             if reading.trial is not None and not reading.trial.conventions.is_ours:
                 return self._infer_anew(reading)
@@ -265,9 +272,11 @@ class Session:
                     self.at_kink += 1
                     moved = self.judge(jittered(case, self.rng))
                     judged = moved if moved.failed else judged
-            except SubjectError as error:
+            except (SubjectError, InputError) as error:
                 found = False if self.settled else self._settle(case)
                 if found is False:
+                    if isinstance(error, InputError):
+                        raise
                     self.investigation.raised(
                         case, error, note=OTHER_LAYOUTS if self.judge.conventions.is_ours else ""
                     )
@@ -361,6 +370,8 @@ class Session:
         for warning in (*judged.warnings, *smallest.warnings):
             if warning not in self.warnings:
                 self.warnings.append(warning)
+        if self.subject.gradient_like_params and _is_averaged_twice(judged):
+            self.warnings.append(AVERAGED_TWICE)
         diagnoses = self.investigation.diagnose(judged, smallest)
         tried = self.judged + self.undecided
         after = (
@@ -417,4 +428,15 @@ def _may_be_layout(judged: Judged) -> bool:
     return any(
         c.verdict is Verdict.WRONG_STRUCTURE or (c.path == "loss" and not c.verdict.ok)
         for c in judged.comparisons
+    )
+
+
+def _is_averaged_twice(judged: Judged) -> bool:
+    """Whether every tensor is the right one divided by the batch size."""
+    m = judged.case.batch
+    tensors = [c for c in judged.comparisons if c.path != "loss"]
+    return m > 1 and all(
+        abs(c.scale * m - 1) <= SAME_FACTOR and c.residual * m <= SAME_FACTOR
+        for c in tensors
+        if not c.verdict.ok
     )

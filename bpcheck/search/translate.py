@@ -51,7 +51,7 @@ def translated(subject: Subject, conventions: Conventions) -> Subject:
     array([5., 6.])
     """
     translator = _Translator(subject, conventions)
-    return replace(subject, answer=translator.answer, gradient_like_params=False)
+    return replace(subject, answer=translator.answer)
 
 
 @dataclass(frozen=True, eq=False)

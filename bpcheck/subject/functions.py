@@ -1,0 +1,106 @@
+"""Plain functions as subjects: loss and gradient from one, or from two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bpcheck import tree
+from bpcheck.errors import InputError
+from bpcheck.subject.value import Answer, Subject, has_parameter, name_of, require_callable
+
+__all__ = ["NotAPair", "as_subject", "from_joint", "from_parts"]
+
+
+class NotAPair(InputError):
+    """A joint subject returned something else than ``(loss, gradient)``."""
+
+
+def from_joint(f: Callable[..., Any]) -> Subject:
+    """A subject from one function that returns loss and gradient together.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(params, x, y) -> (loss, gradient)``, the gradient nested as the parameters are. If it
+        has a parameter named ``architecture``, compare() hands it the network's description.
+
+    Returns
+    -------
+    Subject
+
+    Raises
+    ------
+    InputError
+        If ``f`` is not callable.
+
+    Examples
+    --------
+    >>> subject = from_joint(lambda params: (params["w"] ** 2, {"w": 2 * params["w"]}))
+    >>> subject.answer({"w": 3.0}).gradient
+    {'w': 6.0}
+    """
+    require_callable(f, "the subject", "(params, x, y) -> (loss, gradient)")
+
+    def answer(params: Any, *args: Any, **options: Any) -> Answer:
+        returned = f(params, *args, **options)
+        if not isinstance(returned, tuple | list) or len(returned) != 2:
+            raise NotAPair(
+                f"{name_of(f)} returned {tree.describe(returned)}; it must return the pair (loss, gradient)."
+            )
+        return Answer(returned[0], returned[1])
+
+    def loss(params: Any, *args: Any, **options: Any) -> Any:
+        return answer(params, *args, **options).loss
+
+    return Subject(name_of(f), answer, loss, takes_architecture=has_parameter(f, "architecture"))
+
+
+def from_parts(*, loss: Callable[..., Any], gradient: Callable[..., Any]) -> Subject:
+    """A subject from two functions.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(params, *args) -> number``.
+    gradient : callable
+        ``gradient(params, *args) -> tree`` nested as the parameters are.
+
+    Returns
+    -------
+    Subject
+
+    Raises
+    ------
+    InputError
+        If one of them is not callable.
+
+    Examples
+    --------
+    >>> subject = from_parts(loss=lambda w: w**2, gradient=lambda w: 2 * w)
+    >>> subject.answer(3.0).gradient
+    6.0
+    """
+    require_callable(loss, "loss", "(params, *args) -> number")
+    require_callable(gradient, "gradient", "(params, *args) -> gradient")
+    loss_named, gradient_named = has_parameter(loss, "architecture"), has_parameter(gradient, "architecture")
+
+    def ask_loss(params: Any, *args: Any, architecture: Any = None) -> Any:
+        return loss(params, *args, **({"architecture": architecture} if loss_named else {}))
+
+    def answer(params: Any, *args: Any, architecture: Any = None) -> Answer:
+        named = {"architecture": architecture} if gradient_named else {}
+        found = gradient(params, *args, **named)
+        # The loss comes last: what it changes in place cannot spoil the gradient, and is still seen.
+        return Answer(ask_loss(params, *args, architecture=architecture), found)
+
+    return Subject(name_of(gradient), answer, ask_loss, takes_architecture=loss_named or gradient_named)
+
+
+def as_subject(subject: Any) -> Subject:
+    """A subject as it is, or a bare callable through :func:`from_joint`."""
+    if isinstance(subject, Subject):
+        return subject
+    if hasattr(subject, "answer") and not callable(subject):
+        return subject  # type: ignore[no-any-return]
+    return from_joint(subject)

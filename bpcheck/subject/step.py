@@ -1,0 +1,206 @@
+"""An update step as a subject: the gradient is what the parameters lost, divided by the learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.errors import InputError
+from bpcheck.subject.value import Answer, Subject, has_parameter, name_of, require_callable
+from bpcheck.tree import FloatArray, Tree
+
+__all__ = ["STEP_RATES", "from_step"]
+
+# The two learning rates at which a step is probed. Powers of two: multiplying by them is exact.
+# The larger one keeps digits; a gradient that differs between them was not taken at the old weights.
+STEP_RATES = (0.5, 0.0078125)
+
+# What a fixed rate given by the caller is divided by for the second probe; a power of two.
+RATE_RATIO = 64
+
+# An error proportional to the rate doubles with it; half-way between that and no growth at all.
+GROWS = 1.5
+
+# Adam's first step is lr · g / (|g| + ε): 1 to within ε / |g|, 1e-5 for ε = 1e-8 and |g| = 1e-3.
+SIGN_STEP = 1e-3
+# So many entries that all move by the rate itself are no accident.
+LEAST_SIGNS = 4
+
+MEMORY = (
+    "the same step from the same parameters gave another result when it was asked again: is there momentum? (Or a "
+    "running average, or a random number.) What was compared is not a gradient then; let each step start afresh"
+)
+EARLY = (
+    "the step divided by the learning rate is not the same at two rates, and what it is off by grows with the rate: are "
+    "weights updated before δ was propagated through them? Compute the whole gradient first, then update"
+)
+OTHER_RATE = (
+    "the step divided by the learning rate is not the same at two rates, and the difference does not grow with the rate: "
+    "is the step clipped, decayed or scheduled? What was compared is not a gradient then"
+)
+NOTHING = (
+    "the step changed no parameter: does it bind new arrays to its own names (w = w - lr * g) and then return nothing? "
+    "Change the arrays in place (w -= lr * g), or return the new parameters"
+)
+SIGNS = (
+    "every parameter moves by the learning rate itself, whatever its gradient: is this Adam, RMSprop or a sign step? A "
+    "gradient can be recovered from plain gradient descent only"
+)
+
+
+def from_step(
+    step: Callable[..., Any], *, lr: float | None = None, loss: Callable[..., Any] | None = None
+) -> Subject:
+    """A subject from an update step: the gradient is (before − after) / learning rate.
+
+    The step runs on copies, twice, at two learning rates. Where these differ by more than rounding, it
+    is asked again, to tell memory (momentum) from weights that are updated too early; the gradient at
+    the larger rate, where this shows most, is what is judged. A step that changes nothing, or moves
+    every parameter by the rate itself, is noted too. Whether η/m was applied to what is a mean already
+    is seen by :func:`bpcheck.compare`, which knows the right gradient.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(params, x, y, lr)``, returning the new parameters or changing them in place. If
+        ``lr=`` is given, ``step(params, x, y)`` at that fixed rate.
+    lr : float, optional
+        The learning rate inside ``step``, when it has no parameter for it.
+    loss : callable, optional
+        ``loss(params, x, y)``; without it compare() needs ``architectures=``.
+
+    Returns
+    -------
+    Subject
+
+    Raises
+    ------
+    InputError
+        If ``step`` or ``loss`` is not callable, or ``lr`` is not positive.
+
+    Examples
+    --------
+    >>> subject = from_step(lambda w, lr: w - lr * 2 * w)
+    >>> float(subject.answer(3.0).gradient)
+    6.0
+    """
+    require_callable(step, "step", "(params, x, y, lr) -> new params")
+    if loss is not None:
+        require_callable(loss, "loss", "(params, x, y) -> number")
+    if lr is not None and (
+        isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < float("inf")
+    ):
+        raise InputError(f"lr is {lr!r}; give the positive learning rate that the step uses.")
+    takes_rate = lr is None or has_parameter(step, "lr")
+    # At a rate that cannot be chosen, the second probe can only show memory.
+    rates = STEP_RATES if lr is None else (lr, lr / RATE_RATIO if takes_rate else lr)
+    loss_named = loss is not None and has_parameter(loss, "architecture")
+
+    def answer(params: Any, *args: Any, **options: Any) -> Answer:
+        def probe(rate: float, given: tuple[Any, ...]) -> _Probe:
+            return _probe(step, params, given, rate, options, takes_rate=takes_rate)
+
+        # Copies first: the first call gets the arguments themselves, so that a change of them is seen.
+        copies = [tuple(tree.copy(a) for a in args) for _ in range(3)]
+        first, second = probe(rates[0], args), probe(rates[1], copies[0])
+        value = None if loss is None else loss(params, *args, **(options if loss_named else {}))
+        notes = _remarks(first, second)
+        if not notes and first.differs(second):
+            if rates[0] == rates[1] or first.differs(probe(rates[0], copies[1])):
+                notes = (MEMORY,)
+            else:
+                between = probe(rates[0] / 2, copies[2])
+                grows = first.distance(second) >= GROWS * between.distance(second)
+                notes = (EARLY if grows else OTHER_RATE,)
+        return Answer(value, first.gradient, first.error, notes)
+
+    notes = () if loss is not None else ("the subject has no loss, so only its gradient was compared",)
+    return Subject(
+        name_of(step),
+        answer,
+        loss,
+        takes_architecture=has_parameter(step, "architecture"),
+        notes=notes,
+        gradient_like_params=True,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Probe:
+    """What one step at one rate says; without an error if its parameters came back in another form."""
+
+    gradient: Tree
+    error: Tree | None
+
+    def _arrays(self) -> list[FloatArray]:
+        return [np.asarray(leaf) for _, leaf in tree.leaves(self.gradient)]
+
+    def _errors(self) -> list[FloatArray]:
+        return [np.asarray(leaf) for _, leaf in tree.leaves(self.error)]
+
+    def differs(self, other: _Probe) -> bool:
+        """Whether the two gradients differ by more than the digits that the steps lost."""
+        if self.error is None or other.error is None:
+            return False
+        return not all(
+            bool(np.all(abs(a - b) <= own + its))
+            for a, b, own, its in zip(
+                self._arrays(), other._arrays(), self._errors(), other._errors(), strict=True
+            )
+        )
+
+    def distance(self, other: _Probe) -> float:
+        """The largest difference."""
+        return max(
+            float(np.max(abs(a - b), initial=0.0))
+            for a, b in zip(self._arrays(), other._arrays(), strict=True)
+        )
+
+
+def _remarks(first: _Probe, second: _Probe) -> tuple[str, ...]:
+    """What the gradients themselves look like: nothing at all, or signs."""
+    if first.error is None or second.error is None:
+        return ()
+    entries = np.concatenate([array.ravel() for array in (*first._arrays(), *second._arrays())])
+    if entries.size and not entries.any():
+        return (NOTHING,)
+    moved = entries[entries != 0]
+    if moved.size >= LEAST_SIGNS and np.all(abs(abs(moved) - 1) <= SIGN_STEP):
+        return (SIGNS,)
+    return ()
+
+
+def _probe(
+    step: Callable[..., Any],
+    params: Tree,
+    args: tuple[Any, ...],
+    rate: float,
+    options: dict[str, Any],
+    *,
+    takes_rate: bool,
+) -> _Probe:
+    """One step from a copy of the parameters."""
+    before = [np.array(leaf, dtype=float) for _, leaf in tree.leaves(params)]
+    work = tree.copy(params)
+    returned = step(work, *args, rate, **options) if takes_rate else step(work, *args, **options)
+    if isinstance(returned, float | int | np.generic) and not isinstance(params, float | int | np.generic):
+        raise InputError(
+            f"the step returned {tree.describe(returned)}; return the new parameters, or None if it changes them "
+            "in place (a loss can be given as from_step(step, loss=...))."
+        )
+    after_tree = work if returned is None else returned
+    after = [np.asarray(leaf) for _, leaf in tree.leaves(after_tree)]
+    if [a.shape for a in after] != [b.shape for b in before]:
+        return _Probe(after_tree, None)  # judged as a wrong structure, with the path
+    u = max(np.finfo(a.dtype).eps if a.dtype.kind == "f" else np.finfo(float).eps for a in after) / 2
+    # The gradient was computed in the precision of the new parameters, and is to be judged so.
+    kinds = [a.dtype if a.dtype in (np.float16, np.float32) else float for a in after]
+    gradient = [((b - a) / rate).astype(kind) for a, b, kind in zip(after, before, kinds, strict=True)]
+    # Storing the new parameter and forming the difference each round once; a factor 3 covers
+    # the product lr·g, and the rounding of the gradient itself, as well.
+    error = [3 * u * (abs(a) + abs(b)) / rate for a, b in zip(after, before, strict=True)]
+    return _Probe(tree.restore(params, gradient), tree.restore(params, error))
