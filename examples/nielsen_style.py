@@ -7,6 +7,8 @@ is another method. The adapter is one call: it says where the parameters are and
 bpcheck finds out by itself that vectors are columns and that examples come one at a time.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 import bpcheck
@@ -18,7 +20,7 @@ class Network:
     def __init__(self, sizes, *, slip=False):
         rng = np.random.default_rng(0)
         self.biases = [rng.normal(size=(n, 1)) for n in sizes[1:]]
-        self.weights = [rng.normal(size=(n, m)) for m, n in zip(sizes[:-1], sizes[1:], strict=True)]
+        self.weights = [rng.normal(size=(n, m)) for m, n in pairwise(sizes)]
         self.slip = slip
 
     def feedforward(self, a):

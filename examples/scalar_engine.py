@@ -48,7 +48,7 @@ class Scalar:
 
 
 def network(layers, x):
-    """tanh in the hidden layers, a linear output; layers are lists of (weights, bias) of each neuron."""
+    """Hidden layers with tanh, a linear output; layers are lists of (weights, bias) of each neuron."""
     for number, neurons in enumerate(layers, start=1):
         z = [sum((w * a for w, a in zip(weights, x, strict=True)), bias) for weights, bias in neurons]
         x = z if number == len(layers) else [value.tanh() for value in z]
@@ -61,15 +61,19 @@ def cost(outputs, y):
     return sum((Scalar(0.5) * value * value for value in r), Scalar(0.0))
 
 
+def arrays(neurons):
+    """The gradients of one layer: of its weights, of its biases."""
+    return np.array([[w.grad for w in row] for row, _ in neurons]), np.array(
+        [bias.grad for _, bias in neurons]
+    )
+
+
 def backprop(params, x, y, *, slip=False):
     """The adapter: arrays in, arrays out; for one example, with params = [(W, b), (W, b), …]."""
-    layers = [[([Scalar(w) for w in row], Scalar(c)) for row, c in zip(W, b, strict=True)] for W, b in params]
-    loss = cost(network(layers, [Scalar(value) for value in x]), y)
+    scalars = [[([*map(Scalar, row)], Scalar(c)) for row, c in zip(W, b, strict=True)] for W, b in params]
+    loss = cost(network(scalars, [*map(Scalar, x)]), y)
     loss.backward(slip=slip)
-    grads = [
-        ([[w.grad for w in row] for row, _ in neurons], [c.grad for _, c in neurons]) for neurons in layers
-    ]
-    return loss.data, [(np.array(W), np.array(b)) for W, b in grads]
+    return loss.data, [arrays(neurons) for neurons in scalars]
 
 
 def with_slip(params, x, y):

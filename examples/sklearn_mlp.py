@@ -21,22 +21,22 @@ ALPHA = 0.3  # scikit-learn's l2 penalty: ½ · alpha · ‖W‖² / (number of 
 
 
 def backprop_of(model):
-    """scikit-learn's backward pass as ``f(params, x, y) -> (loss, gradient)``.
-
-    It stores weights as (in, out), bpcheck as (out, in): transpose on the way in and on the way out.
-    """
+    """scikit-learn's backward pass as ``f((coefs, intercepts), x, y) -> (loss, gradient)``, in its own layout."""
 
     def backprop(params, x, y):
-        model.coefs_ = [layer["weight"].T.copy() for layer in params]
-        model.intercepts_ = [layer["bias"].copy() for layer in params]
-        count = len(params)
-        loss, weights, biases = model._backprop(
-            x, y, None, [x, *[None] * count], [None] * count, [None] * count, [None] * count
-        )
-        return loss, [{"weight": w.T, "bias": b} for w, b in zip(weights, biases, strict=True)]
+        model.coefs_, model.intercepts_ = params
+        none = [None] * len(model.coefs_)
+        loss, coefs, intercepts = model._backprop(x, y, None, [x, *none], [*none], [*none], [*none])
+        return loss, (coefs, intercepts)
 
     backprop.__name__ = f"{type(model).__name__}._backprop"
     return backprop
+
+
+def in_its_layout(case):
+    """Coefficients (in, out) and intercepts, as scikit-learn keeps them."""
+    params, x, y = case.mutable()
+    return ([layer["weight"].T.copy() for layer in params], [layer["bias"] for layer in params]), x, y
 
 
 def random_params(architecture, seed=0):
@@ -51,7 +51,7 @@ def random_params(architecture, seed=0):
 def classifier_case(batch=32, activation="tanh"):
     """A batch of digits, and the network in bpcheck's words."""
     digits = load_digits()
-    architecture = bpcheck.mlp([64, 12, 7, 10], activation=activation, loss="cross_entropy", l2=ALPHA / batch)
+    architecture = bpcheck.mlp([64, 12, 7, 10], activation=activation, loss="cross_entropy", l2=ALPHA)
     x, y = digits.images[:batch], digits.one_hot[:batch]
     return bpcheck.Case(architecture, random_params(architecture), x, y)
 
@@ -88,10 +88,10 @@ def regressor(case):
 def main():
     case = classifier_case()
     print("MLPClassifier on 32 digits, against bpcheck's reference network:\n")
-    print(bpcheck.compare(backprop_of(classifier(case)), cases=[case]))
+    print(bpcheck.compare(backprop_of(classifier(case)), cases=[case], conventions="sklearn"))
 
     case = regressor_case(outputs=3)
-    params, x, y = case.mutable()
+    params, x, y = in_its_layout(case)
     print("\n\nMLPRegressor with 3 outputs: does its gradient belong to its own loss?\n")
     print(bpcheck.check_gradient(backprop_of(regressor(case)), params, x, y))
 

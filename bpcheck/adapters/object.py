@@ -108,7 +108,11 @@ def from_object(
 
     notes = () if loss is not None else ("the subject has no loss, so only its gradient was compared",)
     return Subject(
-        type(obj).__name__, answer, None if loss is None else ask_loss, notes=notes, gradient_like_params=True
+        f"{type(obj).__name__} object",
+        answer,
+        None if loss is None else ask_loss,
+        notes=notes,
+        gradient_like_params=True,
     )
 
 

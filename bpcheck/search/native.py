@@ -15,6 +15,9 @@ from bpcheck.result import Comparison, Report
 __all__ = ["in_callers_words"]
 
 _OURS = re.compile(r"params\[(\d+)\]\['(weight|bias)'\]")
+# More weight layers than any network that compare() draws.
+DEEPEST = 16
+
 _SLOTS = {"weight": "W", "bias": "b"}
 
 
@@ -46,8 +49,8 @@ def in_callers_words(report: Report, conventions: Conventions) -> Report:
     if conventions.is_ours or not count or not (names := paths(conventions, count)):
         return report
     # The same name whatever the depth: safe in a sentence about another network.
-    deeper = paths(conventions, count + 1)
-    steady = {slot: name for slot, name in names.items() if deeper[slot] == name}
+    deep, deeper = paths(conventions, DEEPEST), paths(conventions, DEEPEST + 1)
+    steady = {slot: name for slot, name in deep.items() if deeper[slot] == name}
     limit = type(report.detection_limit)(
         {_renamed(path, names): value for path, value in report.detection_limit.items()},
         miss_probability=report.detection_limit.miss_probability,

@@ -1,5 +1,6 @@
 """Every example runs as a script and says what it is there to say."""
 
+import ast
 import os
 import runpy
 import subprocess
@@ -105,3 +106,54 @@ def test_the_wrong_function_is_caught_below_itself_and_its_twin_passes(load):
         "params['hidden.bias']",
     }
     assert example.check(right=True).ok
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "bug"),
+    [
+        ("cs231n_style", "loss_and_grads", "with_slip", "penalty-doubled"),
+        ("scalar_engine", "backprop", "with_slip", ""),
+    ],
+)
+def test_functions_in_other_layouts_agree_as_they_are_and_their_slips_do_not(load, name, right, wrong, bug):
+    example = load(name)
+    assert bpcheck.compare(getattr(example, right), examples=12, seed=1).ok
+    report = bpcheck.compare(getattr(example, wrong), examples=12, seed=1)
+    assert report.verdict is bpcheck.Verdict.DISAGREES
+    assert report.diagnoses[0].bug == bug
+
+
+def test_an_object_with_columns_agrees_and_its_slip_is_named(load):
+    example = load("nielsen_style")
+    network = example.Network(example.SIZES)
+    before = [w.copy() for w in (*network.weights, *network.biases)]
+    assert example.check(network).ok
+    assert all(np.array_equal(a, b) for a, b in zip(before, (*network.weights, *network.biases), strict=True))
+    report = example.check(example.Network(example.SIZES, slip=True))
+    assert report.verdict is bpcheck.Verdict.DISAGREES
+    assert report.diagnoses[0].bug == "derivative-of-activation"
+
+
+def test_a_step_agrees_and_weights_that_are_updated_too_early_do_not(load):
+    example = load("only_a_step")
+    assert example.check(example.train_step).ok
+    report = example.check(example.with_slip)
+    assert report.verdict is bpcheck.Verdict.DISAGREES
+    assert any("grows with the rate" in warning for warning in report.warnings)
+
+
+# Adapters of the examples: what stands between the caller's code and bpcheck. Five lines at most, says the README.
+ADAPTERS = {
+    "nielsen_style": "check",
+    "scalar_engine": "backprop",
+    "only_a_step": "check",
+    "sklearn_mlp": "backprop",
+}
+
+
+@pytest.mark.parametrize(("name", "function"), ADAPTERS.items())
+def test_an_adapter_has_five_lines_at_most(name, function):
+    nodes = ast.walk(ast.parse((EXAMPLES / f"{name}.py").read_text(encoding="utf-8")))
+    node = next(node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == function)
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    assert sum(statement.end_lineno - statement.lineno + 1 for statement in body) <= 5

@@ -6,6 +6,9 @@ import pytest
 import bpcheck
 from bpcheck import tree
 from bpcheck.reference import build
+from bpcheck.search.translate import translated
+
+SKLEARN = bpcheck.Conventions.preset("sklearn")
 
 
 @pytest.fixture(scope="module")
@@ -15,8 +18,10 @@ def example(load):
 
 def excess(backprop, case):
     """Largest distance from the reference for each tensor, and for the loss, in units of the allowed one."""
-    loss, gradient = backprop(*case.mutable())
-    enclosure = build(case.architecture).enclose(case.params, case.x, case.y)
+    answer = translated(bpcheck.from_joint(backprop), SKLEARN).answer(*case.mutable())
+    loss, gradient = answer.loss, answer.gradient
+    # in bpcheck's words: m times a mean with a penalty ½ alpha ‖W‖² / m
+    enclosure = build(SKLEARN.describe(case.architecture)).enclose(case.params, case.x, case.y)
     found = {"loss": abs(loss - enclosure.loss.mid) / (2 * enclosure.loss.rad)}
     for path, leaf in tree.leaves(gradient):
         ball = enclosure.gradient[path]
@@ -62,7 +67,11 @@ def test_a_wrong_derivative_inside_scikit_learn_is_caught(example, monkeypatch):
 @pytest.mark.parametrize("outputs", [1, 2, 3])
 def test_the_regressors_gradient_is_too_large_for_its_loss_by_the_number_of_outputs(example, outputs):
     case = example.regressor_case(outputs)
-    loss, gradient = example.backprop_of(example.regressor(case))(*case.mutable())
+    regressor = translated(
+        bpcheck.from_joint(example.backprop_of(example.regressor(case))), SKLEARN.but(penalty=None)
+    )
+    answer = regressor.answer(*case.mutable())
+    loss, gradient = answer.loss, answer.gradient
     network = build(case.architecture)
     # half_mse sums over the outputs; scikit-learn's loss takes their mean, its gradient does not
     assert loss * outputs == pytest.approx(network.loss(case.params, case.x, case.y), rel=1e-13)
@@ -75,21 +84,25 @@ def test_the_regressors_gradient_is_too_large_for_its_loss_by_the_number_of_outp
 class TestReports:
     """The same through the front doors."""
 
-    def test_compare_passes_the_classifier(self, example):
+    @pytest.mark.parametrize("conventions", ["sklearn", SKLEARN])
+    def test_compare_passes_the_classifier(self, example, conventions):
         case = example.classifier_case()
-        assert bpcheck.compare(example.backprop_of(example.classifier(case)), cases=[case]).ok
+        assert bpcheck.compare(
+            example.backprop_of(example.classifier(case)), cases=[case], conventions=conventions
+        ).ok
 
-    def test_compare_catches_a_wrong_alpha(self, example):
+    @pytest.mark.parametrize("conventions", ["sklearn", "infer"])
+    def test_compare_catches_a_wrong_alpha(self, example, conventions):
         case = example.classifier_case()
         model = example.classifier(case, alpha=2 * example.ALPHA)
-        assert not bpcheck.compare(example.backprop_of(model), cases=[case]).ok
+        assert not bpcheck.compare(example.backprop_of(model), cases=[case], conventions=conventions).ok
 
     @pytest.mark.parametrize(("outputs", "ok"), [(1, True), (3, False)])
     def test_check_gradient_finds_the_regressors_factor(self, example, outputs, ok):
         case = example.regressor_case(outputs)
         few = {"directions": 6, "miss_probability": 1e-2}  # scikit-learn takes its time for each evaluation
         report = bpcheck.check_gradient(
-            example.backprop_of(example.regressor(case)), *case.mutable(), seed=0, **few
+            example.backprop_of(example.regressor(case)), *example.in_its_layout(case), seed=0, **few
         )
         assert report.ok is ok
         if not ok:
