@@ -462,7 +462,7 @@ def _chosen(trials: list[Trial], exact: list[Trial], right: Callable[[Trial], bo
     agreeing = [trial for trial in pool if right(trial)] if len(pool) > 1 else []
     if agreeing and len(agreeing) < len(pool):
         pool, by = agreeing, f"{by} and its gradient" if by else "gradient"
-    if len(pool) > 1 and not exact and not agreeing:
+    if not exact and not agreeing and len({_but_for_rows(trial.conventions) for trial in pool}) > 1:
         return Reading(None, _question(pool))
     trial = pool[0]
     if len(trials) == 1:
@@ -472,6 +472,11 @@ def _chosen(trials: list[Trial], exact: list[Trial], right: Callable[[Trial], bo
         told = f", told apart by {'its ' if not by.startswith('the') else ''}{by}" if by else ""
         why = f"it accepts {len(trials)} of {tried} layouts tried{told}"
     return Reading(trial, f"layout: {trial.conventions.words} (inferred: {why})")
+
+
+def _but_for_rows(conventions: Conventions) -> Conventions:
+    """The same for biases (n,) and (1, n): beside rows both are added alike, so nothing has to be asked."""
+    return conventions.but(bias="vector") if conventions.bias == "row" else conventions
 
 
 def _question(pool: list[Trial]) -> str:

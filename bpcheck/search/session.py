@@ -21,7 +21,8 @@ from bpcheck.search.infer import Inference, Observed, infer, observe
 from bpcheck.search.judging import Judge, Judged, reproducer, scaling_of
 from bpcheck.search.layout import Reading, fitted, settle_cost, settle_known, settle_unknown
 from bpcheck.search.native import in_callers_words
-from bpcheck.search.sample import SPECIAL, SPECIAL_EVERY, jittered
+from bpcheck.search.otherwise import counted_otherwise
+from bpcheck.search.sample import GENERIC, SPECIAL, SPECIAL_EVERY, jittered, random_case
 from bpcheck.search.sources import Pins, Source, given, pinned, resolvable_cases, templated
 from bpcheck.subject import Subject
 from bpcheck.verdict import Verdict
@@ -41,6 +42,9 @@ AVERAGED_TWICE = (
 )
 # A recovered gradient keeps some twelve digits; no two factors that people write are this near.
 SAME_FACTOR = 1e-6
+
+# Examples in a second case, to tell a factor m from a factor 2: one of them is not that of the first.
+FRESH_BATCHES = (5, 7)
 
 ROWS = (
     "the gradient of a bias has shape (1, n), so biases were handed over in this shape; if yours are (n,), the gradient "
@@ -372,6 +376,9 @@ class Session:
                 self.warnings.append(warning)
         if self.subject.gradient_like_params and _is_averaged_twice(judged):
             self.warnings.append(AVERAGED_TWICE)
+        other = self._counted_otherwise(judged)
+        if other:
+            self.warnings.append(other)
         diagnoses = self.investigation.diagnose(judged, smallest)
         tried = self.judged + self.undecided
         after = (
@@ -388,6 +395,19 @@ class Session:
             counterexample=smallest.case,
             summary=summary,
         )
+
+    def _counted_otherwise(self, judged: Judged) -> str:
+        """How else the cost may be counted, where the loss is wrong as well as the gradient."""
+        wrong = {c.path for c in judged.comparisons if not c.verdict.ok}
+        if "loss" not in wrong or wrong == {"loss"} or judged.verdict is not Verdict.DISAGREES:
+            return ""
+        case, batch = judged.case, next(b for b in FRESH_BATCHES if b != judged.case.batch)
+        rng = np.random.default_rng([self.seed, *case.architecture.widths])
+        try:
+            fresh = fitted(random_case(rng, case.architecture, GENERIC, batch=batch), self.judge.conventions)
+            return counted_otherwise(self.judge, [case, fresh])
+        except (SubjectError, InputError, HungError):
+            return ""
 
     def _report(
         self,

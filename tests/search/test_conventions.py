@@ -485,3 +485,50 @@ def test_index_targets_need_one_hot_rows():
     with pytest.raises(bpcheck.InputError, match="one-hot rows"):
         bpcheck.compare(PRESETS["cs231n"](), conventions="cs231n", cases=case)
     assert one_hot(np.array([1]), 2).tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("count", "says"),
+    [
+        (lambda m: m, "reduction='sum'"),
+        (lambda m: 2.0, "factor=2.0"),
+        (lambda m: 0.5 * m, "reduction='sum', factor=0.5"),
+        (lambda m: 1 / 3, "factor='1/outputs'"),
+    ],
+)
+def test_a_pinned_cost_that_is_counted_otherwise_disagrees_and_says_which_convention_it_is(count, says):
+    network = mlp([4, 5, 3], activation="relu", loss="cross_entropy")
+    report = bpcheck.compare(scaled(count, count), architectures=network, seed=0, examples=6)
+    assert report.verdict is Verdict.DISAGREES
+    assert any(f"say conventions=bpcheck.Conventions({says})" in warning for warning in report.warnings), (
+        report
+    )
+    options = eval(f"dict({says})")
+    accepted = bpcheck.compare(
+        scaled(count, count), architectures=network, conventions=Conventions(**options), seed=0, examples=6
+    )
+    assert accepted.ok, accepted
+
+
+@pytest.mark.parametrize(
+    ("loss", "gradient"),
+    [(lambda m: m, lambda m: 2 * m), (lambda m: 2, lambda m: 1), (lambda m: m, lambda m: 1)],
+)
+def test_a_count_that_loss_and_gradient_do_not_share_is_never_called_a_convention(loss, gradient):
+    network = mlp([4, 5, 3], activation="relu", loss="cross_entropy")
+    report = bpcheck.compare(scaled(loss, gradient), architectures=network, seed=0, examples=6)
+    assert report.verdict is Verdict.DISAGREES
+    assert not any("another convention" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(("bug", "said"), [(None, True), ("penalty", False), ("hidden derivative", False)])
+def test_a_penalty_that_is_divided_by_the_batch_is_called_a_convention_only_if_the_gradient_shares_it(
+    bug, said
+):
+    network = mlp([4, 5, 3], activation="relu", loss="cross_entropy", l2=0.3)
+    layout = Conventions.preset("sklearn").but(penalty=None)
+    report = bpcheck.compare(
+        PRESETS["sklearn"](bug), architectures=network, conventions=layout, seed=0, examples=6
+    )
+    assert report.verdict is Verdict.DISAGREES
+    assert any("penalty='λ/2m'" in warning for warning in report.warnings) is said
