@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bpcheck import __version__
 from bpcheck.architecture import ACTIVATIONS, LOSSES, REDUCTIONS, mlp
+from bpcheck.conventions import PRESETS
 from bpcheck.errors import InputError
 from bpcheck.process import Outcome, Task, run
 from bpcheck.result import SCHEMA_VERSION
@@ -80,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--output", choices=ACTIVATIONS, help="activation of the output")
     compare.add_argument("--loss", choices=LOSSES)
     compare.add_argument("--reduction", choices=REDUCTIONS, help="over the batch")
+    compare.add_argument(
+        "--conventions",
+        choices=("infer", *PRESETS),
+        default="infer",
+        help="layout of parameters and examples (default: infer it)",
+    )
     compare.add_argument("--widths", type=widths, metavar="2,3,1", help="fix the units of every layer")
     compare.add_argument("--batch", type=positive_number, help="fix the number of examples a batch")
     compare.add_argument(
@@ -130,6 +137,7 @@ def _compare(options: argparse.Namespace) -> int:
         examples=options.examples,
         # drawn here, so that it is known even if the child never answers
         seed=secrets.randbits(32) if options.seed is None else options.seed,
+        conventions=options.conventions,
     )
     outcome = run(task, timeout=options.timeout)
     if options.json is not None:

@@ -40,6 +40,8 @@ class Task:
     resolution : float or None
     examples : int
     seed : int
+    conventions : str
+        "infer" or the name of a preset.
     """
 
     file: str
@@ -48,6 +50,7 @@ class Task:
     resolution: float | None
     examples: int
     seed: int
+    conventions: str = "infer"
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def _work(task: Task, sender: Connection) -> None:
         subject = _load(task)
         report = search(
             subject,
+            conventions=task.conventions,
             resolution=task.resolution,
             examples=task.examples,
             seed=task.seed,

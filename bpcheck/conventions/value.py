@@ -303,6 +303,8 @@ class Conventions:
         >>> sklearn.as_given(sklearn.describe(mlp([2, 1], l2=0.1))) == mlp([2, 1], l2=0.1)
         True
         """
+        if self.penalty is None:
+            return architecture
         reduction = "mean" if self.times_batch else architecture.reduction
         l2 = architecture.l2 / (2.0 if self.penalty in ("λ", "λ/m") else 1.0)
         return replace(architecture, reduction=reduction, l2=l2)

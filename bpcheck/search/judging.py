@@ -211,7 +211,7 @@ class Judge:
             case.params,
             (case.x, case.y),
             clock=self.clock,
-            architecture=case.architecture,
+            architecture=self.conventions.as_given(case.architecture),
             reproducer=reproducer(case, self.subject.name, self.conventions),
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -62,6 +62,9 @@ KEYED: dict[str, tuple[tuple[tuple[str, str] | None, int], ...]] = {
 # So many layouts, far apart, are tried first: what raises the same at the same line in all is no matter of layout.
 SAMPLED = 16
 
+# What a wrong layout raises, or what checks its arguments: these may be the same in all but one layout.
+LAYOUT_ERRORS = (TypeError, ValueError, LookupError, AttributeError, AssertionError)
+
 # What people hand over part by part, f(weights, biases, x, y) or f(W1, b1, W2, b2, x, y).
 SPREAD = ("([W], [b])", "([b], [W])", "[W1, b1, W2, b2]", "[W1, W2, b1, b2]")
 GRADIENT_KEYS = ("{}", "d{}", "grad_{}", "{}_grad")
@@ -92,6 +95,10 @@ ALONE = (
 
 # More layouts than this in a question help nobody.
 MOST_ASKED = 3
+
+
+_Only: TypeAlias = tuple[Sequence[int] | None, int | None]
+"""The only widths and batch size that a subject takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,13 +206,19 @@ def fitted(case: Case, conventions: Conventions) -> Case:
     return case
 
 
-def settle_unknown(judge: Judge, seed: int) -> Reading:
+def settle_unknown(
+    judge: Judge, seed: int, *, widths: Sequence[int] | None = None, batch: int | None = None
+) -> Reading:
     """The layout of a subject of which nobody said what it computes.
 
     Parameters
     ----------
     judge : Judge
     seed : int
+    widths : sequence of int, optional
+        The only widths that it takes.
+    batch : int, optional
+        The only number of examples that it takes.
 
     Returns
     -------
@@ -213,22 +226,23 @@ def settle_unknown(judge: Judge, seed: int) -> Reading:
     """
     rng = np.random.default_rng([seed, SALT])
     trials: list[Trial] = []
-    for depth in DEPTHS:
-        widths = [int(w) for w in rng.permutation(WIDTHS)[:depth]] + [OUTPUTS]
-        case = probe_case(rng, mlp(widths), _batch_for(widths), 1.0)
+    only = (widths, batch)
+    for depth in DEPTHS if widths is None else (len(widths) - 1,):
+        drawn = widths or [*(int(w) for w in rng.permutation(WIDTHS)[:depth]), OUTPUTS]
+        case = probe_case(rng, mlp(drawn), batch or _batch_for(drawn), 1.0)
         trials = _accepted(judge, case)
         if trials:
             break
     batches, singles = _apart(trials)
     formed = [trial for trial in batches if trial.structured]
-    known = _with_networks(formed or batches, judge, rng)
+    known = _with_networks(formed or batches, judge, rng, only)
     # A function that takes a whole batch is held to the whole batch: one example at a time would hide a
     # wrong 1/m and a sum left out. Only columns that are summed and never counted leave it open.
     aware = formed or [t for t in known if t.conventions.batch == "first" or _is_mean(t)]
     alone = bool(singles) and not aware
     if alone:
         trials = [*(trial for trial in singles if trial.structured), *batches]
-        known = _with_networks([trial for trial in singles if trial.structured], judge, rng) or known
+        known = _with_networks([t for t in singles if t.structured], judge, rng, only) or known
     elif singles:
         trials = batches
 
@@ -257,11 +271,15 @@ def _is_mean(trial: Trial) -> bool:
     return trial.inference is not None and trial.inference.template.reduction == "mean"
 
 
-def _with_networks(trials: list[Trial], judge: Judge, rng: np.random.Generator) -> list[Trial]:
+def _with_networks(
+    trials: list[Trial], judge: Judge, rng: np.random.Generator, only: _Only = (None, None)
+) -> list[Trial]:
     """Those whose loss shows what they compute; with targets ±1 or a divided penalty only if none does without."""
     for ways in (lambda conventions: [conventions], variants):
         known = [
-            found for trial in trials if (found := _with_network(trial, ways(trial.conventions), judge, rng))
+            found
+            for trial in trials
+            if (found := _with_network(trial, ways(trial.conventions), judge, rng, only))
         ]
         if known:
             return known
@@ -361,6 +379,8 @@ def _raises_anyway(judge: Judge, case: Case) -> bool:
         if isinstance(error, Asked):
             return False
         cause = error.__cause__ or error
+        if isinstance(cause, LAYOUT_ERRORS):
+            return False
         line = cause.__traceback__
         while line is not None and line.tb_next is not None:
             line = line.tb_next
@@ -419,13 +439,17 @@ def _agrees(trial: Trial, case: Case) -> bool:
 
 
 def _with_network(
-    trial: Trial, ways: Sequence[Conventions], judge: Judge, rng: np.random.Generator
+    trial: Trial,
+    ways: Sequence[Conventions],
+    judge: Judge,
+    rng: np.random.Generator,
+    only: _Only = (None, None),
 ) -> Trial | None:
     """The trial with what it computes, if its loss shows it when it is read in one of some ways."""
     for conventions in ways:
         own = _judge_of(judge, conventions)
         try:
-            observations, fault = observe(own, rng)
+            observations, fault = observe(own, rng, widths=only[0], batch=only[1])
             found = fault or infer(own, rng, observations)
         except InputError:
             continue

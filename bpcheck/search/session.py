@@ -99,9 +99,9 @@ class Session:
             if architectures is not None:
                 source = self._described(pinned(self.rng, architectures))
             elif self.pins.template is not None:
-                source = templated(self.rng, self.pins, self.pins.template)
+                source = self._described(templated(self.rng, self.pins, self.pins.template))
             elif self.subject.takes_architecture:
-                source = templated(self.rng, self.pins, None)
+                source = self._described(templated(self.rng, self.pins, None))
             else:
                 inferred = self._infer()
                 if isinstance(inferred, Report):
@@ -169,8 +169,8 @@ class Session:
             )
         observations, fault = observe(self.judge, self.rng, widths=self.pins.widths, batch=self.pins.batch)
         apart = any(o.error is None and not o.equal for o in observations)
-        if not (self.settled or fault or apart) and self.pins.widths is None:
-            reading = settle_unknown(self.judge, self.seed)
+        if not (self.settled or fault or apart):
+            reading = settle_unknown(self.judge, self.seed, widths=self.pins.widths, batch=self.pins.batch)
             if reading.trial is not None and not reading.trial.conventions.is_ours:
                 return self._infer_anew(reading)
             if reading.trial is None and reading.text:

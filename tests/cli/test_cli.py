@@ -258,9 +258,43 @@ def fixed(params, x, y):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+COLUMNS = """
+import numpy as np
+
+def columns(params, x, y):
+    biases, weights = params
+    a = [x]
+    for b, w in zip(biases, weights):
+        a.append(np.tanh(w @ a[-1] + b))
+    delta, db, dw = (a[-1] - y) * (1 - a[-1] ** 2), [], []
+    for k in range(len(weights) - 1, -1, -1):
+        db.insert(0, delta)
+        dw.insert(0, delta @ a[k].T)
+        delta = (weights[k].T @ delta) * (1 - a[k] ** 2)
+    return 0.5 * np.sum((a[-1] - y) ** 2), (db, dw)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ([], 0),
+        (["--widths", "3,4,2"], 0),
+        (["--conventions", "nielsen"], 0),
+        (["--conventions", "nielsen", "--output", "tanh", "--batch", "3"], 0),
+        (["--conventions", "keras"], 1),
+    ],
+)
+def test_another_layout_is_inferred_or_named(bpcheck, folder, options, code):
+    (folder / "columns.py").write_text(COLUMNS)
+    done = bpcheck("compare", "columns.py:columns", "--examples", "5", "--seed", "1", *options)
+    assert done.returncode == code, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
+        (["compare", "code.py:good", "--conventions", "numpy"], "choose from"),
         (["compare", "nothing.py:f"], "no file"),
         (["compare", "code.py"], "path/to/file.py:function"),
         (["compare", "code.py:good", "--loss", "foo"], "choose from"),
