@@ -236,15 +236,11 @@ def settle_unknown(
     batches, singles = _apart(trials)
     formed = [trial for trial in batches if trial.structured]
     known = _with_networks(formed or batches, judge, rng, only)
-    # A function that takes a whole batch is held to the whole batch: one example at a time would hide a
-    # wrong 1/m and a sum left out. Only columns that are summed and never counted leave it open.
-    aware = formed or [t for t in known if t.conventions.batch == "first" or _is_mean(t)]
-    alone = bool(singles) and not aware
-    if alone:
-        trials = [*(trial for trial in singles if trial.structured), *batches]
-        known = _with_networks([t for t in singles if t.structured], judge, rng, only) or known
-    elif singles:
-        trials = batches
+    if _takes_batches(batches, [trial for trial in known if _is_mean(trial)]):
+        trials, warning = batches, _asking_for_one(formed, singles)
+    else:
+        trials, warning = [*singles, *batches], ALONE if batches else ""
+        known = _with_networks(singles, judge, rng, only) or known
 
     def right(trial: Trial) -> bool:
         if trial.inference is None:
@@ -254,17 +250,40 @@ def settle_unknown(
 
     reading = _chosen(trials, known, right)
     judge.evaluations += sum(trial.judge.evaluations for trial in {*trials, *known})
-    if alone and batches and reading.trial is not None:
-        return replace(reading, warning=ALONE)
-    return reading
+    return _warned(reading, warning)
 
 
 def _apart(trials: list[Trial]) -> tuple[list[Trial], list[Trial]]:
-    """Layouts for a batch, and for one example at a time."""
+    """Layouts for a batch, and those for one example at a time in which the gradient has its form."""
     return (
         [trial for trial in trials if not trial.conventions.per_example],
-        [trial for trial in trials if trial.conventions.per_example],
+        [trial for trial in trials if trial.conventions.per_example and trial.structured],
     )
+
+
+def _takes_batches(batches: list[Trial], aware: list[Trial]) -> bool:
+    """Whether a function is held to whole batches: one example at a time would hide a wrong 1/m and a lost sum.
+
+    It is if it answers for rows, if its gradient has the right form for a batch, or if its loss is one of
+    ``aware``, which count the batch. Only columns that are summed and never counted leave it open.
+    """
+    return bool(aware) or any(trial.structured or trial.conventions.batch == "first" for trial in batches)
+
+
+def _asking_for_one(formed: list[Trial], singles: list[Trial]) -> str:
+    """How to say that one example at a time is meant, where only then the gradient has its form."""
+    if formed or not singles:
+        return ""
+    return (
+        "handed one example at a time, its gradient has the shapes of its parameters; handed a batch, it runs and has "
+        f"not. If one at a time is meant, say conventions=bpcheck.{singles[0].conventions!r}"
+    )
+
+
+def _warned(reading: Reading, warning: str) -> Reading:
+    """The reading with its warning; that about one example at a time only if this was chosen."""
+    single = reading.trial is not None and reading.trial.conventions.per_example
+    return reading if warning == ALONE and not single else replace(reading, warning=warning)
 
 
 def _is_mean(trial: Trial) -> bool:
@@ -329,17 +348,19 @@ def _known(trials: list[Trial], tried: Case) -> Reading:
     exact = [trial for trial in trials if _loss_fits(trial, fitted(tried, trial.conventions))]
     batches, singles = _apart(trials)
     formed = [trial for trial in batches if trial.structured]
-    if singles and (formed or any(trial in exact for trial in batches)):  # as in settle_unknown
-        trials, exact = batches, [trial for trial in exact if trial in batches]
-    if any(trial.conventions.is_ours for trial in trials):
-        # It answers in ours: another layout must explain more than ours does.
-        sure = [trial for trial in (exact or trials) if trial.structured and _agrees(trial, tried)]
-        better = [trial for trial in exact if trial.structured]
-        pool = sure or better
-        if not pool or any(trial.conventions.is_ours for trial in pool):
-            return Reading(None, "")
-        return _chosen(trials, pool, lambda trial: True)
-    return _chosen(trials, exact, lambda trial: _agrees(trial, tried))
+    if _takes_batches(batches, [trial for trial in exact if trial in batches]):
+        trials, warning = batches, _asking_for_one(formed, singles)
+    else:
+        trials, warning = [*singles, *batches], ALONE if batches else ""
+    exact = [trial for trial in exact if trial in trials]
+    if not any(trial.conventions.is_ours for trial in trials):
+        return _warned(_chosen(trials, exact, lambda trial: _agrees(trial, tried)), warning)
+    # It answers in ours: another layout must explain more than ours does.
+    sure = [trial for trial in (exact or trials) if trial.structured and _agrees(trial, tried)]
+    pool = sure or [trial for trial in exact if trial.structured]
+    if not pool or any(trial.conventions.is_ours for trial in pool):
+        return Reading(None, "", warning)
+    return _warned(_chosen(trials, pool, lambda trial: True), warning)
 
 
 def _batch_for(widths: Sequence[int]) -> int:

@@ -151,6 +151,7 @@ class Session:
         self.settled = True
         reading = settle_known(self.judge, self.seed, case)
         if reading.trial is None:
+            self.warnings += [reading.warning] if reading.warning else []
             return self._report(Verdict.INCONCLUSIVE, summary=reading.text) if reading.text else False
         if reading.trial.conventions.is_ours:
             return False

@@ -219,8 +219,18 @@ def test_rows_that_are_not_summed_are_never_taken_for_single_examples():
         r = x @ params[0]["weight"].T + params[0]["bias"] - y
         return 0.5 * np.sum(r**2), [{"weight": r.T @ x, "bias": r}]
 
-    report = bpcheck.compare(backprop, architectures=mlp([3, 2], reduction="sum"), seed=0, examples=10)
-    assert report.verdict is Verdict.WRONG_STRUCTURE
+    for reduction in (
+        "sum",
+        "mean",
+    ):  # the second is not what it computes: its loss speaks for single examples
+        report = bpcheck.compare(
+            backprop, architectures=mlp([3, 2], reduction=reduction), seed=0, examples=10
+        )
+        assert report.verdict is Verdict.WRONG_STRUCTURE
+        assert any("If one at a time is meant, say" in warning for warning in report.warnings)
+    assert bpcheck.compare(
+        backprop, seed=0, examples=10, conventions=Conventions(batch="one row", bias="row")
+    ).ok
 
 
 def logistic(params, x, y, bug=None):
