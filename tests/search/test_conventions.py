@@ -106,7 +106,7 @@ WAYS = [
     if c.params in ("([b], [W])", "{W1, b1, W2, b2}", "[(b, W)]", "[W1, W2]")
     and c.names is None
     and not c.spread
-][::2]
+][::5]  # a fifth: every choice of every field is still among them
 
 
 @pytest.mark.parametrize("conventions", WAYS, ids=repr)
