@@ -180,7 +180,7 @@ def _layer_is_right(bug: Bug, report: Any) -> bool | None:
     predicted = (
         None if case is None or bug.equation not in ("BP1", "BP2", "BP3", "BP4") else bug.predict(case)
     )
-    if predicted is None or report.diagnoses[0].layer is None:
+    if predicted is None:
         return None
     right = dict(tree.leaves(build(case.architecture).gradient(case.params, case.x, case.y)))
     top = max(

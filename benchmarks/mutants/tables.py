@@ -8,7 +8,9 @@ from typing import Any
 
 from bpcheck.diagnosis import CATALOGUE
 
-__all__ = ["page", "totals"]
+__all__ = ["AS_IT_SHOULD_BE", "page", "totals"]
+
+AS_IT_SHOULD_BE = ("silent", "raises", "tied", "first")
 
 DECIDED = ("missed", "open", "wrong", "unknown", "tied", "first")
 

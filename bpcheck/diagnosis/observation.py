@@ -10,7 +10,7 @@ import numpy as np
 from bpcheck.case import Case
 from bpcheck.tree import FloatArray, Path, rms
 
-__all__ = ["Observation"]
+__all__ = ["ROUNDINGS", "Observation"]
 
 REPRODUCTION = 1e-8
 """A prediction reproduces an entry if they agree to this fraction of the tensor's root mean square. Both are rounded to

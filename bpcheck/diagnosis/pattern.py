@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bpcheck.diagnosis.observation import Observation
+from bpcheck.diagnosis.observation import ROUNDINGS, Observation
 from bpcheck.precision import FORMATS, rounded
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, rms
@@ -26,9 +26,10 @@ SHAPES = re.compile(r"its gradient has shape (\(.*?\)), but the parameter has sh
 FEWEST_ENTRIES = 4
 """Of fewer entries one is always alone or nearly so."""
 
-MOST_LEFT = 1e-6
-"""What may be left of a difference, relative to it, beside one example's share: its rounding is that of the gradient,
-1e-13, and differences are larger than 1e-8 of it."""
+MOST_LEFT = 1e-2
+"""What may be left of a difference, relative to it, beside one example's share, however large the rounding of the gradient
+is beside the difference: another direction leaves anything between 0 and 1, one in a hundred of them less than this in
+each of the cases, which must all fit."""
 
 ROUNDINGS_STORED = 2.0
 """A number stored once in a format is off by one roundoff; computed from such numbers, by some more: those are not named."""
@@ -118,15 +119,21 @@ def _one_entry(wrong: Sequence[Observation]) -> tuple[str, str] | None:
 
 def _one_example(wrong: Sequence[Observation]) -> tuple[str, str] | None:
     """The first layer's weights tell the examples apart: each adds δ_i x_iᵀ."""
-    sentence = ""
+    sentence, telling = "", 0
     several = [observation for observation in wrong if observation.case.batch > 1]
     for observation in several:
         path = next(iter(observation.right))  # params[0]['weight']
         x = np.asarray(observation.case.x, dtype=float)
         difference = np.asarray(observation.claimed[path] - observation.right[path])
-        if x.shape[1] < 2 or not difference.any():
+        if x.shape[1] < 2:
             return None
-        fitting = [i for i in range(len(x)) if _left_beside(difference, x[i]) <= MOST_LEFT]
+        if path not in observation.wrong:  # the example's error did not come down so far: a ReLU was off
+            continue
+        telling += 1
+        # the difference is rounded as the gradient is
+        rounding = ROUNDINGS * observation.roundoff * rms(np.asarray(observation.right[path]))
+        least = min(rounding / rms(difference), MOST_LEFT)
+        fitting = [i for i in range(len(x)) if _left_beside(difference, x[i]) <= least]
         if len(fitting) != 1:
             return None
         amount = difference @ x[fitting[0]]
@@ -135,7 +142,7 @@ def _one_example(wrong: Sequence[Observation]) -> tuple[str, str] | None:
             if amount.any()
             else ""
         )
-    if not sentence:
+    if not sentence or 2 * telling <= len(several):
         return None
     return "one-example-wrong", sentence
 

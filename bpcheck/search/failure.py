@@ -26,7 +26,6 @@ from bpcheck.search.sample import random_architecture, random_case
 from bpcheck.search.shrink import shrink
 from bpcheck.search.sources import Source
 from bpcheck.search.sweep import sweep
-from bpcheck.tree import rms
 from bpcheck.verdict import Verdict
 
 __all__ = ["Investigation"]
@@ -41,9 +40,6 @@ CAST = "cast-to-float32"
 CAST_EVIDENCE = "storing the input, the parameters or the gradient in float32 gives exactly these numbers"
 
 DEPTH = "right-only-for-depth-1"
-
-SECOND_SUM = 1e-8
-"""Accumulated answers grow by the same gradient to rounding (some 1e-13), and anything else is far from it."""
 
 MOST_EXPERIMENTS = 3
 """Of three explanations two experiments leave one; a third is for an answer that was no help."""
@@ -226,11 +222,12 @@ class Investigation:
         except (SubjectError, InputError, HungError):
             answers = []
         grows = [
-            abs(later[path] - earlier[path] - right) <= SECOND_SUM * (rms(later[path]) + rms(right))
+            Observation(judged.case, later, judged.right, judged.roundoff).is_reproduced_by(
+                {path: earlier[path] + right for path, right in judged.right.items()}
+            )
             for earlier, later in pairwise(answers)
-            for path, right in judged.right.items()
         ]
-        if grows and all(map(np.all, grows)) and any(right.any() for right in judged.right.values()):
+        if grows and all(grows) and any(right.any() for right in judged.right.values()):
             return named(
                 located,
                 "accumulated",

@@ -1,0 +1,109 @@
+"""A part of the kill-and-name matrix, as tests. The whole of it: ``python -m benchmarks.mutants``."""
+
+import numpy as np
+import pytest
+
+from benchmarks.mutants import cell as cells
+from benchmarks.mutants.__main__ import _right, _summed
+from benchmarks.mutants.cell import measure
+from benchmarks.mutants.settings import settings
+from benchmarks.mutants.tables import AS_IT_SHOULD_BE, page, totals
+from bpcheck.diagnosis import CATALOGUE
+from bpcheck.reference import build
+
+SEED = 20261130
+"""Not the matrix's own, so that these are other networks than those of the committed table."""
+
+NIGHTLY_CELLS = 8
+"""Networks a bug: some 500 cells, two minutes on two cores."""
+
+
+def drawn(slug, count):
+    rng = np.random.default_rng([SEED, list(CATALOGUE).index(slug)])
+    every = list(settings(rng))
+    return [every[i] for i in rng.choice(len(every), size=count, replace=False)]
+
+
+def complaint(cell):
+    """What a cell does not fulfil, in words; empty if nothing."""
+    if cell.outcome not in AS_IT_SHOULD_BE:
+        return f"{cell.slug}: {cell.outcome}, {cell.verdict}, named {cell.named}"
+    if cell.equation is False or cell.layer is False:
+        return f"{cell.slug}: equation {cell.equation}, layer {cell.layer}, named {cell.named}"
+    return ""
+
+
+# One bug in four here, all of them in the nightly run: a cell takes half a second.
+@pytest.mark.parametrize("slug", list(CATALOGUE)[::4])
+def test_a_planted_bug_is_found_and_named(slug):
+    setting = drawn(slug, 1)[0]
+    assert complaint(measure(slug, setting)) == "", setting
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("slug", CATALOGUE)
+def test_a_planted_bug_is_found_and_named_in_many_networks(slug):
+    found = {setting: measure(slug, setting) for setting in drawn(slug, NIGHTLY_CELLS)}
+    assert {setting: complaint(cell) for setting, cell in found.items() if complaint(cell)} == {}
+
+
+def test_right_code_is_not_called_wrong():
+    found = _summed(_right((SEED, 0, 18)))
+    assert (found["runs"], found["flagged"], found["inconclusive"]) == (18, 0, 0)
+
+
+# --- the matrix can fail ------------------------------------------------------------------------------
+
+
+def planted_as(monkeypatch, slug, other):
+    monkeypatch.setattr(cells, "CATALOGUE", {**CATALOGUE, slug: CATALOGUE[other]})
+    return measure(slug, drawn(slug, 1)[0])
+
+
+def test_a_bug_with_the_name_of_another_is_named_wrongly(monkeypatch):
+    cell = planted_as(monkeypatch, "bias-not-summed", "sign-flipped")
+    assert cell.outcome == "wrong"
+    assert complaint(cell)
+
+
+def right_program(params, x, y, architecture):
+    network = build(architecture)
+    return network.loss(params, x, y), network.gradient(params, x, y)
+
+
+def test_right_code_that_is_planted_as_a_bug_is_silent_and_would_be_missed(monkeypatch):
+    monkeypatch.setattr(type(CATALOGUE["sign-flipped"]), "program", lambda self: right_program)
+    setting = drawn("sign-flipped", 1)[0]
+    assert measure("sign-flipped", setting).outcome == "silent"
+    monkeypatch.setattr(cells, "_shows", lambda *_: True)
+    cell = measure("sign-flipped", setting)
+    assert cell.outcome == "missed"
+    assert complaint(cell)
+
+
+def test_what_is_missed_left_open_or_named_wrongly_counts():
+    outcomes = ["silent", "raises", "missed", "open", "wrong", "unknown", "tied", "first"]
+    made = [
+        {
+            "slug": "zero",
+            "outcome": o,
+            "equation": o == "first",
+            "layer": None,
+            "verdict": "",
+            "named": [],
+            "setting": {},
+        }
+        for o in outcomes
+    ]
+    found = totals(made)
+    assert found["shown"] == 6
+    assert found["detected"] == pytest.approx(4 / 6)
+    assert found["named"] == pytest.approx(2 / 6)
+    assert found["named wrongly"] == pytest.approx(1 / 6)
+    assert found["equation right"] == pytest.approx(1 / 4)
+    text = page(
+        {"command": "c", "seed": 1, "bpcheck": "0"},
+        made,
+        {"styles": ["a"], "runs": 2, "flagged": 1, "inconclusive": 0, "inconclusive by style": ""},
+    )
+    assert "1 called wrong" in text
