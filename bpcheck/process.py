@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bpcheck.case import Case
-from bpcheck.check.contract import where_raised
+from bpcheck.check.contract import from_its_own_frame, where_raised
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.result import Report
 from bpcheck.search.judging import reproducer
@@ -173,7 +173,7 @@ def _load(task: Task) -> Any:
     except (Exception, SystemExit) as error:
         raise SubjectError(
             f"importing {path.name} raised {type(error).__name__}: {error}{where_raised(error)}"
-        ) from error
+        ) from from_its_own_frame(error)
     if not hasattr(module, task.function):
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise InputError(

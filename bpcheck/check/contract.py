@@ -34,6 +34,7 @@ __all__ = [
     "HungError",
     "ask",
     "changed",
+    "from_its_own_frame",
     "guarded",
     "guarded_call",
     "where_raised",
@@ -281,7 +282,7 @@ def ask(
         raise SubjectError(
             f"{subject.name} raised {type(error).__name__}: {error}{where_raised(error)}",
             reproducer=reproducer,
-        ) from error
+        ) from from_its_own_frame(error)
     if not isinstance(answer, Answer):
         raise InputError(
             f"{subject.name}.answer returned {tree.describe(answer)}; a Subject returns bpcheck.Answer(loss, gradient)."
@@ -331,10 +332,21 @@ def _take_apart(
     return Asked(loss, gradient, error, tuple(findings), tuple(warnings), dtype, precision)
 
 
+OURS = str(FilePath(__file__).parents[1])
+"""Where our own files are."""
+
+
+def from_its_own_frame(error: BaseException) -> BaseException:
+    """The same exception with a traceback that begins at the first frame outside bpcheck (all of it, if there is none)."""
+    outside = error.__traceback__
+    while outside is not None and outside.tb_frame.f_code.co_filename.startswith(OURS):
+        outside = outside.tb_next
+    return error if outside is None else error.with_traceback(outside)
+
+
 def where_raised(error: BaseException) -> str:
     """File, line and text of the innermost frame outside bpcheck, to end a message with."""
-    ours = str(FilePath(__file__).parents[1])
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(OURS)]
     if not frames:
         return ""
     frame = frames[-1]

@@ -193,7 +193,10 @@ def assert_gradient(*arguments: Any, **options: Any) -> Report:
     True
     """
     __tracebackhide__ = True  # pytest then shows the caller's line and the report, not these
-    report = check_gradient(*arguments, **options)
+    try:
+        report = check_gradient(*arguments, **options)
+    except (InputError, SubjectError) as error:  # its text says it all; our frames say nothing more
+        raise error.with_traceback(None) from error.__cause__
     report.raise_for_disagreement()
     return report
 

@@ -12,7 +12,15 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.check.call_forms import parse
-from bpcheck.check.contract import Clock, HungError, ask, guarded, guarded_call, where_raised
+from bpcheck.check.contract import (
+    Clock,
+    HungError,
+    ask,
+    from_its_own_frame,
+    guarded,
+    guarded_call,
+    where_raised,
+)
 from bpcheck.check.location import Finding, Limit, Location, finding, nonfinite, sizes_of
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.check.problem import aside, moved
@@ -413,7 +421,7 @@ class _Lean:
         except (Exception, SystemExit) as error:
             raise SubjectError(
                 f"the loss of {self.subject.name} raised {type(error).__name__}: {error}{where_raised(error)}"
-            ) from error
+            ) from from_its_own_frame(error)
         number, fault = scalar_loss(value)
         if fault:
             raise InputError(f"the loss of {self.subject.name} cannot be differenced: {fault}.")

@@ -27,7 +27,7 @@ from bpcheck import tree
 from bpcheck.architecture import Architecture, book_name
 from bpcheck.case import Case
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
-from bpcheck.check.contract import where_raised
+from bpcheck.check.contract import from_its_own_frame, where_raised
 from bpcheck.check.options import seed_or_drawn
 from bpcheck.check.structure import match
 from bpcheck.errors import InputError, SubjectError
@@ -841,7 +841,7 @@ def _answer(reference: Callable[..., Tree], args: tuple[Any, ...]) -> Tree:
     except Exception as error:
         raise SubjectError(
             f"the reference raised {type(error).__name__}: {error}{where_raised(error)}"
-        ) from error
+        ) from from_its_own_frame(error)
 
 
 def _copies(args: tuple[Any, ...]) -> tuple[Any, ...]:

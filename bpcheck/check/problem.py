@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.check.contract import Asked, Clock, HungError, ask, changed, guarded_call, where_raised
+from bpcheck.check.contract import (
+    Asked,
+    Clock,
+    HungError,
+    ask,
+    changed,
+    from_its_own_frame,
+    guarded_call,
+    where_raised,
+)
 from bpcheck.check.lines import relative_steps
 from bpcheck.check.structure import scalar_loss
 from bpcheck.errors import InputError, SubjectError
@@ -120,7 +129,7 @@ class Problem:
             raise SubjectError(
                 f"the loss of {self.subject.name} raised {type(error).__name__}: {error}{where_raised(error)}",
                 reproducer=pasteable(f"loss of {self.subject.name}", params),
-            ) from error
+            ) from from_its_own_frame(error)
         return value, params, args
 
     def loss(self, arrays: Mapping[Path, FloatArray], *, watch: list[Comparison] | None = None) -> float:

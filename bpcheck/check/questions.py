@@ -11,7 +11,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.check.arguments import Arguments, Outputs
-from bpcheck.check.contract import Clock, HungError, changed, guarded_call, where_raised
+from bpcheck.check.contract import Clock, HungError, changed, from_its_own_frame, guarded_call, where_raised
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.result import Comparison
@@ -85,7 +85,7 @@ class Questions:
         except (Exception, SystemExit) as error:
             raise SubjectError(
                 f"{name} raised {type(error).__name__}: {error}{where_raised(error)}"
-            ) from error
+            ) from from_its_own_frame(error)
 
     def evaluate(self, steps: Mapping[int, FloatArray]) -> FloatArray:
         """F moved by ``steps`` as a long vector; NaN where it has no value."""

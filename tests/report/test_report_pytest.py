@@ -33,6 +33,14 @@ def test_a_report_that_raises():
     bpcheck.check_gradient(loss, np.sin, np.array([0.3, 1.0]), seed=0).raise_for_disagreement()
 
 
+def test_a_gradient_that_raises():
+    bpcheck.assert_gradient(loss, lambda w: np.cos(w) @ np.ones(3), np.array([0.3, 1.0]), seed=0)
+
+
+def test_an_option_that_does_not_exist():
+    bpcheck.assert_gradient(loss, np.cos, np.array([0.3, 1.0]), seed=0, method="guess")
+
+
 def test_right():
     bpcheck.assert_gradient(loss, np.cos, np.array([0.3, 1.0]), seed=0)
 """
@@ -69,12 +77,15 @@ def output(request, tmp_path_factory):
 
 
 def test_it_shows_the_whole_report(output):
-    assert "3 failed, 1 passed" in output
+    assert "5 failed, 1 passed" in output
     assert "bpcheck: sin  DISAGREES" in output
     assert "to do" in output
     assert "allowed is what rounding alone can explain" in output
     assert "INCONCLUSIVE" in output
     assert "GradientInconclusive" in output
+    assert "raised ValueError: matmul" in output
+    assert "method" in output
+    assert "InputError" in output
 
 
 def test_it_shows_the_line_of_the_test_and_none_of_ours(output):
