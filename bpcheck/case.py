@@ -14,6 +14,10 @@ from bpcheck.precision import widened
 
 __all__ = ["Case"]
 
+MOST_DRAWN = 20_000
+"""Numbers of a case that a report keeps of itself, so that its page can draw the network: half a megabyte of JSON. The
+784-100-10 networks of the course have four times as many; they are the caller's own, who has them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -77,6 +81,12 @@ params=[{'weight': [[2.0]], 'bias': [0.5]}], x=[[1.0]], y=[[0.0]])
     def batch(self) -> int:
         """Number of examples."""
         return len(self.x)
+
+    @property
+    def if_small(self) -> Case | None:
+        """The case itself where a report may keep it, None where it has more numbers than anybody looks at."""
+        numbers = self.x.size + self.y.size + sum(leaf.size for _, leaf in tree.leaves(self.params))
+        return self if numbers <= MOST_DRAWN else None
 
     def mutable(self) -> tuple[Any, Any, Any]:
         """Fresh writable copies of ``(params, x, y)``, to hand to code that may change them."""

@@ -152,6 +152,7 @@ def _certify(
         verdict,
         tuple(comparisons),
         detection_limit=detection_limit(comparisons),
+        counterexample=case.if_small if verdict.severity > Verdict.INCONCLUSIVE.severity else None,
         warnings=tuple(check.warnings),
         examples=1,
         summary=summary,

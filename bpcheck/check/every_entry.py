@@ -307,6 +307,7 @@ def _report(
         comparisons=comparisons,
         diagnoses=diagnoses,
         detection_limit=detection_limit(comparisons),
+        counterexample=case.if_small if verdict.severity > Verdict.INCONCLUSIVE.severity else None,
         warnings=asked.warnings,
         examples=1,
         evaluations=1 if check is None else check.evaluations,

@@ -297,8 +297,12 @@ def test_the_formula_has_the_right_value(name):
     assert found.value == pytest.approx(float(expected), rel=1e-12)
 
 
+DRAWN = [*((a, "half_mse") for a in ACTIVATIONS), *(("sigmoid", loss) for loss in LOSSES)]
+
+
 @pytest.mark.parametrize(
-    ("activation", "loss"), [*((a, "half_mse") for a in ACTIVATIONS), *(("sigmoid", loss) for loss in LOSSES)]
+    ("activation", "loss"),
+    [pytest.param(*one, marks=() if i % 3 == 0 else pytest.mark.nightly) for i, one in enumerate(DRAWN)],
 )
 def test_every_activation_and_loss_can_be_drawn(activation, loss):
     given = case((2, 2, 2), 2, activation=activation, loss=loss) if "entropy" not in loss else None
@@ -467,3 +471,36 @@ def test_a_file_system_that_refuses_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_text", refuse)
     with pytest.raises(InputError, match=r"cannot be written \(Permission denied\); choose a place"):
         sample("empty").to_html(tmp_path / "r.html")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda c, claimed: bpcheck.check_every_entry(
+            c.architecture, c.params, c.x, c.y, gradient=claimed, seed=0
+        ),
+        lambda c, claimed: bpcheck.certify(c.architecture, c.params, c.x, c.y, claimed),
+    ],
+    ids=["check_every_entry", "certify"],
+)
+def test_a_network_that_was_given_is_drawn_and_not_called_the_smallest(check):
+    given = case((3, 4, 2), 3)
+    claimed = bpcheck.reference.build(given.architecture).gradient(given.params, given.x, given.y)
+    right = check(given, claimed)
+    claimed[0]["weight"] = claimed[0]["weight"] * np.where(np.eye(4, 3) > 0, 1.5, 1.0)
+    wrong = check(given, claimed)
+    assert (right.ok, right.counterexample) == (True, None)
+    assert wrong.counterexample == given
+    text = Balanced(page(wrong)).text
+    assert "The network, step by step" in text
+    assert "smallest" not in text
+
+
+def test_a_network_of_which_nobody_looks_at_every_number_is_not_kept():
+    given = case((300, 70, 2), 2)
+    claimed = bpcheck.reference.build(given.architecture).gradient(given.params, given.x, given.y)
+    claimed[1]["bias"] = claimed[1]["bias"] * 2
+    report = bpcheck.check_every_entry(
+        given.architecture, given.params, given.x, given.y, gradient=claimed, seed=0
+    )
+    assert (report.ok, report.counterexample) == (False, None)

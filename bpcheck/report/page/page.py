@@ -85,7 +85,8 @@ def _read(name: str) -> str:
 def _sections(report: Report, *, interactive: bool) -> list[Html]:
     found = replay(report)
     wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-    network = f"{'The smallest network that fails' if wrong else 'The network'}{', step by step' if interactive else ''}"
+    shrunk = wrong and bool(report.reproducer)  # a network that was given is the one that is shown
+    network = f"{'The smallest network that fails' if shrunk else 'The network'}{', step by step' if interactive else ''}"
     bodies = {
         "What to look at" if report.diagnoses else "What was compared": where(report),
         network: _network(report, found, interactive=interactive),
