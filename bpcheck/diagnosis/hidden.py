@@ -10,11 +10,15 @@ from bpcheck.diagnosis.backward import Forward, Rules
 from bpcheck.diagnosis.bug import Bug, Hints
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.equations import bp1_output_error, bp2_hidden_error
+from bpcheck.subject.step import STEP_RATES
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
 RIGHT = Rules()
+
+JUDGED_RATE = STEP_RATES[0]
+"""The learning rate whose step :func:`bpcheck.from_step` takes for the gradient."""
 
 Deltas = list[FloatArray]
 Delta = Callable[[Forward, int, Deltas], FloatArray]
@@ -70,6 +74,12 @@ def _leak_lost(f: Forward, k: int, delta: Deltas) -> FloatArray:
     if f.sigma(k) != "leaky_relu":
         return RIGHT.bp2(f, k, delta)
     return _with_slope(f, k, delta, np.where(f.z[k] > 0, 1.0, 0.0))
+
+
+def _updated_first(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    above = f.weight(k + 1)
+    gradient = RIGHT.bp4(f, k + 1, delta[k + 1]) + RIGHT.penalty(f, k + 1, "weight", above)
+    return bp2_hidden_error(above - JUDGED_RATE * gradient, delta[k + 1], f.derivative[k])
 
 
 def _bug(
@@ -156,6 +166,15 @@ BUGS = (
         _stale,
         silent="fewer than two hidden layers",
         symptom=SECOND,
+    ),
+    _bug(
+        "weights-updated-first",
+        "weights updated before δ went through them",
+        "the weights of a layer were updated before the error was sent down through them.",
+        "at which moment are the weights through which δ comes down those of the forward pass?",
+        "Compute the gradients of all layers first, then update.",
+        _updated_first,
+        silent="no hidden layer; a gradient without an update step",
     ),
     _bug(
         "relu-mask-overwrites",

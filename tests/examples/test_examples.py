@@ -140,6 +140,7 @@ def test_a_step_agrees_and_weights_that_are_updated_too_early_do_not(load):
     report = example.check(example.with_slip)
     assert report.verdict is bpcheck.Verdict.DISAGREES
     assert any("grows with the rate" in warning for warning in report.warnings)
+    assert report.diagnoses[0].bug == "weights-updated-first"
 
 
 # Adapters of the examples: what stands between the caller's code and bpcheck. Five lines at most, says the README.

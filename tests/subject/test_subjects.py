@@ -311,6 +311,7 @@ def test_weights_updated_before_delta_went_through_them_are_caught():
     assert verdicts[top] is Verdict.AGREES
     assert verdicts["params[0]['bias']"] is Verdict.DISAGREES
     assert report.diagnoses[0].equation == "BP2"
+    assert report.diagnoses[0].bug == "weights-updated-first"
 
 
 def test_the_error_of_early_updates_grows_with_the_learning_rate():
