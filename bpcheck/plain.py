@@ -51,7 +51,7 @@ EQUATIONS = {
     "BP4": "BP4, weight gradient: ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
     "loss": "the loss, not the gradient",
     "penalty": "the weight penalty: λ₁ sign(W) + λ₂ W",
-    "contract": "no equation: what a function may do to its arguments",
+    "contract": "no equation: how a function treats what it is given, and what it returns",
 }
 
 MEANINGS = {
@@ -61,7 +61,7 @@ MEANINGS = {
     "BP4": "a weight multiplies an activation a, so its gradient is the error δ above times the a below",
     "loss": "the number returned as loss is not the cost that the gradient belongs to",
     "penalty": "what a cost on large weights adds to their gradient",
-    "contract": "the caller's arrays must be as they were when the function returns",
+    "contract": "the same numbers give the same gradient, call after call, and the caller's arrays stay as they were",
 }
 """Each equation in one line, for somebody who meets it for the first time."""
 

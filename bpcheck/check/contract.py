@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -223,6 +223,9 @@ class Asked:
         The coarsest floating type in the answer; float32 stands for bfloat16, which NumPy has not.
     precision : FloatFormat
         The coarsest format in the answer, bfloat16 included.
+    kept : tuple of (str, array, array)
+        Every array of the gradient as the subject returned it, with its name and a copy, where that was asked for:
+        a later call must not change it.
     """
 
     loss: float | None
@@ -232,6 +235,7 @@ class Asked:
     warnings: tuple[str, ...]
     dtype: Any
     precision: FloatFormat = FORMATS["float64"]
+    kept: tuple[tuple[str, Any, Any], ...] = ()
 
 
 def ask(
@@ -242,6 +246,7 @@ def ask(
     clock: Clock = Clock(),
     architecture: Any = None,
     reproducer: str = "",
+    keep: bool = False,
 ) -> Asked:
     """Call a subject on copies and look at everything it did.
 
@@ -256,6 +261,8 @@ def ask(
         Handed over if the subject has a parameter of that name.
     reproducer : str
         Goes into the error if the subject raises.
+    keep : bool
+        Whether to hold on to the arrays that it returns.
 
     Returns
     -------
@@ -287,7 +294,17 @@ def ask(
         raise InputError(
             f"{subject.name}.answer returned {tree.describe(answer)}; a Subject returns bpcheck.Answer(loss, gradient)."
         )
-    return _take_apart(subject, answer, (params, args), (given, given_args))
+    asked = _take_apart(subject, answer, (params, args), (given, given_args))
+    return replace(asked, kept=_kept(answer)) if keep else asked
+
+
+def _kept(answer: Answer) -> tuple[tuple[str, Any, Any], ...]:
+    returned = answer.gradient if answer.returned is None else answer.returned
+    return tuple(
+        (str(path), leaf, np.array(leaf))
+        for path, leaf in tree.leaves(returned, "gradient")
+        if isinstance(leaf, np.ndarray)
+    )
 
 
 def _take_apart(

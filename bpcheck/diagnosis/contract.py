@@ -12,6 +12,7 @@ from bpcheck import tree
 from bpcheck.architecture import Architecture
 from bpcheck.diagnosis.backward import Forward, Gradient, Rules
 from bpcheck.diagnosis.bug import Bug, Hints, Program
+from bpcheck.reference import build
 from bpcheck.tree import Path
 
 __all__ = ["BUGS"]
@@ -123,6 +124,32 @@ def _random(right: Program) -> Program:
         ):  # dropout that was left on: each entry is kept with probability ½
             leaf *= 2.0 * (rng.random(leaf.shape) < 0.5)
         return loss, gradient
+
+    return program
+
+
+# --- what is asked of no formula: memory, and the range of numbers -----------------------------------------------
+
+
+def _reads_memory(right: Program) -> Program:
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        flat = x.ravel(order="K")  # as the numbers lie in memory, whatever their indices are
+        return right(params, flat.reshape(x.shape), y, architecture)
+
+    return program
+
+
+def _unshifted(right: Program) -> Program:
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        loss, gradient = right(params, x, y, architecture)
+        if architecture.output != "softmax" and architecture.loss != "cross_entropy":
+            return loss, gradient
+        with np.errstate(all="ignore"):
+            weights = np.exp(build(architecture).trace(params, x, y).pre_activations[-1])
+            whole = weights / weights.sum(axis=1, keepdims=True)
+        if np.isfinite(whole).all():
+            return loss, gradient
+        return loss, tree.restore(gradient, [leaf * np.nan for _, leaf in tree.leaves(gradient)])
 
     return program
 
@@ -307,6 +334,27 @@ BUGS = (
         "What is random, or kept between calls?",
         "Switch off dropout and fix the seed while gradients are checked.",
         _random,
+    ),
+    _bug(
+        "memory-order-assumed",
+        "memory read in the wrong order",
+        "an array is read as it lies in memory, not by its indices.",
+        "Right for arrays in C order, wrong for the same numbers as a transpose or a slice has them.",
+        "Where does the order in memory enter (order='K', .view(), pointers)?",
+        "Put a = np.ascontiguousarray(a) before it; np.reshape, np.ravel and @ go by index and need nothing.",
+        _reads_memory,
+        silent="arrays in C order",
+    ),
+    _bug(
+        "no-max-shift",
+        "softmax without the shift by the maximum",
+        "exp of a large logit overflows, and ∞/∞ is NaN.",
+        "Exact for logits of ordinary size, NaN for large ones.",
+        "How large may z get before exp(z) overflows?",
+        "Subtract the largest logit of each example first: z - z.max(axis=1, keepdims=True).",
+        _unshifted,
+        silent="logits below 700",
+        equation="BP1",
     ),
     _bug(
         "one-example-wrong",

@@ -201,19 +201,24 @@ class Judge:
                 return False
         return True
 
-    def ask(self, case: Case) -> Asked:
-        """One call of the subject."""
+    def ask(self, case: Case, *, subject: Subject | None = None, keep: bool = False) -> Asked:
+        """One call of the subject, or of what stands in its place; ``keep`` holds on to the arrays it returns."""
         if self.announce is not None:
             self.announce(case)
         self.evaluations += 1
         return ask(
-            self.subject,
+            self.subject if subject is None else subject,
             case.params,
             (case.x, case.y),
             clock=self.clock,
             architecture=self.conventions.as_given(case.architecture),
             reproducer=reproducer(case, self.subject.name, self.conventions),
+            keep=keep,
         )
+
+    def of(self, subject: Subject, case: Case) -> Judged:
+        """What another subject that speaks our layout answers, judged as the one under comparison is."""
+        return self._judge(case, self.ask(case, subject=subject))
 
     def __call__(self, case: Case, *, calls: int = 1) -> Judged:
         """Ask ``calls`` times and judge every answer; the first wrong one decides."""

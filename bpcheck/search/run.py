@@ -144,7 +144,14 @@ def search(
     given = None if cases is None else _cases(cases)
     with guarded(), progress_bar(progress, "comparing") as bar:
         return Session(
-            judge, np.random.default_rng(used), used, int(examples), bar, pins, settled=pinned is not None
+            judge,
+            np.random.default_rng(used),
+            used,
+            int(examples),
+            bar,
+            pins,
+            settled=pinned is not None,
+            spoken=asked,
         ).run(given, architectures)
 
 

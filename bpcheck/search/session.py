@@ -22,6 +22,7 @@ from bpcheck.search.judging import Judge, Judged, reproducer, scaling_of
 from bpcheck.search.layout import Reading, fitted, settle_cost, settle_known, settle_unknown
 from bpcheck.search.native import in_callers_words
 from bpcheck.search.otherwise import counted_otherwise
+from bpcheck.search.probes import Broken, Probes
 from bpcheck.search.sample import GENERIC, SPECIAL, SPECIAL_EVERY, jittered, random_case
 from bpcheck.search.sources import Pins, Source, given, pinned, resolvable_cases, templated
 from bpcheck.subject import Subject
@@ -78,9 +79,12 @@ class Session:
     unresolved: Judged | None = None
     layout: str = ""
     settled: bool = False
+    spoken: Subject | None = None
+    right: list[Case] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.investigation = Investigation(self.judge, self.rng)
+        self.spoken = self.spoken or self.judge.subject
 
     @property
     def subject(self) -> Subject:
@@ -305,7 +309,7 @@ class Session:
 
     def _look_again(self, draw: Callable[[], Iterator[Case]], total: int, *, every_one: bool) -> Report:
         """From the start, in the layout that was found: nothing seen in another one counts."""
-        self.comparisons, self.judged, self.undecided, self.at_kink = [], 0, 0, 0
+        self.comparisons, self.judged, self.undecided, self.at_kink, self.right = [], 0, 0, 0, []
         self.decisive = self.unresolved = None
         return self._look(draw, total, every_one=every_one)
 
@@ -319,6 +323,7 @@ class Session:
                 self.unresolved = judged
             return
         self.judged += 1
+        self.right.append(judged.case)
         self.comparisons += judged.comparisons
         if self.decisive is None or judged.verdict.severity > self.decisive.verdict.severity:
             self.decisive = judged
@@ -338,6 +343,15 @@ class Session:
                 ),
             )
         assert self.decisive is not None
+        broken = self._broken(own=every_one)
+        if broken is not None:
+            return self._report(
+                broken.judged.verdict,
+                comparisons=broken.judged.comparisons,
+                diagnoses=(broken.diagnosis,),
+                counterexample=broken.judged.case,
+                summary=broken.summary,
+            )
         if self.undecided:
             self.warnings.append(
                 f"{self.undecided} of {attempts} random cases could not be decided at this precision and were replaced"
@@ -356,6 +370,14 @@ class Session:
                 "derivatives is right; a hair beside it the gradient agrees too."
             )
         return self._report(verdict, comparisons=self.decisive.comparisons, summary=summary)
+
+    def _broken(self, *, own: bool) -> Broken | None:
+        """A promise besides the numbers that is not kept; what is only odd goes into the warnings."""
+        assert self.spoken is not None
+        probes = Probes(self.judge, self.spoken, self.rng)
+        broken = probes(self.right, own=own)
+        self.warnings += [warning for warning in probes.warnings if warning not in self.warnings]
+        return broken
 
     def _out_of_time(self, why: str) -> Report:
         return self._report(

@@ -100,7 +100,13 @@ class _Translator:
             notes += (
                 f"{aliased} shares its memory with a parameter: the next update will change both. Return a new array.",
             )
-        return replace(raw, gradient=ours(list(matched.arrays.values())), error=error, notes=notes)
+        return replace(
+            raw,
+            gradient=ours(list(matched.arrays.values())),
+            error=error,
+            notes=notes,
+            returned=raw.gradient,
+        )
 
     def _give_back(self, work: Tree, handed: Any, before: Any, ours: Any) -> None:
         """Do to our arguments what the call did to its own, so that whoever compares them sees it."""
@@ -151,6 +157,7 @@ def _mean(answers: list[Answer], factor: float) -> Answer:
         None if first.error is None else _average([a.error for a in answers], factor),
         tuple(dict.fromkeys(note for a in answers for note in a.notes)),
         first.precision,
+        returned=answers[-1].returned,
     )
 
 

@@ -32,6 +32,8 @@ class Answer:
     faults : tuple of (str, str)
         What is wrong with the form of the gradient, path and reason, where the gradient could not be
         translated and is None.
+    returned : tree or None
+        The very arrays that the subject returned, where ``gradient`` is a translation of them.
     """
 
     loss: Any
@@ -40,6 +42,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     precision: str = ""
     faults: tuple[tuple[str, str], ...] = ()
+    returned: Any = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,219 @@
+"""What a function owes its callers besides the right numbers: each broken promise is found, and right code keeps them."""
+
+import numpy as np
+import pytest
+from students import make
+
+import bpcheck
+from bpcheck import Verdict, mlp
+from bpcheck.diagnosis import CATALOGUE
+
+DEEP = mlp([3, 4, 2])
+SOFTMAX = mlp([3, 4, 2], loss="cross_entropy")
+right = make()
+
+
+def compare(backprop, architectures=DEEP, **options):
+    return bpcheck.compare(backprop, architectures=architectures, **{"examples": 30, "seed": 0, **options})
+
+
+def a_case(architecture=DEEP, batch=3, seed=5):
+    from bpcheck.search.sample import random_case
+
+    return random_case(np.random.default_rng(seed), architecture, "generic", batch=batch)
+
+
+# --- right code that looks odd ------------------------------------------------------------------------------------
+
+
+def with_buffers(params, x, y, architecture, kept={}):  # noqa: B006
+    """Works in arrays that it keeps, and returns copies of them."""
+    loss, gradient = right(params, x, y, architecture)
+    for k, layer in enumerate(gradient):
+        for name, values in layer.items():
+            buffer = kept.setdefault((k, name, values.shape), np.empty(values.shape))
+            buffer[...] = values
+            layer[name] = buffer.copy()
+    return loss, gradient
+
+
+def in_fortran_order(params, x, y, architecture):
+    loss, gradient = right(params, x, y, architecture)
+    return loss, [{name: np.asfortranarray(values) for name, values in layer.items()} for layer in gradient]
+
+
+def in_float32(params, x, y, architecture):
+    single = [{name: values.astype(np.float32) for name, values in layer.items()} for layer in params]
+    loss, gradient = right(single, x.astype(np.float32), y.astype(np.float32), architecture)
+    return np.float32(loss), gradient
+
+
+def by_pointer(params, x, y, architecture):
+    """Reads memory as C code does, of what it has made contiguous."""
+    flat = np.ascontiguousarray(x)
+    again = np.frombuffer(flat.tobytes()).reshape(x.shape)
+    return right(params, again, y, architecture)
+
+
+@pytest.mark.parametrize("backprop", [right, with_buffers, in_fortran_order, by_pointer])
+@pytest.mark.parametrize("architecture", [DEEP, SOFTMAX], ids=["squares", "softmax"])
+def test_right_code_keeps_every_promise(backprop, architecture):
+    report = compare(backprop, architecture)
+    assert report.verdict is Verdict.AGREES, str(report)
+    assert report.warnings == ()
+
+
+@pytest.mark.parametrize("architecture", [DEEP, SOFTMAX], ids=["squares", "softmax"])
+def test_right_code_in_float32_keeps_every_promise(architecture):
+    report = compare(in_float32, architecture)
+    assert report.ok, str(report)
+    assert all("float32" in warning for warning in report.warnings)
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+def reading_parameters(params, x, y, architecture):
+    flat = [{n: v.ravel(order="K").reshape(v.shape) for n, v in layer.items()} for layer in params]
+    return right(flat, x, y, architecture)
+
+
+def reading_gaps(params, x, y, architecture):
+    """A pointer and a count, as C code has them: strides are not looked at."""
+    if not x.flags.forc:
+        x = np.lib.stride_tricks.as_strided(x, x.shape, (x.shape[1] * x.itemsize, x.itemsize))
+    return right(params, x, y, architecture)
+
+
+@pytest.mark.parametrize("backprop", [reading_parameters, CATALOGUE["memory-order-assumed"].program()])
+def test_memory_read_in_the_wrong_order_is_found_and_named(backprop):
+    report = compare(backprop)
+    assert report.verdict is Verdict.DISAGREES, str(report)
+    assert [d.bug for d in report.diagnoses] == ["memory-order-assumed"]
+    assert "Fortran order" in report.summary
+    assert "ascontiguousarray" in report.to_text()
+
+
+def test_gaps_that_are_read_are_found():
+    report = compare(reading_gaps)
+    assert report.verdict.severity >= Verdict.DISAGREES.severity, str(report)
+    assert [d.bug for d in report.diagnoses] == ["memory-order-assumed"]
+    assert "view with gaps" in report.summary
+
+
+def test_what_raises_for_a_layout_is_warned_of():
+    def strict(params, x, y, architecture):
+        if not x.flags.c_contiguous:
+            raise ValueError("x must be C-contiguous")
+        return right(params, x, y, architecture)
+
+    report = compare(strict)
+    assert report.ok
+    assert len(report.warnings) == 2
+    assert all("x must be C-contiguous" in w and "ascontiguousarray" in w for w in report.warnings)
+
+
+def test_the_snippet_of_such_a_report_shows_it_again():
+    report = compare(reading_parameters)
+    again = bpcheck.compare(reading_parameters, cases=[report.counterexample], seed=1)
+    assert [d.bug for d in again.diagnoses] == ["memory-order-assumed"]
+
+
+# --- earlier results ------------------------------------------------------------------------------------------------
+
+
+def reusing(params, x, y, architecture, kept={}):  # noqa: B006
+    loss, gradient = right(params, x, y, architecture)
+    for k, layer in enumerate(gradient):
+        for name, values in layer.items():
+            buffer = kept.setdefault((k, name, values.shape), np.empty(values.shape))
+            buffer[...] = values
+            layer[name] = buffer
+    return loss, gradient
+
+
+def test_an_earlier_result_that_changes_is_warned_of():
+    report = compare(reusing)
+    assert report.ok
+    assert len(report.warnings) == 1
+    assert "gradient[0]['weight'] of an earlier call changed" in report.warnings[0]
+    assert "Return new arrays" in report.warnings[0]
+
+
+def test_an_earlier_result_in_another_layout_is_named_as_the_caller_knows_it():
+    kept = {}
+
+    def columns(params, x, y):
+        W, b = params[0]
+        residual = W @ x + b - y
+        for name, values in (("W", residual @ x.T / x.shape[1]), ("b", residual.mean(axis=1, keepdims=True))):
+            kept.setdefault((name, values.shape), np.empty(values.shape))[...] = values
+        gradient = [(kept["W", W.shape], kept["b", b.shape])]
+        return 0.5 * np.sum(residual**2) / x.shape[1], gradient
+
+    layout = bpcheck.Conventions(batch="last", bias="column", params="[(W, b)]")
+    report = compare(columns, mlp([3, 2]), conventions=layout)
+    assert report.ok, str(report)
+    assert any("gradient[0][0] of an earlier call changed" in warning for warning in report.warnings)
+
+
+# --- order of examples ----------------------------------------------------------------------------------------------
+
+
+def test_an_example_that_is_dropped_is_found_where_the_cases_hide_it():
+    """The caller's last example is fitted exactly: it adds nothing to the gradient, until it is no longer the last."""
+    case = a_case(mlp([3, 2]))
+    fitted = np.array(case.y)
+    fitted[-1] = case.params[0]["weight"] @ case.x[-1] + case.params[0]["bias"]
+    case = bpcheck.Case(case.architecture, case.params, case.x, fitted)
+
+    def dropping(params, x, y):
+        residual = x @ params[0]["weight"].T + params[0]["bias"] - y
+        loss = 0.5 * np.sum(residual**2) / len(x)
+        residual = residual[:-1]
+        return loss, [{"weight": residual.T @ x[:-1] / len(x), "bias": residual.sum(axis=0) / len(x)}]
+
+    report = bpcheck.compare(dropping, cases=[case], seed=0)
+    assert report.verdict is Verdict.DISAGREES, str(report)
+    assert "another order" in report.summary
+    assert "place in the batch" in report.diagnoses[0].hint
+
+
+def test_what_is_only_random_is_not_blamed_on_memory():
+    calls = []
+
+    def flaky(params, x, y, architecture):
+        calls.append(1)
+        loss, gradient = right(params, x, y, architecture)
+        if len(calls) > 8:  # after all cases: 1 case twice, then the probes
+            gradient[0]["bias"] = gradient[0]["bias"] + len(calls)
+        return loss, gradient
+
+    report = bpcheck.compare(flaky, cases=[a_case()] * 5, seed=0)
+    assert [d.bug for d in report.diagnoses] in (["nondeterministic"], ["accumulated"]), str(report)
+
+
+# --- large logits ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", [None, "identity"])
+def test_a_softmax_without_its_shift_is_found_and_named(output):
+    def unshifted(params, x, y):
+        hidden = np.tanh(x @ params[0]["weight"].T + params[0]["bias"])
+        z = hidden @ params[1]["weight"].T + params[1]["bias"]
+        with np.errstate(all="ignore"):
+            p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+            loss = -np.sum(y * np.log(p)) / len(x)
+        delta = (p - y) / len(x)
+        down = (delta @ params[1]["weight"]) * (1 - hidden**2)
+        return loss, [
+            {"weight": down.T @ x, "bias": down.sum(axis=0)},
+            {"weight": delta.T @ hidden, "bias": delta.sum(axis=0)},
+        ]
+
+    options = {} if output is None else {"output": output}
+    report = compare(unshifted, mlp([3, 4, 2], activation="tanh", loss="cross_entropy", **options))
+    assert report.verdict is Verdict.NONFINITE, str(report)
+    assert [d.bug for d in report.diagnoses] == ["no-max-shift"]
+    assert "z.max(axis=1, keepdims=True)" in report.to_text()
+    assert "no-max-shift" in report.to_html()
