@@ -22,7 +22,16 @@ SCHEMA_VERSION = 1
 """Of the JSON that a report writes. It goes up by one whenever a reader of the old form would misread the new
 one; a field more is no reason. ``bpcheck.report.schema()`` is the schema."""
 
-__all__ = ["SCHEMA_VERSION", "Comparison", "DetectionLimit", "Diagnosis", "Estimate", "Report", "Testimony"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Comparison",
+    "DetectionLimit",
+    "Diagnosis",
+    "Estimate",
+    "Report",
+    "SetAside",
+    "Testimony",
+]
 
 
 @dataclass(frozen=True)
@@ -197,6 +206,32 @@ class Diagnosis:
     hints: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class SetAside:
+    """A tensor that decides no verdict, because the caller declared it so.
+
+    Attributes
+    ----------
+    path : str
+        As it was declared.
+    kind : str
+        ``"ignored"`` or ``"approximate"``.
+    error : float
+        Of an approximate tensor: the largest error of an entry, relative to the tensor's root mean square.
+    exact : bool
+        Whether an approximate tensor lay within its bounds everywhere.
+    """
+
+    path: str
+    kind: str
+    error: float = math.nan
+    exact: bool = False
+
+    def to_data(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"path": self.path, "kind": self.kind, "error": _finite(self.error), "exact": self.exact}
+
+
 class DetectionLimit(Mapping[str, float]):
     """Path → smallest relative error that is certain to be seen there.
 
@@ -279,6 +314,8 @@ class Report:
         One sentence under the verdict.
     remedies : tuple of str
         What would help where nothing could be decided, the most helpful first.
+    set_aside : tuple of SetAside
+        Tensors that the caller declared frozen or approximate, which decide nothing.
     """
 
     subject: str
@@ -295,6 +332,7 @@ class Report:
     seed: int | None = None
     summary: str = ""
     remedies: tuple[str, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -445,6 +483,7 @@ class Report:
                 },
                 "miss_probability": self.detection_limit.miss_probability,
                 "comparisons": [comparison.to_data() for comparison in self.comparisons],
+                "set_aside": [one.to_data() for one in self.set_aside],
                 "diagnoses": [
                     {
                         "equation": diagnosis.equation,

@@ -139,6 +139,8 @@ def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diag
     """If every difference is one multiple of the parameters themselves, the penalty is at fault."""
     if not (case.architecture.l2 or case.architecture.l1):
         return None
+    if not all("weight" in tensors and "bias" in tensors for tensors in layers.values()):
+        return None  # one of them was set aside
     evidence = []
     for kind in ("weight", "bias"):
         factors = []
@@ -180,10 +182,21 @@ def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diag
     return Diagnosis("penalty", path, evidence=tuple(evidence))
 
 
+def _half_seen(seen: Comparison, layer: int, missing: str) -> Diagnosis:
+    """Of a layer only weights or only biases are looked at, and they are wrong: by δ or by themselves."""
+    reason = f"everything above layer {layer} is right; its {missing} were set aside, so whether δ is wrong cannot be told"
+    return Diagnosis("", seen.path, evidence=(reason, _sentence(seen)), layer=layer)
+
+
 def _by_layer(layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis:
     top = max(layers)
     for k in sorted(layers, reverse=True):
-        weight, bias = layers[k]["weight"], layers[k]["bias"]
+        weight, bias = layers[k].get("weight"), layers[k].get("bias")
+        if weight is None or bias is None:  # one of them was set aside
+            seen = weight or bias
+            if seen is not None and _is_wrong(seen):
+                return _half_seen(seen, k + FIRST_LAYER, "weights" if weight is None else "biases")
+            continue
         wrong_weight, wrong_bias = _is_wrong(weight), _is_wrong(bias)
         if not (wrong_weight or wrong_bias):
             continue

@@ -31,6 +31,7 @@ class Observation:
     case : Case
         Of dense layers.
     claimed, right : mapping of Path to array
+        Without tensors that the caller set aside.
     roundoff : float
         u of the precision in which the claim was computed.
     """
@@ -46,8 +47,10 @@ class Observation:
         return max(REPRODUCTION, ROUNDINGS * self.roundoff)
 
     def is_reproduced_by(self, predicted: Mapping[Path, FloatArray]) -> bool:
-        """Whether these are the claimed numbers."""
-        return not any(self.differs(path, values).any() for path, values in predicted.items())
+        """Whether these are the claimed numbers, of the tensors that are looked at."""
+        return not any(
+            self.differs(path, values).any() for path, values in predicted.items() if path in self.claimed
+        )
 
     def differs(self, path: Path, values: FloatArray) -> FloatArray:
         """Where the claim of a tensor is another one than these values, entry by entry."""

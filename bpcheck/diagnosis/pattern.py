@@ -122,7 +122,12 @@ def _one_example(wrong: Sequence[Observation]) -> tuple[str, str] | None:
     sentence, telling = "", 0
     several = [observation for observation in wrong if observation.case.batch > 1]
     for observation in several:
-        path = next(iter(observation.right))  # params[0]['weight']
+        path = next(iter(observation.right))  # params[0]['weight'], unless it was set aside
+        if observation.right[path].shape != (
+            observation.case.architecture.widths[1],
+            observation.case.x.shape[1],
+        ):
+            return None
         x = np.asarray(observation.case.x, dtype=float)
         difference = np.asarray(observation.claimed[path] - observation.right[path])
         if x.shape[1] < 2:

@@ -15,13 +15,15 @@ from bpcheck.architecture import Architecture, book_name
 from bpcheck.case import Case
 from bpcheck.check.agreement import judge
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, ask
+from bpcheck.check.declared import EXACT, Declared
 from bpcheck.check.low_precision import DOUBT, LOSS, SURE, ZERO, LowPrecision, default_resolution, of_case
 from bpcheck.conventions import Conventions
+from bpcheck.conventions.carry import paths
 from bpcheck.errors import InputError
 from bpcheck.precision import FORMATS
 from bpcheck.reference import Enclosure, Network, build
 from bpcheck.reference.ball import unit_roundoff
-from bpcheck.result import Comparison
+from bpcheck.result import Comparison, SetAside
 from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
@@ -91,6 +93,8 @@ class Judged:
         Whether a difference was too large for low precision to agree, though too small to be called wrong.
     roundoff : float
         u of the precision of the answer.
+    set_aside : tuple of SetAside
+        Tensors declared frozen or approximate: in none of the above.
     """
 
     case: Case
@@ -101,6 +105,7 @@ class Judged:
     first_call_ok: bool = False
     suspicious: bool = False
     roundoff: float = 2.0**-53
+    set_aside: tuple[SetAside, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -111,6 +116,14 @@ class Judged:
     def failed(self) -> bool:
         """Whether something is wrong (INCONCLUSIVE is not)."""
         return self.verdict.severity > Verdict.INCONCLUSIVE.severity
+
+
+def _is_part_of(fault: str, ignored: set[str], names: Mapping[str, str]) -> bool:
+    """Whether a fault of form is that of an ignored tensor, or of a layer all of whose tensors are ignored."""
+    if fault in ignored | {names[path] for path in ignored}:
+        return True
+    inside = [path for path in names if path.startswith((f"{fault}[", f"{fault}."))]
+    return bool(inside) and ignored.issuperset(inside)
 
 
 # Inference runs through some 300 templates at each of four depths, again and again.
@@ -162,6 +175,10 @@ class Judge:
         Whether the resolution is a default, which answers in float16 and bfloat16 have another of.
     conventions : Conventions
         The layout that ``subject`` translates from and into; only said again in what is to be pasted.
+    declared : Declared
+        Tensors that are not held to be exact.
+    known : set of str
+        The caller's names of all tensors met so far.
     """
 
     subject: Subject
@@ -173,6 +190,8 @@ class Judge:
     by_precision: bool = False
     conventions: Conventions = OURS
     evaluations: int = 0
+    declared: Declared = EXACT
+    known: set[str] = field(default_factory=set)
 
     def enclose(self, case: Case, dtype: Any = np.float64) -> Enclosure:
         """The right answer with what correct code in ``dtype`` may answer."""
@@ -260,6 +279,43 @@ class Judge:
         )
 
     def _judge(self, case: Case, asked: Asked) -> Judged:
+        """Every tensor judged, but for those that the caller declared frozen or approximate."""
+        if not self.declared:
+            return self._hold(case, asked)
+        names = self._names(case)
+        self.known |= set(names.values())
+        ignored = {path for path, name in names.items() if name in self.declared.ignore}
+        loose = ignored | {path for path, name in names.items() if name in self.declared.approximate}
+        told = replace(
+            asked,
+            gradient={path: leaf for path, leaf in asked.gradient.items() if str(path) not in ignored},
+            findings=tuple(f for f in asked.findings if not _is_part_of(f.path, ignored, names)),
+        )
+        judged = self._hold(case, told)
+        kept, aside = self.declared.split(judged.comparisons, names)
+        return replace(
+            judged,
+            comparisons=kept,
+            claimed={path: leaf for path, leaf in judged.claimed.items() if str(path) not in loose},
+            right={path: leaf for path, leaf in judged.right.items() if str(path) not in loose},
+            set_aside=(*(SetAside(names[path], "ignored") for path in names if path in ignored), *aside),
+        )
+
+    def _names(self, case: Case) -> dict[str, str]:
+        """What the caller calls each tensor of a case, by our path."""
+        ours = [str(path) for path, _ in tree.leaves(case.params)]
+        if self.conventions.is_ours or not case.architecture.is_chain:
+            return {path: path for path in ours}
+        theirs = paths(self.conventions, len(case.params))
+        slots = [f"{slot}{k}" for k in range(len(case.params)) for slot in ("W", "b")]
+        by_kind = [
+            str(path)
+            for k in range(len(case.params))
+            for path in (tree.Path("params").item(k).item(name) for name in ("weight", "bias"))
+        ]
+        return {path: theirs.get(slot, path) for path, slot in zip(by_kind, slots, strict=True)}
+
+    def _hold(self, case: Case, asked: Asked) -> Judged:
         enclosure = self.enclose(case)
         low = asked.precision.name != "float64"
         claim = self.enclose(case, asked.precision) if low else enclosure

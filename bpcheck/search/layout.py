@@ -411,7 +411,9 @@ def _raises_anyway(judge: Judge, case: Case) -> bool:
 
 def _judge_of(judge: Judge, conventions: Conventions) -> Judge:
     """A judge of the subject in a layout, which counts its own calls."""
-    subject = judge.subject if conventions.is_ours else translated(judge.subject, conventions)
+    subject = judge.subject
+    if not conventions.is_ours:
+        subject = translated(subject, conventions, ignore=judge.declared.ignore)
     return replace(judge, subject=subject, conventions=conventions, evaluations=0)
 
 

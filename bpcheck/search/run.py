@@ -9,6 +9,7 @@ import numpy as np
 
 from bpcheck.case import Case
 from bpcheck.check.contract import Clock, guarded
+from bpcheck.check.declared import declared
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.conventions import Conventions
 from bpcheck.errors import InputError
@@ -33,6 +34,8 @@ def compare(
     conventions: Conventions | str | None = "infer",
     resolution: float | None = None,
     examples: int = 100,
+    ignore: Any = None,
+    approximate: Any = None,
     seed: int | None = None,
     time_limit: float | None = None,
     progress: Any = None,
@@ -63,6 +66,12 @@ def compare(
         Relative error (of a tensor's root mean square) that must be visible for AGREES; 1e-3.
     examples : int
         Number of random cases.
+    ignore : list of str, optional
+        Paths of tensors, as reports name them (``"params[0]['weight']"``), that are not judged: frozen ones, say.
+        The report says so.
+    approximate : list of str, optional
+        Paths of tensors whose gradient is an approximation on purpose (truncated, clipped): measured, but no
+        difference fails, unless the gradient is absent, zero, not finite, or of another shape.
     seed : int, optional
         The same seed gives the same report; drawn and reported if not given.
     time_limit : float, optional
@@ -101,6 +110,8 @@ def compare(
         conventions=conventions,
         resolution=resolution,
         examples=examples,
+        ignore=ignore,
+        approximate=approximate,
         seed=seed,
         time_limit=time_limit,
         progress=progress,
@@ -116,6 +127,8 @@ def search(
     conventions: Conventions | str | None = "infer",
     resolution: float | None = None,
     examples: int = 100,
+    ignore: Any = None,
+    approximate: Any = None,
     seed: int | None = None,
     time_limit: float | None = None,
     progress: Any = None,
@@ -131,8 +144,9 @@ def search(
         raise InputError("both cases= and architectures= are given; a case already holds its architecture.")
     used = seed_or_drawn(seed)
     asked = as_subject(subject)
+    loose = declared(ignore, approximate)
     judge = Judge(
-        asked if pinned is None or pinned.is_ours else translated(asked, pinned),
+        asked if pinned is None or pinned.is_ours else translated(asked, pinned, ignore=loose.ignore),
         wanted,
         Clock.start(time_limit),
         reference=None if reference is None else as_subject(reference),
@@ -140,6 +154,7 @@ def search(
         by_precision=resolution is None,
         conventions=Conventions() if pinned is None else pinned,
         scaling=UNSCALED if pinned is None else scaling_of(pinned),
+        declared=loose,
     )
     given = None if cases is None else _cases(cases)
     with guarded(), progress_bar(progress, "comparing") as bar:

@@ -11,10 +11,11 @@ import numpy as np
 from bpcheck.case import Case
 from bpcheck.check.agreement import detection_limit
 from bpcheck.check.contract import HungError
+from bpcheck.check.declared import merged, spoken_of
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.report.progress import Progress
-from bpcheck.result import Comparison, Diagnosis, Report
+from bpcheck.result import Comparison, Diagnosis, Report, SetAside
 from bpcheck.search.degenerate import hidden_by
 from bpcheck.search.failure import Investigation
 from bpcheck.search.infer import Inference, Observed, infer, observe
@@ -81,6 +82,7 @@ class Session:
     settled: bool = False
     spoken: Subject | None = None
     right: list[Case] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.investigation = Investigation(self.judge, self.rng)
@@ -311,6 +313,7 @@ class Session:
         """From the start, in the layout that was found: nothing seen in another one counts."""
         self.comparisons, self.judged, self.undecided, self.at_kink, self.right = [], 0, 0, 0, []
         self.decisive = self.unresolved = None
+        self.set_aside = []
         return self._look(draw, total, every_one=every_one)
 
     def _count(self, judged: Judged) -> None:
@@ -323,6 +326,7 @@ class Session:
                 self.unresolved = judged
             return
         self.judged += 1
+        self.set_aside += judged.set_aside
         self.right.append(judged.case)
         self.comparisons += judged.comparisons
         if self.decisive is None or judged.verdict.severity > self.decisive.verdict.severity:
@@ -343,6 +347,8 @@ class Session:
                 ),
             )
         assert self.decisive is not None
+        if told := self._nothing_exact():
+            return self._report(Verdict.INCONCLUSIVE, summary=told)
         broken = self._broken(own=every_one)
         if broken is not None:
             return self._report(
@@ -358,10 +364,11 @@ class Session:
             )
         verdict = self.decisive.verdict
         networks = "case" if self.judged == 1 else "cases"
+        which = " that was held to be exact" if self.judge.declared else ""
         what = (
-            "Every gradient entry lies within its error bound"
+            f"Every gradient entry{which} lies within its error bound"
             if self.subject.loss is None
-            else ("Loss and every gradient entry lie within their error bounds")
+            else f"Loss and every gradient entry{which} lie within their error bounds"
         )
         summary = f"{what} in {self.judged} {networks}."
         if self.at_kink:
@@ -370,6 +377,29 @@ class Session:
                 "derivatives is right; a hair beside it the gradient agrees too."
             )
         return self._report(verdict, comparisons=self.decisive.comparisons, summary=summary)
+
+    def _nothing_exact(self) -> str:
+        """Why an AGREES would say nothing, or an empty string.
+
+        Raises
+        ------
+        InputError
+            If a declared tensor is in none of the networks, or if nothing at all was looked at.
+        """
+        declared = self.judge.declared
+        if declared and (unknown := declared.unknown(sorted(self.judge.known))):
+            raise InputError(unknown)
+        if not declared or any(comparison.path != "loss" for comparison in self.comparisons):
+            return ""
+        if all(one.kind == "ignored" for one in self.set_aside):
+            raise InputError(
+                "ignore= names every tensor of the gradient: nothing is left to judge. Leave out those that are to be "
+                "checked."
+            )
+        return (
+            "No tensor was held to be exact: all of them are declared approximate. Leave one out of approximate=, or "
+            "check the gradient before it is approximated (before clipping, say)."
+        )
 
     def _broken(self, *, own: bool) -> Broken | None:
         """A promise besides the numbers that is not kept; what is only odd goes into the warnings."""
@@ -394,6 +424,9 @@ class Session:
             self.warnings.append(
                 "the smallest case did not fail again: the subject answers differently from call to call"
             )
+        self.set_aside += [*judged.set_aside, *smallest.set_aside]
+        if self.judge.declared and (unknown := self.judge.declared.unknown(sorted(self.judge.known))):
+            self.warnings.append(unknown)
         for warning in (*judged.warnings, *smallest.warnings):
             if warning not in self.warnings:
                 self.warnings.append(warning)
@@ -446,6 +479,7 @@ class Session:
         shown = counterexample and replace(
             counterexample, architecture=conventions.as_given(counterexample.architecture)
         )
+        aside = merged(self.set_aside)
         report = Report(
             subject=self.subject.name,
             verdict=verdict,
@@ -457,13 +491,16 @@ class Session:
             else reproducer(counterexample, self.subject.name, conventions),
             detection_limit=detection_limit(self.comparisons or comparisons),
             warnings=tuple(self.warnings),
+            set_aside=aside,
             inferred="; ".join(inferred),
             examples=self.judged + self.undecided + (verdict.severity > Verdict.INCONCLUSIVE.severity),
             evaluations=self.judge.evaluations,
             seed=self.seed,
             summary=summary,
         )
-        return in_callers_words(report, conventions)
+        report = in_callers_words(report, conventions)
+        spoken = spoken_of(aside, report.comparisons, cases=self.judged)
+        return replace(report, warnings=(*report.warnings, *spoken))
 
 
 def _may_be_layout(judged: Judged) -> bool:

@@ -26,7 +26,9 @@ from bpcheck.tree import FloatArray, Tree
 __all__ = ["translated"]
 
 
-def translated(subject: Subject, conventions: Conventions) -> Subject:
+def translated(
+    subject: Subject, conventions: Conventions, *, ignore: frozenset[str] = frozenset()
+) -> Subject:
     """The subject with our parameters, inputs and targets carried into its layout and its gradient back.
 
     What the subject does to its arguments is carried back as well, so that it is still found; what is
@@ -36,6 +38,8 @@ def translated(subject: Subject, conventions: Conventions) -> Subject:
     ----------
     subject : Subject
     conventions : Conventions
+    ignore : frozenset of str
+        Tensors that need not have a gradient of the right form: nobody looks at it.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def translated(subject: Subject, conventions: Conventions) -> Subject:
     >>> ours.answer([layer], np.array([[5.0, 6.0, 7.0]]), np.zeros((1, 2))).gradient[0]["bias"]
     array([5., 6.])
     """
-    translator = _Translator(subject, conventions)
+    translator = _Translator(subject, conventions, ignore)
     return replace(subject, answer=translator.answer)
 
 
@@ -58,6 +62,7 @@ def translated(subject: Subject, conventions: Conventions) -> Subject:
 class _Translator:
     subject: Subject
     conventions: Conventions
+    ignore: frozenset[str]
 
     def answer(self, params: Any, x: Any, y: Any, **options: Any) -> Answer:
         """One answer in our layout: of the whole batch, or the mean of those of its examples."""
@@ -84,8 +89,8 @@ class _Translator:
         )
         wanted = given if as_params else nest(self.conventions, like, gradient=True)
         matched = match(raw.gradient, wanted, root="params" if as_params else "gradient")
-        if matched.findings:
-            faults = tuple((finding.path, finding.reason) for finding in matched.findings)
+        faults = tuple((f.path, f.reason) for f in matched.findings if f.path not in self.ignore)
+        if faults:
             return replace(raw, gradient=None, error=None, faults=faults)
 
         def ours(leaves: Sequence[Any]) -> Tree:
@@ -102,7 +107,11 @@ class _Translator:
             )
         return replace(
             raw,
-            gradient=ours(list(matched.arrays.values())),
+            gradient=ours(
+                [matched.arrays.get(path, np.zeros(np.shape(leaf))) for path, leaf in tree.leaves(wanted)]
+                if matched.findings
+                else list(matched.arrays.values())
+            ),
             error=error,
             notes=notes,
             returned=raw.gradient,

@@ -1,0 +1,203 @@
+"""Tensors that the caller says are frozen, or approximate on purpose: not held to the right value, and never hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bpcheck.errors import InputError
+from bpcheck.result import Comparison, SetAside
+from bpcheck.tree import FloatArray
+from bpcheck.verdict import Verdict
+
+__all__ = ["EXACT", "Declared", "declared", "merged", "spoken_of"]
+
+MOST_LISTED = 8
+"""Paths in one sentence: more are counted."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Which tensors are not held to be exact, by their paths in the report.
+
+    Attributes
+    ----------
+    ignore : frozenset of str
+        Not judged at all.
+    approximate : frozenset of str
+        Measured; only what no approximation is (absent, of wrong shape, NaN, zero) still fails.
+    """
+
+    ignore: frozenset[str] = frozenset()
+    approximate: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.ignore or self.approximate)
+
+    def unknown(self, known: Iterable[str]) -> str:
+        """What is wrong with the names, given those that exist; empty if nothing."""
+        there = list(dict.fromkeys(known))
+        for option, paths in (("ignore", self.ignore), ("approximate", self.approximate)):
+            missing = sorted(paths - set(there))
+            if missing:
+                return f"{option}= names {missing[0]!r}, but there is no such tensor. There are: {_listed(there)}."
+        return ""
+
+    def split(
+        self,
+        comparisons: Sequence[Comparison],
+        names: Mapping[str, str] | None = None,
+        claims: Mapping[str, FloatArray] | None = None,
+    ) -> tuple[tuple[Comparison, ...], tuple[SetAside, ...]]:
+        """What still decides the verdict, and what is set aside.
+
+        Parameters
+        ----------
+        comparisons : sequence of Comparison
+        names : mapping of str to str, optional
+            From the path of a comparison to the path of its tensor in the report, where they differ.
+        claims : mapping of str to array, optional
+            The whole claim of a tensor, where a comparison holds only numbers made of it.
+
+        Returns
+        -------
+        tuple of Comparison
+        tuple of SetAside
+            Of approximate tensors: those that are ignored never came to be compared.
+
+        Examples
+        --------
+        >>> off = Comparison("w", Verdict.DISAGREES, "", np.array([2.0]), np.array([1.0]), np.array([0.0]))
+        >>> Declared(approximate=frozenset({"w"})).split([off])[1][0].error
+        1.0
+        """
+        kept, aside = [], []
+        for comparison in comparisons:
+            name = (names or {}).get(comparison.path, comparison.path)
+            if name not in self.approximate:
+                kept.append(comparison)
+                continue
+            claim = (claims or {}).get(name, comparison.actual)
+            fault = _no_approximation(comparison, claim)
+            if fault:
+                reason = f"{comparison.reason}; it is declared approximate, but {fault} is no approximation"
+                kept.append(replace(comparison, reason=reason))
+            else:
+                aside.append(SetAside(name, "approximate", _error(comparison), comparison.verdict.ok))
+        return tuple(kept), tuple(aside)
+
+
+EXACT = Declared()
+"""Nothing is declared: every tensor is held to its right value."""
+
+
+def declared(ignore: Any, approximate: Any) -> Declared:
+    """The caller's ``ignore=`` and ``approximate=``, looked at.
+
+    Raises
+    ------
+    InputError
+        If they are no lists of paths, or share one.
+
+    Examples
+    --------
+    >>> declared(["params[0]"], None).ignore
+    frozenset({'params[0]'})
+    >>> declared("params[0]", None)
+    Traceback (most recent call last):
+    bpcheck.errors.InputError: ignore is 'params[0]'; give a list of paths as they stand in a report: ['params[0]'].
+    """
+    found = Declared(_paths(ignore, "ignore"), _paths(approximate, "approximate"))
+    both = sorted(found.ignore & found.approximate)
+    if both:
+        raise InputError(f"{both[0]!r} stands in ignore= and in approximate=; say one of them.")
+    return found
+
+
+def _paths(given: Any, option: str) -> frozenset[str]:
+    if given is None:
+        return frozenset()
+    if isinstance(given, str):
+        raise InputError(
+            f"{option} is {given!r}; give a list of paths as they stand in a report: [{given!r}]."
+        )
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(path, str) for path in listed):
+        raise InputError(
+            f"{option} is {given!r:.80}; give a list of paths as they stand in a report, "
+            "such as [\"params[0]['weight']\"]."
+        )
+    return frozenset(listed)
+
+
+def _no_approximation(comparison: Comparison, claim: FloatArray | None) -> str:
+    """What a tensor is, if even an approximation is not that; empty otherwise."""
+    if comparison.verdict is Verdict.WRONG_STRUCTURE:
+        return "what is absent or has another shape"
+    if comparison.verdict is Verdict.NONFINITE:
+        return "what is not finite"
+    if comparison.verdict is Verdict.DISAGREES and claim is not None and not np.any(claim):
+        return "zero"
+    return ""
+
+
+def _error(comparison: Comparison) -> float:
+    """The largest difference, relative to the size of the tensor."""
+    if comparison.actual is None or comparison.expected is None:
+        return float("nan")
+    size = comparison.reference_size if comparison.reference_size > 0 else 1.0
+    return float(np.max(abs(comparison.actual - comparison.expected), initial=0.0)) / size
+
+
+def merged(seen: Sequence[SetAside]) -> tuple[SetAside, ...]:
+    """One for each tensor of many cases, with the largest error.
+
+    Examples
+    --------
+    >>> merged([SetAside("w", "approximate", 0.1, False), SetAside("w", "approximate", 0.0, True)])
+    (SetAside(path='w', kind='approximate', error=0.1, exact=False),)
+    """
+    found: dict[str, SetAside] = {}
+    for one in seen:
+        before = found.get(one.path, one)
+        worse = (
+            one if not one.error <= before.error else before
+        )  # an error that is not known counts as the worst
+        found[one.path] = replace(worse, exact=one.exact and before.exact)
+    return tuple(found.values())
+
+
+def spoken_of(
+    aside: Sequence[SetAside], comparisons: Sequence[Comparison], *, cases: int = 1
+) -> tuple[str, ...]:
+    """The sentences of a report about what was not held to be exact, and about what was."""
+    said = []
+    ignored = [one.path for one in aside if one.kind == "ignored"]
+    if ignored:
+        said.append(f"not judged, because ignore= says so: {_listed(ignored)}")
+    said += [
+        f"approximate, as declared: {one.path} is {_off(one, cases)}"
+        for one in aside
+        if one.kind == "approximate"
+    ]
+    exact = [c.path for c in comparisons if c.verdict.ok and c.path != "loss"]
+    if aside and exact:
+        said.append(f"exact, within their bounds: {_listed(exact)}")
+    return tuple(said)
+
+
+def _off(one: SetAside, cases: int) -> str:
+    if one.exact:
+        return "within its bounds, so that it need not be declared"
+    if not np.isfinite(one.error):
+        return "off by an amount that could not be measured"
+    where = f" in {cases} cases" if cases > 1 else ""
+    return f"off by up to {one.error:.1e} of the tensor's root mean square{where}"
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - MOST_LISTED} more" if len(paths) > MOST_LISTED else ""
+    return ", ".join(paths[:MOST_LISTED]) + more
