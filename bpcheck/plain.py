@@ -279,6 +279,8 @@ def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:
     word = "ok" if comparison.verdict.ok else TITLES[comparison.verdict].lower()
     if comparison.actual is None or comparison.expected is None or comparison.bound is None:
         return comparison.label, "", "", "", "", word
+    if not comparison.actual.size:
+        return comparison.label, "", "", "", "", "no entries"
     index = comparison.worst_index
     place = f"[{', '.join(map(str, index))}]" if index else ""
     name = f" ({comparison.name})" if comparison.name else ""

@@ -154,7 +154,7 @@ class Comparison:
         return f"{self.path} ({self.name})" if self.name else self.path
 
     def _worst(self, values: FloatArray | None) -> float | None:
-        return None if values is None else float(values[self.worst_index])
+        return None if values is None or not values.size else float(values[self.worst_index])
 
     def to_data(self) -> dict[str, Any]:
         """The comparison as plain data; arrays are summed up by their worst entry."""

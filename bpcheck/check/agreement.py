@@ -118,6 +118,8 @@ def _judge(
             float(reference_size),
         )
 
+    if not actual.size:
+        return verdict(Verdict.AGREES, "it has no entries, so there is nothing to check")
     if nonfinite.any():
         count = int(nonfinite.sum())
         return verdict(Verdict.NONFINITE, f"{count} of {actual.size} entries are NaN or infinite")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.check.contract import Asked
 from bpcheck.errors import InputError
 from bpcheck.result import Comparison, SetAside
 from bpcheck.tree import FloatArray
@@ -45,6 +46,34 @@ class Declared:
             if missing:
                 return f"{option}= names {missing[0]!r}, but there is no such tensor. There are: {_listed(there)}."
         return ""
+
+    def without_ignored(self, asked: Asked, names: Mapping[str, str]) -> Asked:
+        """An answer without what is not looked at: its numbers, and what is wrong with its form.
+
+        Parameters
+        ----------
+        asked : Asked
+        names : mapping of str to str
+            From the path of a tensor to its path in the report.
+
+        Returns
+        -------
+        Asked
+        """
+        ignored = {path for path, name in names.items() if name in self.ignore}
+
+        def is_ignored(fault: str) -> bool:
+            if fault in ignored | {names[path] for path in ignored}:
+                return True
+            # a layer for which None came back, all of whose tensors are ignored
+            inside = [path for path in names if path.startswith((f"{fault}[", f"{fault}."))]
+            return bool(inside) and ignored.issuperset(inside)
+
+        return replace(
+            asked,
+            gradient={path: leaf for path, leaf in asked.gradient.items() if str(path) not in ignored},
+            findings=tuple(finding for finding in asked.findings if not is_ignored(finding.path)),
+        )
 
     def split(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
+from bpcheck.check.again import ask_again
 from bpcheck.check.agreement import detection_limit, judge
 from bpcheck.check.beside import beside_a_difference, beside_a_kink
 from bpcheck.check.block import Block
 from bpcheck.check.call_forms import parse
 from bpcheck.check.claim import Claim
-from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, HungError, ask, guarded
+from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
+from bpcheck.check.declared import EXACT, Declared, declared, spoken_of
 from bpcheck.check.doubt import confirmed
 from bpcheck.check.kinks import confirm_kinks
 from bpcheck.check.lines import every_entry, random_lines
@@ -32,7 +33,7 @@ from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import complex_step
 from bpcheck.report.progress import Progress, progress_bar
-from bpcheck.result import Comparison, Diagnosis, Report
+from bpcheck.result import Comparison, Diagnosis, Report, SetAside
 from bpcheck.tree import FloatArray, Path
 from bpcheck.verdict import Verdict
 
@@ -54,7 +55,17 @@ MOST_TO_LOCATE = 1000
 # Findings that a report lists, as many as fit on a screen with the table below; bpcheck.locate() has them all.
 MOST_TOLD = 5
 
-OPTIONS = ("resolution", "seed", "time_limit", "progress", "miss_probability", "directions", "method")
+OPTIONS = (
+    "resolution",
+    "seed",
+    "time_limit",
+    "progress",
+    "miss_probability",
+    "directions",
+    "method",
+    "ignore",
+    "approximate",
+)
 METHODS = ("auto", "central", "line", "complex")
 
 
@@ -64,6 +75,8 @@ def check_gradient(
     miss_probability: float = MISS_PROBABILITY,
     directions: int | None = None,
     method: str = "auto",
+    ignore: Any = None,
+    approximate: Any = None,
     seed: int | None = None,
     time_limit: float | None = None,
     progress: Any = None,
@@ -98,6 +111,12 @@ def check_gradient(
         (for noisy losses and float32: bars 10 to 100 times narrower, some 60 gradients a line); the
         complex step (for a loss that takes complex parameters and is analytic). ``"auto"`` takes
         differences first, and the others where differences cannot see what is asked for.
+    ignore : list of str, optional
+        Paths of tensors, as reports name them (``"params['w']"``), that are not judged: frozen ones, say. The report
+        says so.
+    approximate : list of str, optional
+        Paths of tensors whose gradient is an approximation on purpose (truncated, clipped): measured, but no
+        difference fails, unless the gradient is absent, zero, not finite, or of another shape.
     seed : int, optional
         For the random directions; drawn and reported if not given.
     time_limit : float, optional
@@ -155,12 +174,20 @@ def check_gradient(
         np.random.default_rng(used),
         Clock.start(time_limit),
     )
+    loose = declared(ignore, approximate)
+    if unknown := loose.unknown(map(str, problem.theta)):
+        raise InputError(unknown)
+    if loose.ignore.issuperset(str(path) for path, array in problem.theta.items() if array.size):
+        raise InputError(
+            "ignore= names every tensor: nothing is left to judge. Leave out those that are to be checked."
+        )
     settings = _Settings(
         wanted,
         float(miss_probability),
         None if directions is None else int(directions),
         method,
         used,
+        loose,
     )
     with guarded(), progress_bar(progress, "differencing") as bar:
         report = _Check(problem, settings, bar).run()
@@ -208,6 +235,7 @@ class _Settings:
     directions: int | None
     method: str
     seed: int
+    declared: Declared = EXACT
 
 
 @dataclass(eq=False)
@@ -222,6 +250,8 @@ class _Check:
     warnings: list[str] = field(default_factory=list)
     stopped: str = ""
     location: Location | None = None
+    set_aside: list[SetAside] = field(default_factory=list)
+    bug: str = ""
 
     def run(self) -> Report:
         try:
@@ -236,7 +266,17 @@ class _Check:
     def _run(self) -> Report:
         problem = self.problem
         snippet = pasteable(problem.subject.name, problem.params)
-        first = ask(problem.subject, problem.params, problem.args, clock=problem.clock, reproducer=snippet)
+        first = ask(
+            problem.subject,
+            problem.params,
+            problem.args,
+            clock=problem.clock,
+            reproducer=snippet,
+            keep=not self.beside,
+        )
+        first = self.settings.declared.without_ignored(
+            first, {str(path): str(path) for path in problem.theta}
+        )
         problem.evaluations += 1
         self.warnings += [*problem.subject.notes, *first.warnings]
         findings = list(first.findings)
@@ -266,7 +306,12 @@ class _Check:
             comparisons = [self._controlled(block, confirmed(block)) for block in self.blocks]
         if not self.beside:
             comparisons = self._with_what_lies_beside(comparisons)
-            comparisons += self._second_call(first, comparisons)
+            comparisons = self._exactly(comparisons)
+            if self.blocks and Verdict.worst(c.verdict for c in comparisons).ok:
+                again = ask_again(self.problem, self.blocks, first, self.settings.declared)
+                comparisons += again.findings
+                self.warnings += again.warnings
+                self.bug = again.bug
         self._locate(comparisons)
         return self.report(Verdict.worst(c.verdict for c in comparisons), tuple(comparisons))
 
@@ -386,6 +431,16 @@ class _Check:
         )
         return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
+    def _exactly(self, comparisons: Sequence[Comparison]) -> list[Comparison]:
+        """What is held to be exact; approximate tensors are set aside, with what was measured on the way."""
+        names = {c.path: str(block.path) for c, block in zip(comparisons, self.blocks, strict=True)}
+        claims = {str(block.path): block.claim.gradient[block.path] for block in self.blocks}
+        kept, aside = self.settings.declared.split(comparisons, names, claims)
+        self.set_aside += aside
+        gone = {one.path for one in aside}
+        self.blocks = [block for block in self.blocks if str(block.path) not in gone]
+        return list(kept)
+
     # --- beside the point ------------------------------------------------------------------------
 
     def _with_what_lies_beside(self, comparisons: list[Comparison]) -> list[Comparison]:
@@ -423,27 +478,12 @@ class _Check:
 
     # --- the rest --------------------------------------------------------------------------------
 
-    def _second_call(self, first: Asked, comparisons: Sequence[Comparison]) -> list[Comparison]:
-        """A second answer must lie as near to the truth as the first."""
-        problem = self.problem
-        if not Verdict.worst(c.verdict for c in comparisons).ok:
-            return []
-        second = ask(problem.subject, problem.params, problem.args, clock=problem.clock)
-        problem.evaluations += 1
-        findings = list(second.findings)
-        for block, (path, claim) in zip(self.blocks, first.gradient.items(), strict=True):
-            again = second.gradient.get(path)
-            if again is None or np.array_equal(again, claim):
-                continue
-            if not block.compare(again).verdict.ok:
-                self.warnings.append(KEPT_BETWEEN_CALLS)
-                findings.append(_apart(path, again, claim))
-        return findings
-
     def _diagnosis(self, comparisons: tuple[Comparison, ...]) -> Diagnosis:
         """Which tensors are wrong, and which of their entries where that was looked for."""
         diagnosis = locate(None, comparisons)
         bug, said = recognise(comparisons, sizes_of(self.problem.args))
+        if self.bug:
+            return named(diagnosis, self.bug, "the first call, with arrays in C order, was right")
         if bug:
             diagnosis = replace(named(diagnosis, bug, ""), equation="", evidence=diagnosis.evidence)
         diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, *said))
@@ -459,6 +499,8 @@ class _Check:
         self, verdict: Verdict, comparisons: tuple[Comparison, ...] = (), *, summary: str = ""
     ) -> Report:
         """The report of this check."""
+        ignored = sorted(self.settings.declared.ignore)
+        aside = (*(SetAside(path, "ignored") for path in ignored), *self.set_aside)
         diagnoses: tuple[Diagnosis, ...] = ()
         advice: tuple[str, ...] = ()
         if verdict.severity > Verdict.INCONCLUSIVE.severity:
@@ -469,7 +511,15 @@ class _Check:
         if not summary:
             bad = [c for c in comparisons if c.verdict is verdict]
             if verdict.ok:
-                summary = "Every tensor of the gradient lies within the error bars measured on the loss."
+                which = " that is held to be exact" if aside else ""
+                summary = (
+                    f"Every tensor of the gradient{which} lies within the error bars measured on the loss."
+                )
+            elif not comparisons and self.set_aside:
+                summary = (
+                    "No tensor was held to be exact: all of them are declared approximate. Leave one out of approximate=, "
+                    "or check the gradient before it is approximated (before clipping, say)."
+                )
             elif verdict is Verdict.INCONCLUSIVE and bad:
                 summary = f"{bad[0].label}: {bad[0].reason}." + ("" if advice else f" {verdict.remedy}")
             elif bad:
@@ -486,16 +536,10 @@ class _Check:
             detection_limit=detection_limit(
                 comparisons, miss_probability=self.settings.miss_probability if random else 0.0
             ),
-            warnings=tuple(dict.fromkeys(self.warnings)),
+            warnings=(*dict.fromkeys(self.warnings), *spoken_of(aside, comparisons)),
+            set_aside=aside,
             examples=1,
             evaluations=self.problem.evaluations,
             summary=summary,
             remedies=advice,
         )
-
-
-def _apart(path: Path, again: FloatArray, claim: FloatArray) -> Comparison:
-    """Two answers to the same question, entry by entry."""
-    largest = float(np.max(abs(again - claim)))
-    allowed = np.full(claim.shape, 0.5 * largest if math.isfinite(largest) else 0.0)
-    return judge(f"{path} at the second call", again, claim, allowed)

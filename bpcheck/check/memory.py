@@ -34,14 +34,33 @@ class Layout:
 
     Attributes
     ----------
+    name : str
+        Ends "the gradient of w …".
     words : str
         Ends "the same numbers were handed over …".
     make : callable
         From an array to an equal one, in memory of its own.
+    least : int
+        Axes that an array needs for this to be another layout than C order.
     """
 
+    name: str
     words: str
     make: Callable[[Any], Any]
+    least: int
+
+    def differs(self, given: Tree) -> bool:
+        """Whether anything of what is given would lie otherwise in memory.
+
+        Examples
+        --------
+        >>> LAYOUTS[0].differs([np.ones(3), 0.5]), LAYOUTS[1].differs([np.ones(3), 0.5])
+        (False, True)
+        """
+        return any(
+            type(leaf) is np.ndarray and sum(n > 1 for n in leaf.shape) >= self.least
+            for _, leaf in tree.leaves(given)
+        )
 
 
 def _fortran(array: Any) -> Any:
@@ -64,8 +83,8 @@ def _largest(dtype: Any) -> Any:
 
 
 LAYOUTS = (
-    Layout("in Fortran order, column after column, as a transpose has them", _fortran),
-    Layout("as a view with gaps, as a slice like a[:, ::2] is one", _strided),
+    Layout("in Fortran order", "in Fortran order, column after column, as a transpose has them", _fortran, 2),
+    Layout("as a view with gaps", "as a view with gaps, as a slice like a[:, ::2] is one", _strided, 1),
 )
 
 

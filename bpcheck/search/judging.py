@@ -118,14 +118,6 @@ class Judged:
         return self.verdict.severity > Verdict.INCONCLUSIVE.severity
 
 
-def _is_part_of(fault: str, ignored: set[str], names: Mapping[str, str]) -> bool:
-    """Whether a fault of form is that of an ignored tensor, or of a layer all of whose tensors are ignored."""
-    if fault in ignored | {names[path] for path in ignored}:
-        return True
-    inside = [path for path in names if path.startswith((f"{fault}[", f"{fault}."))]
-    return bool(inside) and ignored.issuperset(inside)
-
-
 # Inference runs through some 300 templates at each of four depths, again and again.
 @lru_cache(maxsize=2048)
 def network_of(architecture: Architecture) -> Network:
@@ -286,12 +278,7 @@ class Judge:
         self.known |= set(names.values())
         ignored = {path for path, name in names.items() if name in self.declared.ignore}
         loose = ignored | {path for path, name in names.items() if name in self.declared.approximate}
-        told = replace(
-            asked,
-            gradient={path: leaf for path, leaf in asked.gradient.items() if str(path) not in ignored},
-            findings=tuple(f for f in asked.findings if not _is_part_of(f.path, ignored, names)),
-        )
-        judged = self._hold(case, told)
+        judged = self._hold(case, self.declared.without_ignored(asked, names))
         kept, aside = self.declared.split(judged.comparisons, names)
         return replace(
             judged,
