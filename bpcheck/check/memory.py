@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,8 @@ def laid_out(subject: Subject, layout: Layout) -> Subject:
     def answer(params: Tree, *args: Any, **options: Any) -> Answer:
         return subject.answer(_again(params, layout), *(_again(a, layout) for a in args), **options)
 
-    return replace(subject, answer=answer)
+    # anything with these attributes is a subject, whatever its class
+    return Subject(subject.name, answer, subject.loss, takes_architecture=subject.takes_architecture)
 
 
 def _again(given: Tree, layout: Layout) -> Tree:

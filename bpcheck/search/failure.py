@@ -22,7 +22,7 @@ from bpcheck.errors import InputError, SubjectError
 from bpcheck.result import Diagnosis
 from bpcheck.search.experiment import Experiment, experiments, separating
 from bpcheck.search.judging import Judge, Judged
-from bpcheck.search.sample import random_architecture, random_case
+from bpcheck.search.sample import jittered, random_architecture, random_case
 from bpcheck.search.shrink import shrink
 from bpcheck.search.sources import Source
 from bpcheck.search.sweep import sweep
@@ -40,6 +40,12 @@ CAST = "cast-to-float32"
 CAST_EVIDENCE = "storing the input, the parameters or the gradient in float32 gives exactly these numbers"
 
 DEPTH = "right-only-for-depth-1"
+
+ALONE = "with two examples it is right, with one alone it is not"
+SQUEEZED = (
+    "Look at what happens when the batch holds one example: squeeze() and x[i] drop the axis of the batch, x[i:i + 1] and "
+    "keepdims=True keep it."
+)
 
 MOST_EXPERIMENTS = 3
 """Of three explanations two experiments leave one; a third is for an answer that was no help."""
@@ -175,6 +181,8 @@ class Investigation:
             diagnoses = (
                 named(replace(first, evidence=first.evidence[:1]), "gradient-aliases-parameter", ""),
             )
+        if self._right_for_two(judged.case):
+            diagnoses = tuple(replace(d, evidence=(*d.evidence, ALONE), hint=SQUEEZED) for d in diagnoses)
         first_seen = locate(judged.case, judged.comparisons)
         widths = judged.case.architecture.widths
         if smallest.case is judged.case or not first_seen.path or widths == smallest.case.architecture.widths:
@@ -182,6 +190,19 @@ class Investigation:
         layer = f", layer {first_seen.layer}" if first_seen.layer is not None else ""
         seen_at = f"first seen in a network of widths {list(widths)}, at {first_seen.path}{layer}"
         return tuple(replace(d, evidence=(*d.evidence, seen_at)) for d in diagnoses)
+
+    def _right_for_two(self, case: Case) -> bool:
+        """Whether one example alone is the trouble: beside a second one, a little off the first, all is well."""
+        if case.batch != 1:
+            return False
+        beside = jittered(case, self.rng)
+        two = replace(
+            case, x=np.concatenate([case.x, beside.x]), y=np.concatenate([case.y, case.y]), seed=None
+        )
+        try:
+            return self.judge(two).verdict.ok
+        except (SubjectError, InputError, HungError):
+            return False
 
     def _without_a_formula(self, judged: Judged, smallest: Judged, first: Diagnosis) -> Diagnosis:
         """What no wrong formula explains: rounding, chance, the loss's logarithm, or inputs of one kind only."""
@@ -275,9 +296,11 @@ class Investigation:
             if type(again.__cause__) is kind:
                 found = again
         message, _, _ = str(found).partition("\n\nTo see it again:")
-        raise SubjectError(
-            message + (self._where_shapes_fit(case) or note), reproducer=found.reproducer
-        ) from found.__cause__
+        if self._right_for_two(case):
+            note = f"\nIt raises for one example, and answers rightly for two. {SQUEEZED}"
+        else:
+            note = self._where_shapes_fit(case) or note
+        raise SubjectError(message + note, reproducer=found.reproducer) from found.__cause__
 
     def _where_shapes_fit(self, case: Case) -> str:
         """What is wrong on networks of equal widths, if the subject answers there: often the reason it raises."""

@@ -217,3 +217,54 @@ def test_a_softmax_without_its_shift_is_found_and_named(output):
     assert [d.bug for d in report.diagnoses] == ["no-max-shift"]
     assert "z.max(axis=1, keepdims=True)" in report.to_text()
     assert "no-max-shift" in report.to_html()
+
+
+# --- a batch of one -------------------------------------------------------------------------------------------------
+
+
+def test_code_that_raises_for_one_example_is_told_so():
+    def squeezing(params, x, y):
+        x, y = np.squeeze(x, axis=0) if len(x) == 1 else x, y
+        residual = x @ params[0]["weight"].T + params[0]["bias"] - y
+        return 0.5 * np.sum(residual**2) / len(y), [
+            {"weight": np.einsum("mj,mk->jk", residual, x) / len(y), "bias": residual.mean(axis=0)}
+        ]
+
+    with pytest.raises(
+        bpcheck.SubjectError, match="raises for one example, and answers rightly for two"
+    ) as caught:
+        compare(squeezing, mlp([3, 2]))
+    assert "keepdims=True" in str(caught.value)
+
+
+def test_a_gradient_of_another_shape_for_one_example_is_told_so():
+    def squeezing(params, x, y):
+        residual = x @ params[0]["weight"].T + params[0]["bias"] - y
+        weight = residual.T @ x / len(x)
+        return 0.5 * np.sum(residual**2) / len(x), [
+            {"weight": weight[None] if len(x) == 1 else weight, "bias": residual.mean(axis=0)}
+        ]
+
+    report = compare(squeezing, mlp([3, 2]))
+    assert report.verdict is Verdict.WRONG_STRUCTURE
+    assert any("with one alone it is not" in text for text in report.diagnoses[0].evidence)
+    assert "squeeze()" in report.diagnoses[0].hint
+
+
+def test_a_number_that_is_wrong_for_one_example_is_told_so():
+    def unbiased(params, x, y):
+        residual = x @ params[0]["weight"].T + params[0]["bias"] - y
+        m = max(len(x), 2)
+        return 0.5 * np.sum(residual**2) / len(x), [
+            {"weight": residual.T @ x / m, "bias": residual.sum(axis=0) / m}
+        ]
+
+    report = compare(unbiased, mlp([3, 2]))
+    assert report.verdict is Verdict.DISAGREES
+    assert any("with one alone it is not" in text for text in report.diagnoses[0].evidence)
+
+
+def test_a_bug_that_shows_everywhere_is_not_blamed_on_the_batch_of_one():
+    report = bpcheck.compare(make("sign-flipped"), cases=[a_case(batch=1)], seed=0)
+    assert [d.bug for d in report.diagnoses] == ["sign-flipped"]
+    assert not any("alone" in text for text in report.diagnoses[0].evidence)
