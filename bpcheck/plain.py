@@ -154,6 +154,9 @@ def hint(report: Report, verbosity: str = "hint") -> str:
     advice = to_do(report) if verbosity == "hint" or not wrong else ()
     if advice:
         blocks.append("\n".join(_row("hint" if i == 0 else "or", text) for i, text in enumerate(advice)))
+    if report.set_aside:  # no form of a report may agree without saying what it did not look at
+        rows = (f"{one.kind}, as declared: {one.path}" for one in report.set_aside)
+        blocks.append("\n".join(_row("note" if i == 0 else "", text) for i, text in enumerate(rows)))
     return "\n\n".join(blocks)
 
 

@@ -16,7 +16,7 @@ from bpcheck.check.memory import LAYOUTS, laid_out, overwritten, refused
 from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
-from bpcheck.result import Diagnosis
+from bpcheck.result import Comparison, Diagnosis
 from bpcheck.search.judging import Judge, Judged
 from bpcheck.search.sample import jittered
 from bpcheck.search.translate import translated
@@ -28,6 +28,10 @@ __all__ = ["Broken", "Probes"]
 LOGIT = 1000.0
 """What is added to every logit: exp overflows in float64 beyond 709.8. Softmax does not change by it, so right code has
 its right answer there, with all digits but three (1000 is 2^10, and the rounding of a logit grows by that)."""
+
+
+OVERFLOWS = (OverflowError, FloatingPointError, RuntimeWarning)
+"""What an overflow raises: math.exp always, NumPy where np.seterr or a filter of warnings says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +121,8 @@ class Probes:
         """The same examples, the last one first: a mean or a sum does not know their order."""
         if case.batch == 1:
             return None
-        judged = self._judged(replace(case, x=case.x[::-1], y=case.y[::-1], seed=None))
-        if judged is None or not judged.failed:
+        judged = self.judge(replace(case, x=case.x[::-1], y=case.y[::-1], seed=None))
+        if not judged.failed:
             return None
         place = replace(locate(judged.case, judged.comparisons), layer=None)
         said = "with the examples in the order given the answer was right, with the last one first it is not"
@@ -145,8 +149,15 @@ class Probes:
     def _at_large_logits(self, case: Case) -> Broken | None:
         """Every logit larger by the same amount: softmax stays what it is, unless exp overflows on the way."""
         last = {**case.params[-1], "bias": case.params[-1]["bias"] + LOGIT}
-        judged = self._judged(replace(case, params=[*case.params[:-1], last], seed=None))
-        if judged is None or judged.verdict is not Verdict.NONFINITE:
+        case = replace(case, params=[*case.params[:-1], last], seed=None)
+        try:
+            judged = self.judge(case)
+        except SubjectError as error:
+            if not isinstance(error.__cause__, OVERFLOWS):
+                raise
+            reason = f"{type(error.__cause__).__name__}: {error.__cause__}"
+            judged = Judged(case, (Comparison("loss", Verdict.NONFINITE, reason),))
+        if judged.verdict is not Verdict.NONFINITE:
             return None
         place = replace(locate(judged.case, judged.comparisons), evidence=())
         said = f"{LOGIT:g} more in every logit changes no probability, yet the answer is no longer finite"
@@ -155,16 +166,6 @@ class Probes:
             f"Right in every case, but NaN or infinite where the logits are {LOGIT:g} larger.",
             named(place, "no-max-shift", said),
         )
-
-    def _judged(self, case: Case) -> Judged | None:
-        """None where the subject raises: it raised at no case like this one, and says so itself."""
-        try:
-            return self.judge(case)
-        except (SubjectError, InputError) as error:
-            self.warnings.append(
-                f"{self.spoken.name} raises where it should not: {str(error).splitlines()[0]}"
-            )
-            return None
 
 
 def _has_softmax(case: Case) -> bool:

@@ -50,6 +50,7 @@ def test_an_ignored_tensor_is_not_judged_and_the_report_says_so(backprop):
     assert "that was held to be exact" in report.summary
     assert FIRST in report.to_text()
     assert "not judged" in report.to_html()
+    assert all(FIRST in report.to_text(verbosity=short) for short in ("hint", "equation", "symptom"))
     data = json.loads(report.to_json())
     jsonschema.validate(data, schema())
     assert data["set_aside"] == [{"path": FIRST, "kind": "ignored", "error": None, "exact": False}]

@@ -1,5 +1,7 @@
 """What a function owes its callers besides the right numbers: each broken promise is found, and right code keeps them."""
 
+import math
+
 import numpy as np
 import pytest
 from students import make
@@ -217,6 +219,20 @@ def test_a_softmax_without_its_shift_is_found_and_named(output):
     assert [d.bug for d in report.diagnoses] == ["no-max-shift"]
     assert "z.max(axis=1, keepdims=True)" in report.to_text()
     assert "no-max-shift" in report.to_html()
+
+
+def test_a_softmax_that_raises_at_its_overflow_is_named_alike():
+    def unshifted(params, x, y):
+        z = x @ params[0]["weight"].T + params[0]["bias"]
+        p = np.array([[math.exp(value) for value in row] for row in z])
+        p /= p.sum(axis=1, keepdims=True)
+        delta = (p - y) / len(x)
+        return -np.sum(y * np.log(p)) / len(x), [{"weight": delta.T @ x, "bias": delta.sum(axis=0)}]
+
+    report = compare(unshifted, mlp([3, 2], loss="cross_entropy"))
+    assert report.verdict is Verdict.NONFINITE, str(report)
+    assert [d.bug for d in report.diagnoses] == ["no-max-shift"]
+    assert "OverflowError" in report.to_text()
 
 
 # --- a batch of one -------------------------------------------------------------------------------------------------
