@@ -125,9 +125,11 @@ def network_of(architecture: Architecture) -> Network:
     return build(architecture)
 
 
-def reproducer(case: Case, name: str, conventions: Conventions = OURS) -> str:
+def reproducer(case: Case, name: str, conventions: Conventions = OURS, declared: Declared = EXACT) -> str:
     """A snippet that compares the subject on one case again."""
     said = "" if conventions == OURS else f", conventions=bpcheck.{conventions!r}"
+    for option, named in (("ignore", declared.ignore), ("approximate", declared.approximate)):
+        said += f", {option}={sorted(named)!r}" if named else ""
     case = replace(case, architecture=conventions.as_given(case.architecture))
     called = name if name.isidentifier() and not hasattr(builtins, name) else "your_function"
     text = repr(case)
@@ -223,7 +225,7 @@ class Judge:
             (case.x, case.y),
             clock=self.clock,
             architecture=self.conventions.as_given(case.architecture),
-            reproducer=reproducer(case, self.subject.name, self.conventions),
+            reproducer=reproducer(case, self.subject.name, self.conventions, self.declared),
             keep=keep,
         )
 

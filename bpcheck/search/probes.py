@@ -109,7 +109,7 @@ class Probes:
                 continue
             if judged.failed:
                 said = f"right for arrays in C order, wrong for the same numbers {layout.words}"
-                place = replace(locate(case, judged.comparisons), evidence=(), layer=None)
+                place = replace(locate(case, judged.comparisons), path="", evidence=(), layer=None)
                 return self._by_chance(case) or Broken(
                     judged,
                     f"Right in every case, but wrong when the same numbers are handed over {layout.words}.",
@@ -159,7 +159,7 @@ class Probes:
             judged = Judged(case, (Comparison("loss", Verdict.NONFINITE, reason),))
         if judged.verdict is not Verdict.NONFINITE:
             return None
-        place = replace(locate(judged.case, judged.comparisons), evidence=())
+        place = replace(locate(judged.case, judged.comparisons), path="", evidence=())
         said = f"{LOGIT:g} more in every logit changes no probability, yet the answer is no longer finite"
         return Broken(
             judged,

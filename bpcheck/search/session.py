@@ -488,7 +488,7 @@ class Session:
             counterexample=shown,
             reproducer=""
             if counterexample is None
-            else reproducer(counterexample, self.subject.name, conventions),
+            else reproducer(counterexample, self.subject.name, conventions, self.judge.declared),
             detection_limit=detection_limit(self.comparisons or comparisons),
             warnings=tuple(self.warnings),
             set_aside=aside,

@@ -99,6 +99,7 @@ def test_another_tensor_that_is_wrong_still_fails(option):
     assert report.verdict is Verdict.DISAGREES
     assert [c.path for c in report.comparisons if not c.verdict.ok] == ["params[1]['bias']"]
     assert report.set_aside
+    assert f'{option}=["{FIRST}"]' in report.reproducer
 
 
 def test_a_bug_is_named_though_a_tensor_is_ignored():
