@@ -43,7 +43,7 @@ def from_object(
     gradients : str, list of str or callable
         Attributes: their names, or a pattern such as ``"d{}"`` where ``{}`` stands for each name of
         ``params``. Or what returns the gradients, in the order of ``params`` or as a dict of their
-        names: the name of a method ``(x, y)``, or a function ``(obj, x, y)``.
+        names (``"W1"``, ``"dW1"``): the name of a method ``(x, y)``, or a function ``(obj, x, y)``.
     loss : str or callable, optional
         A method ``(x, y)``, or a function ``(obj, x, y)``. It runs first.
     backward : str or callable, optional
@@ -86,9 +86,13 @@ def from_object(
     read = _reader(gradients, names)
     work = _copied(obj)
     parameters_of(work, names)  # fails now, not in the middle of a comparison
-    for method in (loss, backward, gradients):
-        if isinstance(method, str) and "{}" not in method:
-            _attribute(work, method)
+    for role, method in (("loss", loss), ("backward", backward), ("gradients", gradients)):
+        if isinstance(method, str) and "{}" not in method and not callable(found := _attribute(work, method)):
+            raise InputError(
+                f"{role} is {method!r}, which is {tree.describe(found)} in {type(obj).__name__}; a single name is that of "
+                f"a method{' (name attributes in a list, or by a pattern)' if role == 'gradients' else ''}."
+            )
+    _places(work, names)
 
     def ask_loss(given: Tree, *args: Any) -> Any:
         _write(work, names, given)
@@ -151,6 +155,8 @@ def _names(params: Any) -> list[str]:
     names = [] if isinstance(params, str) else list(params) if hasattr(params, "__iter__") else []
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"params is {params!r}; give a list of names of attributes, such as ['W1', 'b1'].")
+    if len(set(names)) < len(names):
+        raise InputError(f"params is {params!r}; give each name once.")
     return names
 
 
@@ -186,6 +192,11 @@ def _places(obj: Any, names: Sequence[str]) -> list[_Place]:
                 walk(value[key], path.item(key), functools.partial(value.__setitem__, key))
         elif isinstance(value, tuple):
             for index, inner in enumerate(value):
+                if not isinstance(inner, np.ndarray | list | dict | tuple):
+                    raise InputError(
+                        f"{path.item(index)} is {tree.describe(inner)} inside a tuple, where no other number can be put: "
+                        "keep it in a list or an array."
+                    )
                 walk(inner, path.item(index), put)
         else:
             found.append(_Place(str(path), value, put))
@@ -236,15 +247,18 @@ def _give_back(obj: Any, names: Sequence[str], given: Tree) -> None:
 
 def _reader(gradients: Any, names: list[str]) -> Callable[[Any, tuple[Any, ...]], Tree]:
     """How the gradient is read off the object after a call."""
-    if isinstance(gradients, str) and "{}" in gradients:
+    if isinstance(gradients, str) and ("{" in gradients or "}" in gradients):
+        if not gradients.count("{}") == gradients.count("{") == gradients.count("}") == 1:
+            raise InputError(
+                f"gradients is {gradients!r}; a pattern holds {{}} once, for the name of a parameter, and no other braces: "
+                "'d{}', say."
+            )
         attributes = [_patterned(gradients, name) for name in names]
     elif isinstance(gradients, str) or callable(gradients):
 
         def ask(obj: Any, args: tuple[Any, ...]) -> Tree:
             returned = _call(obj, gradients, args)
-            if isinstance(returned, dict) and set(returned) == set(names):
-                return [returned[name] for name in names]
-            return returned
+            return _by_name(returned, names) if isinstance(returned, dict) else returned
 
         return ask
     else:
@@ -255,6 +269,29 @@ def _reader(gradients: Any, names: list[str]) -> Callable[[Any, tuple[Any, ...]]
                 "(obj, x, y) that returns them."
             )
     return lambda obj, args: [_or_none(obj, name) for name in attributes]
+
+
+def _by_name(returned: dict[Any, Any], names: list[str]) -> Tree:
+    """A dict of gradients in the order of the parameters, told apart by its keys and never by their order.
+
+    A key is the name of a parameter or holds it at one of its ends, as ``dW1`` and ``W1_grad`` do. What is
+    missing is None: a finding with its path.
+    """
+    if set(returned) <= set(names):
+        return [returned.get(name) for name in names]
+    found: dict[str, Any] = {}
+    for key, value in returned.items():
+        text = str(key)
+        fits = [name for name in names if text.startswith(name) or text.endswith(name)]
+        longest = max(map(len, fits), default=0)  # "dW12" is of W12, not of W1
+        fits = [name for name in fits if len(name) == longest]
+        if len(fits) != 1 or fits[0] in found:
+            raise InputError(
+                f"the gradients came as a dict with the keys {list(returned)}, and which of {names} each belongs to "
+                "cannot be told: use these names as keys, names such as 'dW1', or return a list in their order."
+            )
+        found[fits[0]] = value
+    return [found.get(name) for name in names]
 
 
 def _patterned(pattern: str, name: str) -> str:
@@ -276,12 +313,19 @@ def _call(obj: Any, what: Any, args: tuple[Any, ...]) -> Any:
         return what(obj, *args)
     method = _attribute(obj, what)
     try:
-        inspect.signature(method).bind(*args)
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):  # builtins have no signature
+        return method(*args)
+    alone = not _takes(signature, args) and _takes(signature, ())
+    return method() if alone else method(*args)
+
+
+def _takes(signature: inspect.Signature, args: tuple[Any, ...]) -> bool:
+    try:
+        signature.bind(*args)
     except TypeError:
-        return method()
-    except ValueError:  # builtins have no signature
-        pass
-    return method(*args)
+        return False
+    return True
 
 
 def _copy_of(leaf: Any) -> Any:

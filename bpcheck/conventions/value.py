@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
@@ -144,6 +146,12 @@ class Conventions:
                     f"{role} is {nesting!r}, but bias={self.bias!r} puts the biases into the weights: use "
                     f"{role}='[W1, W2]' (a list) or '{{W1, W2}}' (a dict)."
                 )
+        if self.per_example and (self.reduction == "sum" or self.times_batch):
+            given = "reduction='sum'" if self.reduction == "sum" else f"penalty={self.penalty!r}"
+            raise InputError(
+                f"{given} is about a batch, but batch={self.batch!r} hands over one example at a time, whose cost is that "
+                f"of one: leave it out{' (or say λ/2 or λ)' if self.times_batch else ''}, or say which batches it takes."
+            )
         if self.spread and (self.params.startswith(("{", "vector"))):
             raise InputError(
                 f"spread=True hands over the parts of a list or tuple; params is {self.params!r}."
@@ -166,6 +174,13 @@ class Conventions:
                     f"names is {self.names!r}, but params={self.params!r} needs a key for each layer: write {{}} for "
                     "the number, such as 'W{}'."
                 )
+            if pair[0] == pair[1]:
+                raise InputError(f"names is {self.names!r}; weights and biases need keys of their own.")
+            if not all(_holes(name) in (0, 1) for name in pair):
+                raise InputError(
+                    f"names is {self.names!r}; {{}} stands for the number of the layer, once, and no other braces are "
+                    "taken: 'W{}', say."
+                )
         if (
             isinstance(self.number_from, bool)
             or not isinstance(self.number_from, int)
@@ -174,7 +189,7 @@ class Conventions:
             raise InputError(
                 f"number_from is {self.number_from!r}; give the first layer's number, such as 0 or 1."
             )
-        if not isinstance(self.gradient_names, str) or self.gradient_names.count("{}") != 1:
+        if not isinstance(self.gradient_names, str) or _holes(self.gradient_names) != 1:
             raise InputError(
                 f"gradient_names is {self.gradient_names!r}; write {{}} for the key of the parameter, such as 'd{{}}'."
             )
@@ -183,8 +198,13 @@ class Conventions:
         factor = self.factor
         if factor is None or factor == "1/outputs":
             return
-        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < float("inf"):
+        largest = (
+            sys.float_info.max if isinstance(factor, int) else float("inf")
+        )  # whole numbers know no bound
+        number = isinstance(factor, Real) and not isinstance(factor, bool) and factor == factor
+        if not number or not 0 < factor <= largest or factor == float("inf"):
             raise InputError(f"factor is {factor!r}; give a positive number, '1/outputs' or None.")
+        object.__setattr__(self, "factor", float(factor))
 
     @classmethod
     def preset(cls, name: str) -> Conventions:
@@ -208,7 +228,7 @@ class Conventions:
         >>> Conventions.preset("nielsen")
         Conventions(bias='column', batch='one column', params='([b], [W])')
         """
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise InputError(f"there are no conventions {name!r}; known are {', '.join(map(repr, PRESETS))}.")
         return PRESETS[name]
 
@@ -273,7 +293,8 @@ class Conventions:
         Raises
         ------
         InputError
-            For a penalty divided by the batch size beside a sum over the batch: no network of ours has that.
+            For a penalty divided by the batch size beside a sum over the batch, which no network of ours has;
+        for a sum over a batch beside one example at a time.
 
         Examples
         --------
@@ -282,6 +303,11 @@ class Conventions:
         mlp([2, 1], output='identity', loss='half_mse', reduction='sum', l2=0.2)
         """
         reduction = self.reduction or architecture.reduction
+        if self.per_example and reduction == "sum":
+            raise InputError(
+                f"the network has reduction='sum', but batch={self.batch!r} hands over one example at a time, and the mean "
+                "over the examples is what is compared: give the network reduction='mean'."
+            )
         if self.times_batch:
             if reduction != "mean":
                 raise InputError(
@@ -316,6 +342,12 @@ class Conventions:
             if getattr(self, field.name) != field.default
         ]
         return f"Conventions({', '.join(said)})"
+
+
+def _holes(text: str) -> int:
+    """How many ``{}`` a pattern has; −1 if it has any other brace, which str.format would stumble over."""
+    holes = text.count("{}")
+    return holes if text.count("{") == text.count("}") == holes else -1
 
 
 # Fields about the cost, not about the layout.

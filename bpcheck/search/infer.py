@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,8 @@ class Observed:
     cases : tuple of Case
     losses : tuple of float
     error : SubjectError or None
+    precisions : tuple of dtype
+        What each loss was computed in.
     equal : bool
         Whether all widths are equal: asked only where distinct widths raise, to tell code for another
         depth from code with a bug in its shapes.
@@ -105,6 +108,7 @@ class Observed:
     losses: tuple[float, ...] = ()
     error: SubjectError | None = None
     equal: bool = False
+    precisions: tuple[Any, ...] = ()
 
 
 def observe(
@@ -130,6 +134,7 @@ def observe(
                 probe_case(rng, probe, size, STRETCH if i == 0 else 1.0) for i, size in enumerate(sizes)
             )
             losses: list[float] = []
+            precisions: list[Any] = []
             try:
                 for case in cases:
                     asked = judge.ask(case)
@@ -137,10 +142,11 @@ def observe(
                     if faults:
                         return found, f"{faults[0].path}: {faults[0].reason}"
                     losses.append(float("nan") if asked.loss is None else asked.loss)
+                    precisions.append(asked.precision)
             except SubjectError as error:
                 found.append(Observed(depth, cases, error=error, equal=equal))
                 continue
-            found.append(Observed(depth, cases, tuple(losses), equal=equal))
+            found.append(Observed(depth, cases, tuple(losses), equal=equal, precisions=tuple(precisions)))
             break
     return found, ""
 
@@ -250,9 +256,10 @@ def _penalty_factor(rest: Sequence[float], half_squares: Sequence[float]) -> flo
 def _misfit(judge: Judge, observed: Observed, template: Architecture, scaling: Scaling) -> tuple[bool, float]:
     """Whether a template explains every loss within its bound, and its largest relative misfit."""
     exact, worst = True, 0.0
-    for case, loss in zip(observed.cases, observed.losses, strict=True):
+    precisions = observed.precisions or (np.float64,) * len(observed.cases)
+    for case, loss, precision in zip(observed.cases, observed.losses, precisions, strict=True):
         described = replace(case, architecture=template.with_widths(case.architecture.widths))
-        ball = replace(judge, scaling=scaling).enclose(described).loss
+        ball = replace(judge, scaling=scaling).enclose(described, precision).loss
         mid = float(ball.mid)
         difference = abs(loss - mid)
         worst = max(worst, difference / max(abs(mid), np.finfo(float).tiny))
@@ -270,10 +277,11 @@ def _told_apart(
         return fits[0]
     cases = tuple(replace(case, y=readable(rng, case.y.shape, *FAR_TARGETS)) for case in observed.cases)
     try:
-        losses = tuple(float("nan") if (loss := judge.ask(case).loss) is None else loss for case in cases)
+        answers = [judge.ask(case) for case in cases]
     except (SubjectError, InputError):  # it does not take such targets: the first fit is as good as any
         return fits[0]
-    far = Observed(observed.depth, cases, losses)
+    losses = tuple(float("nan") if asked.loss is None else asked.loss for asked in answers)
+    far = Observed(observed.depth, cases, losses, precisions=tuple(asked.precision for asked in answers))
     return next((fit for fit in fits if _misfit(judge, far, *fit)[0]), fits[0])
 
 
@@ -289,14 +297,21 @@ def _on_all_depths(
         if exact or (misfit and worst <= NEAR):
             depths.append(observed.depth)
         elif not observed.equal:
-            odd.append(observed.depth)
+            odd.append(observed)
+    unread = [o.depth for o in odd if o.depth > max(depths) and _leaves_unread(judge, o, max(depths))]
+    if unread:
+        odd = [o for o in odd if o.depth not in unread]
+        warnings.append(
+            f"networks with {_listed(sorted(unread))} were not checked: the function uses the first "
+            f"{max(depths)} only, whatever the parameters of the others are"
+        )
     if odd:
         return (
             f"its loss is {scaling.label}{template.loss} with {_words(template)} on networks with "
-            f"{_listed(sorted(set(depths)))}, but not with {_listed(odd)}"
+            f"{_listed(sorted(set(depths)))}, but not with {_listed([o.depth for o in odd])}"
         )
     for observed in observations:
-        if observed.depth in depths:
+        if observed.depth in (*depths, *unread):
             continue
         if observed.error is not None and observed.equal:
             cause = observed.error.__cause__
@@ -325,6 +340,21 @@ def _on_all_depths(
         text += f", l2={template.l2:g}{' on biases too' if template.penalize_bias else ''}"
     text += f" (inferred from the loss on {probes} networks)"
     return Inference(template, scaling, tuple(sorted(set(depths))), text, tuple(warnings))
+
+
+def _leaves_unread(judge: Judge, observed: Observed, used: int) -> bool:
+    """Whether the loss stays the same, to the last bit, when every layer beyond the first few has other numbers.
+
+    Code that is written for two layers, ``params["W1"] … params["b2"]``, runs on deeper networks all the same.
+    """
+    for case, loss in zip(observed.cases, observed.losses, strict=True):
+        rest = [{name: array + 1.0 for name, array in layer.items()} for layer in case.params[used:]]
+        try:
+            if judge.ask(replace(case, params=[*case.params[:used], *rest])).loss != loss:
+                return False
+        except SubjectError:
+            return False
+    return True
 
 
 def _words(template: Architecture) -> str:

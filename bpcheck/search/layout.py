@@ -16,10 +16,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from bpcheck import tree
 from bpcheck.architecture import Architecture, mlp
 from bpcheck.case import Case
 from bpcheck.check.contract import Asked, HungError, ask
 from bpcheck.conventions import PRESETS, Conventions
+from bpcheck.conventions.carry import nest, tensors_into
 from bpcheck.conventions.nesting import FOLDED, NESTINGS, VECTORS
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.search.infer import DEPTHS, OUTPUTS, WIDTHS, Inference, infer, observe, probe_case
@@ -287,7 +289,10 @@ def _warned(reading: Reading, warning: str) -> Reading:
 
 
 def _is_mean(trial: Trial) -> bool:
-    return trial.inference is not None and trial.inference.template.reduction == "mean"
+    """Whether its loss counts the batch: a mean, or a mean with a penalty that is divided as well."""
+    if trial.inference is None:
+        return False
+    return trial.inference.template.reduction == "mean" or trial.conventions.times_batch
 
 
 def _with_networks(
@@ -338,9 +343,22 @@ def settle_known(judge: Judge, seed: int, case: Case) -> Reading:
         trials = _accepted(judge, tried)
         if trials:
             break
-    reading = _known(trials, tried)
+    reading = _known([*trials, *_signed(trials, tried, judge)], tried)
     judge.evaluations += sum(trial.judge.evaluations for trial in trials)
     return reading
+
+
+def _signed(trials: list[Trial], case: Case, judge: Judge) -> list[Trial]:
+    """The same layouts with targets −1 and 1, where the loss is right for those and for nothing else."""
+    if any(_loss_fits(trial, fitted(case, trial.conventions)) for trial in trials):
+        return []
+    found = []
+    for trial in trials:
+        if trial.conventions.targets == "as given":
+            signs = trial.conventions.but(targets="±1")
+            signed = Trial(signs, _judge_of(judge, signs), trial.structured)
+            found += [signed] if _loss_fits(signed, fitted(case, signs)) else []
+    return found
 
 
 def _known(trials: list[Trial], tried: Case) -> Reading:
@@ -348,6 +366,10 @@ def _known(trials: list[Trial], tried: Case) -> Reading:
     exact = [trial for trial in trials if _loss_fits(trial, fitted(tried, trial.conventions))]
     batches, singles = _apart(trials)
     formed = [trial for trial in batches if trial.structured]
+    # The cost is pinned, so this is none that passes; but it shows that the batch is counted, and which layout it is.
+    divided = [trial for trial in batches if _is_divided_mean(trial, tried)]
+    if not any(trial in exact for trial in batches) and divided:
+        exact = divided
     if _takes_batches(batches, [trial for trial in exact if trial in batches]):
         trials, warning = batches, _asking_for_one(formed, singles)
     else:
@@ -361,6 +383,15 @@ def _known(trials: list[Trial], tried: Case) -> Reading:
     if not pool or any(trial.conventions.is_ours for trial in pool):
         return Reading(None, "", warning)
     return _warned(_chosen(trials, pool, lambda trial: True), warning)
+
+
+def _is_divided_mean(trial: Trial, case: Case) -> bool:
+    """Whether its loss is right for a batch, but for a penalty that is divided by its size: it counts the batch."""
+    if not case.architecture.l2 or case.architecture.reduction != "mean":
+        return False
+    divided = trial.conventions.but(penalty="λ/2m")
+    described = replace(case, architecture=divided.describe(case.architecture))
+    return _loss_fits(trial, fitted(described, divided), times=case.batch)
 
 
 def _batch_for(widths: Sequence[int]) -> int:
@@ -381,14 +412,16 @@ def _accepted(judge: Judge, case: Case) -> list[Trial]:
             counted = counted or not conventions.per_example
             if any(f.path in NUMBERLESS for f in asked.findings):
                 continue
-        structured = not _misformed(asked)
-        if not structured and not judge.subject.gradient_like_params:
+        wrong = _leaves_misformed(asked, conventions, case)
+        if wrong and not judge.subject.gradient_like_params:
             for other in _readings_of_gradients(conventions):
                 again = _try(judge, other, case)
-                if isinstance(again, Asked) and not _misformed(again):
-                    conventions, structured = other, True
+                fewer = wrong if not isinstance(again, Asked) else _leaves_misformed(again, other, case)
+                if fewer < wrong:  # else what is said about the form would be said about the wrong containers
+                    conventions, wrong = other, fewer
+                if not wrong:
                     break
-        found.append(Trial(conventions, _judge_of(judge, conventions), structured))
+        found.append(Trial(conventions, _judge_of(judge, conventions), not wrong))
     return [trial for trial in found if not (counted and trial.conventions.per_example)]
 
 
@@ -432,12 +465,18 @@ def _try(judge: Judge, conventions: Conventions, case: Case) -> Asked | Exceptio
         return error
 
 
-def _misformed(asked: Asked) -> bool:
-    return any(finding.verdict is Verdict.WRONG_STRUCTURE for finding in asked.findings)
+def _leaves_misformed(asked: Asked, conventions: Conventions, case: Case) -> int:
+    """How many tensors of the gradient have not the form that the layout says; 0 if nothing else is amiss either."""
+    faults = [str(f.path) for f in asked.findings if f.verdict is Verdict.WRONG_STRUCTURE]
+    if not faults:
+        return 0
+    wanted = nest(conventions, tensors_into(conventions, case.params), gradient=True)
+    leaves = [str(path) for root in ("params", "gradient") for path, _ in tree.leaves(wanted, root)]
+    return max(1, sum(any(leaf.startswith(fault) for fault in faults) for leaf in leaves))
 
 
-def _loss_fits(trial: Trial, case: Case) -> bool:
-    """Whether the forward value is the right one, within its rounding."""
+def _loss_fits(trial: Trial, case: Case, times: float = 1.0) -> bool:
+    """Whether the forward value, multiplied by ``times``, is the right one, within its rounding."""
     if trial.judge.subject.loss is None:
         return False
     try:
@@ -446,7 +485,7 @@ def _loss_fits(trial: Trial, case: Case) -> bool:
         return False
     loss = trial.judge.enclose(case, asked.precision).loss
     return asked.loss is not None and bool(
-        abs(asked.loss - float(loss.mid)) <= 2 * float(loss.rad) + float(loss.kink)
+        abs(asked.loss * times - float(loss.mid)) <= 2 * float(loss.rad) + float(loss.kink)
     )
 
 

@@ -70,6 +70,8 @@ def _counts(said: Conventions, architecture: Architecture) -> Iterator[Conventio
     for scope, penalty, factor, reduction in product(biases, penalties, FACTORS, REDUCTIONS):
         if penalty in ("λ/2m", "λ/m") and (reduction != "mean" or said.per_example):
             continue
+        if reduction == "sum" and said.per_example:
+            continue
         yield said.but(
             reduction=None if reduction == architecture.reduction else reduction,
             factor=None if factor == 1.0 else factor,

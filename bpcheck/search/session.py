@@ -42,6 +42,17 @@ AVERAGED_TWICE = (
     "the step moves by the right gradient divided by the batch size once more: is the rate η/m applied to a gradient "
     "that is a mean over the batch already?"
 )
+COUNTED_OTHERWISE = Diagnosis(
+    "loss",
+    "loss",
+    evidence=(
+        "loss and every gradient tensor are right for the same network with its cost counted otherwise",
+    ),
+    hint=(
+        "The cost is counted otherwise than was said: a sum or a mean, a factor, what stands before the penalty. Say how "
+        "with conventions= (a note below says which), or change loss and gradient."
+    ),
+)
 # A recovered gradient keeps some twelve digits; no two factors that people write are this near.
 SAME_FACTOR = 1e-6
 
@@ -435,7 +446,9 @@ class Session:
         other = self._counted_otherwise(judged)
         if other:
             self.warnings.append(other)
-        diagnoses = self.investigation.diagnose(judged, smallest)
+            diagnoses: tuple[Diagnosis, ...] = (COUNTED_OTHERWISE,)  # a convention has no bug's name
+        else:
+            diagnoses = self.investigation.diagnose(judged, smallest)
         tried = self.judged + self.undecided
         after = (
             f"Right in {tried} case{'s' * (tried != 1)}, wrong in the next"

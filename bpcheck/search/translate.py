@@ -155,16 +155,20 @@ def _aliased(gradient: Tree, work: Tree, root: str) -> str:
 def _mean(answers: list[Answer], factor: float) -> Answer:
     """The answer for a batch from those of its examples; the first that has no number stands for all."""
     first = answers[0]
-    odd = next((a for a in answers if a.faults or (a.loss is not None and scalar_loss(a.loss)[1])), None)
+    odd = next((a for a in answers if a.loss is not None and scalar_loss(a.loss)[1]), None)
     if odd is not None or (len(answers) == 1 and factor == 1.0):
         return odd or first
     losses = [a.loss for a in answers]
     loss = None if any(value is None for value in losses) else _averaged(losses, factor).reshape(())[()]
+    notes = tuple(dict.fromkeys(note for a in answers for note in a.notes))
+    faulty = next((a for a in answers if a.faults), None)
+    if faulty is not None:  # the loss is what it is all the same: it tells what is computed
+        return replace(faulty, loss=loss, notes=notes)
     return Answer(
         loss,
         _average([a.gradient for a in answers], factor),
         None if first.error is None else _average([a.error for a in answers], factor),
-        tuple(dict.fromkeys(note for a in answers for note in a.notes)),
+        notes,
         first.precision,
         returned=answers[-1].returned,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,10 @@ SIGN_STEP = 1e-3
 # So many entries that all move by the rate itself are no accident.
 LEAST_SIGNS = 4
 
+# An update that came too early shows as an error in proportion to the rate; what a step loses to rounding is some
+# u / rate. Below this the one is not a hundred times the other.
+LEAST_RATE = 1e-7
+
 MEMORY = (
     "the same step from the same parameters gave another result when it was asked again: is there momentum? (Or a "
     "running average, or a random number.) What was compared is not a gradient then; let each step start afresh"
@@ -45,6 +50,10 @@ OTHER_RATE = (
 NOTHING = (
     "the step changed no parameter: does it bind new arrays to its own names (w = w - lr * g) and then return nothing? "
     "Change the arrays in place (w -= lr * g), or return the new parameters"
+)
+TOO_SMALL = (
+    "at a learning rate of {lr:g}, weights that are updated before δ was propagated through them change the gradient less "
+    "than rounding does, so this mistake cannot be seen: let the step take a larger rate (0.1, say)"
 )
 SIGNS = (
     "every parameter moves by the learning rate itself, whatever its gradient: is this Adam, RMSprop or a sign step? A "
@@ -91,10 +100,9 @@ def from_step(
     require_callable(step, "step", "(params, x, y, lr) -> new params")
     if loss is not None:
         require_callable(loss, "loss", "(params, x, y) -> number")
-    if lr is not None and (
-        isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < float("inf")
-    ):
+    if lr is not None and (isinstance(lr, bool) or not isinstance(lr, Real) or not 0 < lr < float("inf")):
         raise InputError(f"lr is {lr!r}; give the positive learning rate that the step uses.")
+    lr = None if lr is None else float(lr)
     takes_rate = lr is None or has_parameter(step, "lr")
     # At a rate that cannot be chosen, the second probe can only show memory.
     rates = STEP_RATES if lr is None else (lr, lr / RATE_RATIO if takes_rate else lr)
@@ -118,13 +126,14 @@ def from_step(
                 notes = (EARLY if grows else OTHER_RATE,)
         return Answer(value, first.gradient, first.error, notes)
 
-    notes = () if loss is not None else ("the subject has no loss, so only its gradient was compared",)
+    told = [] if loss is not None else ["the subject has no loss, so only its gradient was compared"]
+    told += [TOO_SMALL.format(lr=rates[0])] if rates[0] < LEAST_RATE else []
     return Subject(
         name_of(step),
         answer,
         loss,
         takes_architecture=has_parameter(step, "architecture"),
-        notes=notes,
+        notes=tuple(told),
         gradient_like_params=True,
     )
 

@@ -106,3 +106,18 @@ def test_what_is_no_layer_is_refused(parts, at, says):
 def test_a_seed_that_is_none_is_refused(seed):
     with pytest.raises(bpcheck.InputError, match="whole number"):
         from_layer(forward, backward, seed=seed)
+
+
+def test_a_layer_that_keeps_the_inputs_it_saw_first_is_found_out():
+    kept = {}
+
+    def caching(params, x):
+        kept.setdefault("x", x)
+        return x @ params["W"].T + params["b"], None
+
+    def from_cache(params, _, cotangent):
+        down = cotangent @ params["W"]
+        return {"W": cotangent.T @ kept["x"], "b": cotangent.sum(axis=0)}, down
+
+    report = bpcheck.check_gradient(from_layer(caching, from_cache), AT, seed=0)
+    assert report.verdict is Verdict.DISAGREES, report

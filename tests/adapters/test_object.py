@@ -192,3 +192,65 @@ def test_integer_parameters_are_refused():
     net.b1 = np.array([1, 2, 3, 4])
     with pytest.raises(bpcheck.InputError, match="b1"):
         from_object(net, params=NAMES, gradients="d{}", loss="cost")
+
+
+class Named(Net):
+    """Square, so that shapes tell nothing; the method returns a dict with keys of its own."""
+
+    def __init__(self, keys, swapped=False):
+        super().__init__((3, 3, 3))
+        self.keys, self.swapped = keys, swapped
+
+    def gradients(self, x, y):
+        found = super().gradients(x, y)
+        if self.swapped:
+            found["W1"], found["W2"] = found["W2"], found["W1"]
+        return {key: found[name] for key, name in self.keys.items()}
+
+
+@pytest.mark.parametrize("pattern", ["d{}", "{}_grad", "{}"])
+@pytest.mark.parametrize("order", [NAMES, NAMES[::-1], ["W2", "b1", "W1", "b2"]], ids=str)
+def test_a_dict_of_gradients_is_read_by_its_keys_whatever_their_order(pattern, order):
+    keys = {pattern.format(name): name for name in order}
+
+    def verdict(net):
+        subject = from_object(net, params=NAMES, gradients="gradients", loss="cost")
+        return bpcheck.compare(subject, architectures=mlp([3, 3, 3]), seed=0, examples=6).verdict
+
+    assert verdict(Named(keys)) is Verdict.AGREES
+    assert verdict(Named(keys, swapped=True)) is Verdict.DISAGREES
+
+
+def test_keys_that_do_not_tell_are_refused():
+    keys = dict(zip(["first", "second", "third", "fourth"], NAMES, strict=True))
+    with pytest.raises(bpcheck.InputError, match=r"\['first', .*cannot be told"):
+        compare(Named(keys), gradients="gradients", backward=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"gradients": "d{}{}"}, "once"),
+        ({"gradients": "d{x}{}"}, "once"),
+        ({"gradients": "W1"}, "a single name is that of a method"),
+        ({"loss": "W1"}, "a single name is that of a method"),
+        ({"params": ["W1", "W1"]}, "each name once"),
+        ({"params": ["pair"]}, "inside a tuple"),
+    ],
+    ids=repr,
+)
+def test_names_that_cannot_be_meant_are_refused_at_once(options, says):
+    net = Net()
+    net.pair = (1.0, 2.0)
+    with pytest.raises(bpcheck.InputError) as caught:
+        from_object(net, **{"params": NAMES, "gradients": "d{}", "loss": "cost", **options})
+    assert says in str(caught.value)
+
+
+def test_a_method_that_needs_more_than_x_and_y_is_not_called_without_them():
+    class Penalised(Net):
+        def cost(self, x, y, reg):
+            return super().cost(x, y)
+
+    with pytest.raises(bpcheck.SubjectError, match="missing 1 required positional argument: 'reg'"):
+        compare(Penalised())

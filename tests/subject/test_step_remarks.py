@@ -144,3 +144,9 @@ def test_a_step_in_another_layout_is_inferred_by_its_gradient(wrong):
     report = bpcheck.compare(from_step(step), architectures=mlp([3, 4, 2]), seed=0, examples=6)
     assert report.verdict is (Verdict.DISAGREES if wrong else Verdict.AGREES), report
     assert "weights (in, out)" in report.inferred
+
+
+@pytest.mark.parametrize(("rate", "said"), [(1e-9, True), (1e-3, False)])
+def test_a_rate_too_small_to_see_an_early_update_is_said(rate, said):
+    subject = from_step(lambda params, x, y: params, lr=rate)
+    assert any("updated before δ" in note for note in subject.notes) is said
