@@ -198,11 +198,7 @@ class Conventions:
         factor = self.factor
         if factor is None or factor == "1/outputs":
             return
-        largest = (
-            sys.float_info.max if isinstance(factor, int) else float("inf")
-        )  # whole numbers know no bound
-        number = isinstance(factor, Real) and not isinstance(factor, bool) and factor == factor
-        if not number or not 0 < factor <= largest or factor == float("inf"):
+        if isinstance(factor, str | bool) or not isinstance(factor, Real) or not _is_a_factor(factor):
             raise InputError(f"factor is {factor!r}; give a positive number, '1/outputs' or None.")
         object.__setattr__(self, "factor", float(factor))
 
@@ -342,6 +338,11 @@ class Conventions:
             if getattr(self, field.name) != field.default
         ]
         return f"Conventions({', '.join(said)})"
+
+
+def _is_a_factor(number: float) -> bool:
+    """Whether it is a positive float, or a whole number that still is one."""
+    return 0 < number < float("inf") and not (isinstance(number, int) and number > sys.float_info.max)
 
 
 def _holes(text: str) -> int:
