@@ -176,7 +176,8 @@ def carry_y(conventions: Conventions, y: FloatArray) -> list[Any]:
     Raises
     ------
     InputError
-        If they cannot be said in its way: class indices of rows that are not one-hot.
+        If they cannot be said in its way: class indices of rows that are not one-hot, one number for
+        several outputs.
 
     Examples
     --------
@@ -185,6 +186,13 @@ def carry_y(conventions: Conventions, y: FloatArray) -> list[Any]:
     """
     if conventions.targets == "±1":
         return carry_x(conventions, 2.0 * y - 1.0)
+    if conventions.targets == "flat":
+        if y.shape[1] != 1:
+            raise InputError(
+                f"targets='flat' is one number for each example, but the network has {y.shape[1]} outputs: choose "
+                "targets='as given', or a network with one output."
+            )
+        return [float(number) for number in y[:, 0]] if conventions.per_example else [y[:, 0].copy()]
     if conventions.targets != "index":
         return carry_x(conventions, y)
     if not (np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all()):

@@ -23,7 +23,7 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "batch": ("first", "last", "one", "one column", "one row"),
         "params": tuple(NESTINGS),
         "gradients": ("", *NESTINGS),
-        "targets": ("as given", "index", "±1"),
+        "targets": ("as given", "index", "±1", "flat"),
         "reduction": (None, *REDUCTIONS),
         "penalty": (None, "λ/2", "λ", "λ/2m", "λ/m"),
         "penalize_bias": (None, False, True),
@@ -49,6 +49,7 @@ _TARGETS = {
     "as given": "targets one-hot or numbers",
     "index": "targets as class indices",
     "±1": "targets as −1 and 1",
+    "flat": "targets (m,), a number for each example",
 }
 
 
@@ -84,8 +85,9 @@ class Conventions:
         Key of a gradient, ``{}`` standing for the key of its parameter: ``"d{}"``.
     spread : bool
         Whether the parts of ``params`` are arguments of their own: ``f(weights, biases, x, y)``.
-    targets : {"as given", "index", "±1"}
-        Rows of numbers (one-hot for classes), class indices, or −1 and 1 for 0 and 1.
+    targets : {"as given", "index", "±1", "flat"}
+        Rows of numbers (one-hot for classes), class indices, −1 and 1 for 0 and 1, or, where there is one
+        output, an array (m,) instead of (m, 1).
     reduction : {"mean", "sum"}, optional
         Pins how the subject puts the examples together; otherwise the architecture says it, or the loss
         shows it.

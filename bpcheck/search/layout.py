@@ -24,6 +24,7 @@ from bpcheck.conventions import PRESETS, Conventions
 from bpcheck.conventions.carry import nest, tensors_into
 from bpcheck.conventions.nesting import FOLDED, NESTINGS, VECTORS
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.result import Comparison
 from bpcheck.search.infer import DEPTHS, OUTPUTS, WIDTHS, Inference, infer, observe, probe_case
 from bpcheck.search.judging import Judge
 from bpcheck.search.sample import GENERIC, random_case
@@ -93,6 +94,11 @@ SALT = 0x1A707
 ALONE = (
     "it was compared one example at a time: handed several as columns, it runs too, but then its gradient has another "
     "shape than its parameters. If it is meant for such batches, that is a bug: sum over the batch"
+)
+
+RETURNED = (
+    "In most layouts the function raises. With conventions=bpcheck.{!r} it returns, but {}: {}. It must return the pair "
+    "(loss, gradient); where loss and gradient are two functions, give bpcheck.from_parts(loss=..., gradient=...)."
 )
 
 # More layouts than this in a question help nobody.
@@ -232,9 +238,11 @@ def settle_unknown(
     for depth in DEPTHS if widths is None else (len(widths) - 1,):
         drawn = widths or [*(int(w) for w in rng.permutation(WIDTHS)[:depth]), OUTPUTS]
         case = probe_case(rng, mlp(drawn), batch or _batch_for(drawn), 1.0)
-        trials = _accepted(judge, case)
+        trials, returned = _accepted(judge, case)
         if trials:
             break
+    else:
+        return Reading(None, returned)
     batches, singles = _apart(trials)
     formed = [trial for trial in batches if trial.structured]
     known = _with_networks(formed or batches, judge, rng, only)
@@ -340,9 +348,11 @@ def settle_known(judge: Judge, seed: int, case: Case) -> Reading:
     rng = np.random.default_rng([seed, SALT])
     fresh = random_case(rng, case.architecture, GENERIC, batch=_batch_for(case.architecture.widths))
     for tried in (fresh, case):
-        trials = _accepted(judge, tried)
+        trials, returned = _accepted(judge, tried)
         if trials:
             break
+    else:
+        return Reading(None, returned)
     reading = _known([*trials, *_signed(trials, tried, judge)], tried)
     judge.evaluations += sum(trial.judge.evaluations for trial in trials)
     return reading
@@ -398,19 +408,28 @@ def _batch_for(widths: Sequence[int]) -> int:
     return next(batch for batch in BATCHES if batch not in widths)
 
 
-def _accepted(judge: Judge, case: Case) -> list[Trial]:
-    """The layouts in which the subject answers, each with the first nesting that its gradient has."""
-    found, counted = [], False
+def _accepted(judge: Judge, case: Case) -> tuple[list[Trial], str]:
+    """The layouts in which the subject answers, each with the first nesting that its gradient has.
+
+    Where there is none, also what is wrong with what it returned in the first in which it returned at all.
+    """
+    found: list[Trial] = []
+    returned: list[tuple[Conventions, Comparison]] = []
+    counted = False
     if _raises_anyway(judge, case):
-        return []
-    for conventions in candidates():
+        return [], ""
+    for conventions in _tried_on(case):
+        if conventions.params in VECTORS and any(t.conventions.params not in VECTORS for t in found):
+            break  # only where nothing else will do
         asked = _try(judge, conventions, case)
         if not isinstance(asked, Asked):
             continue
         if asked.loss is None or np.isnan(asked.loss):
             # Something that is no number came back for a whole batch: it runs on batches, and is held to them.
             counted = counted or not conventions.per_example
-            if any(f.path in NUMBERLESS for f in asked.findings):
+            amiss = [f for f in asked.findings if f.path in NUMBERLESS]
+            if amiss:
+                returned.append((conventions, amiss[0]))
                 continue
         wrong = _leaves_misformed(asked, conventions, case)
         if wrong and not judge.subject.gradient_like_params:
@@ -422,7 +441,25 @@ def _accepted(judge: Judge, case: Case) -> list[Trial]:
                 if not wrong:
                     break
         found.append(Trial(conventions, _judge_of(judge, conventions), not wrong))
-    return [trial for trial in found if not (counted and trial.conventions.per_example)]
+    kept = [trial for trial in found if not (counted and trial.conventions.per_example)]
+    if kept or not returned or returned[0][0].is_ours:  # in ours it is looked at anyway
+        return kept, ""
+    conventions, finding = returned[0]
+    return [], RETURNED.format(conventions, finding.path, finding.reason)
+
+
+def _tried_on(case: Case) -> Iterator[Conventions]:
+    """The layouts to try on a case: with one output there are no classes, but numbers (m,); flat vectors come last."""
+    one = case.architecture.widths[-1] == 1
+    for conventions in (*candidates(), *_flat_vectors()):
+        yield conventions.but(targets="flat") if one and conventions.targets == "index" else conventions
+
+
+def _flat_vectors() -> Iterator[Conventions]:
+    """One array for all parameters: only code that knows its widths takes that."""
+    batches = ("first", "last", "one", "one column")
+    for params, weight, batch, targets in product(VECTORS, ORIENTATIONS, batches, ("as given", "index")):
+        yield Conventions(params=params, weight=weight, batch=batch, targets=targets)
 
 
 def _raises_anyway(judge: Judge, case: Case) -> bool:
@@ -535,7 +572,9 @@ def _is_divided(template: Architecture) -> bool:
 
 def _chosen(trials: list[Trial], exact: list[Trial], right: Callable[[Trial], bool]) -> Reading:
     """The trial that forward value, form and gradient speak for, in this order; or a question."""
-    tried = len(candidates())
+    tried = len(candidates()) + len(list(_flat_vectors())) * any(
+        t.conventions.params in VECTORS for t in trials
+    )
     # What has neither the right loss nor the form of its parameters speaks for nothing.
     trials = trials if exact else [trial for trial in trials if trial.structured]
     if not trials:

@@ -223,8 +223,8 @@ def test_a_dict_of_gradients_is_read_by_its_keys_whatever_their_order(pattern, o
 
 def test_keys_that_do_not_tell_are_refused():
     keys = dict(zip(["first", "second", "third", "fourth"], NAMES, strict=True))
+    subject = from_object(Named(keys), params=NAMES, gradients="gradients", loss="cost")
     with pytest.raises(bpcheck.InputError, match=r"\['first', .*cannot be told"):
-        subject = from_object(Named(keys), params=NAMES, gradients="gradients", loss="cost")
         bpcheck.compare(subject, architectures=mlp([3, 3, 3]), seed=0, examples=6)
 
 

@@ -110,6 +110,69 @@ def test_targets_of_minus_one_and_one_are_inferred_beside_a_given_network(bug):
     assert "−1 and 1" in report.inferred
 
 
+# --- one output: y (m,) ----------------------------------------------------------------------------------
+
+
+def regression(params, x, y, *, wrong=1.0):
+    W1, b1, W2, b2 = params
+    h = np.tanh(x @ W1 + b1)
+    r = ((h @ W2 + b2).ravel() - y) / len(x)  # (m, m) if y is (m, 1)
+    d = np.outer(r, W2) * (1 - h**2)
+    return 0.5 * np.sum(r**2) * len(x), [wrong * x.T @ d, d.sum(0), (h.T @ r)[:, None], np.array([r.sum()])]
+
+
+@pytest.mark.parametrize("pinned", [False, True], ids=["inferred", "pinned"])
+def test_targets_without_a_second_axis(pinned):
+    options = {"architectures": mlp([3, 4, 1]), "seed": 0, "examples": 10}
+    if pinned:
+        options["conventions"] = Conventions.preset("keras").but(targets="flat")
+    report = bpcheck.compare(regression, **options)
+    assert report.ok, report
+    assert pinned or "targets (m,)" in report.inferred
+    wrong = bpcheck.compare(lambda p, x, y: regression(p, x, y, wrong=1.01), **options)
+    assert wrong.verdict is Verdict.DISAGREES
+
+
+def test_flat_targets_need_one_output():
+    with pytest.raises(bpcheck.InputError, match="network with one output"):
+        bpcheck.compare(
+            regression, conventions=Conventions(targets="flat"), architectures=mlp([3, 2]), seed=0
+        )
+
+
+# --- one flat vector -------------------------------------------------------------------------------------
+
+
+def unrolled(theta, x, y, *, wrong=1.0):
+    W1, b1, W2, b2 = theta[:12].reshape(3, 4), theta[12:16], theta[16:24].reshape(4, 2), theta[24:]
+    a = np.tanh(x @ W1 + b1)
+    r = (a @ W2 + b2 - y) / len(x)
+    d = (r @ W2.T) * (1 - a**2)
+    parts = [wrong * x.T @ d, d.sum(0), a.T @ r, r.sum(0)]
+    return 0.5 * np.sum(r**2) * len(x), np.concatenate([part.ravel() for part in parts])
+
+
+def test_a_flat_vector_is_inferred_where_the_network_is_given():
+    options = {"architectures": mlp([3, 4, 2]), "seed": 0, "examples": 10}
+    report = bpcheck.compare(unrolled, **options)
+    assert report.ok, report
+    assert "vector W1 b1 W2 b2" in report.inferred
+    wrong = bpcheck.compare(lambda p, x, y: unrolled(p, x, y, wrong=1.01), **options)
+    assert wrong.verdict is Verdict.DISAGREES
+
+
+def test_a_gradient_alone_in_another_layout_is_told_that_the_loss_is_missing():
+    def gradient(biases, weights, x, y):
+        assert all(b.shape[1] == 1 for b in biases)
+        a = sigmoid(weights[0] @ x + biases[0])
+        return [(a - y) * a * (1 - a)], [(a - y) * a * (1 - a) @ x.T]
+
+    report = bpcheck.compare(gradient, architectures=mlp([3, 2], output="sigmoid"), seed=0, examples=10)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "batch='one column'" in report.summary or "batch='last'" in report.summary
+    assert "must return the pair (loss, gradient)" in report.summary
+
+
 # --- single precision ------------------------------------------------------------------------------------
 
 
