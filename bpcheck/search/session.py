@@ -16,11 +16,12 @@ from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.report.progress import Progress
 from bpcheck.result import Comparison, Diagnosis, Report, SetAside
+from bpcheck.search.candidates import fitted
 from bpcheck.search.degenerate import hidden_by
 from bpcheck.search.failure import Investigation
 from bpcheck.search.infer import Inference, Observed, infer, observe
 from bpcheck.search.judging import Judge, Judged, reproducer, scaling_of
-from bpcheck.search.layout import Reading, fitted, settle_cost, settle_known, settle_unknown
+from bpcheck.search.layout import Reading, settle_cost, settle_known, settle_unknown
 from bpcheck.search.native import in_callers_words
 from bpcheck.search.otherwise import counted_otherwise
 from bpcheck.search.probes import Broken, Probes

@@ -10,7 +10,7 @@ import bpcheck
 from bpcheck import Verdict, mlp, tree
 from bpcheck.conventions.carry import params_into, tensors_back
 from bpcheck.conventions.nesting import slots
-from bpcheck.search.layout import candidates
+from bpcheck.search.candidates import candidates
 
 NETWORKS = (
     {"activation": "tanh"},
