@@ -98,6 +98,16 @@ BUGS = (
         confused=("penalty-halved",),
     ),
     _bug(
+        "penalty-not-averaged",
+        "the penalty multiplied by m",
+        "the gradient of the penalty is the batch size times what it should be.",
+        _times(lambda f: float(f.case.batch)),
+        "λ = 0, batch of one",
+        question="does the loss divide it by the batch size, and the gradient too?",
+        line="½λ‖W‖²/m has the gradient λW/m; ½λ‖W‖² has λW, once for the batch and not once for each example.",
+        confused=("penalty-doubled",),
+    ),
+    _bug(
         "penalty-sign",
         "the penalty with the wrong sign",
         "the gradient of the penalty has the wrong sign.",

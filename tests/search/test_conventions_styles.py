@@ -24,7 +24,9 @@ def in_columns(bug=""):
         cost += RATE / (2 * m) * sum(np.sum(params[f"W{k}"] ** 2) for k in range(1, depth + 1))
         dZ, grads = A[-1] - Y, {}
         for k in range(depth, 0, -1):
-            grads[f"dW{k}"] = dZ @ A[k - 1].T / m + (0 if bug == "penalty" else RATE / m) * params[f"W{k}"]
+            grads[f"dW{k}"] = (
+                dZ @ A[k - 1].T / m + {"penalty": 0, "whole": RATE}.get(bug, RATE / m) * params[f"W{k}"]
+            )
             grads[f"db{k}"] = dZ / m if bug == "not summed" else dZ.sum(axis=1, keepdims=True) / m
             dZ = (params[f"W{k}"].T @ dZ) * (A[k - 1] > 0)
         return cost, grads
@@ -58,6 +60,12 @@ def test_a_divided_penalty_beside_a_given_network_is_named_as_a_convention_and_a
     wrong = bpcheck.compare(in_columns("penalty"), architectures=NETWORK, seed=0, examples=10)
     assert wrong.verdict is Verdict.DISAGREES
     assert not any("another convention" in warning for warning in wrong.warnings)
+
+
+def test_a_penalty_that_only_the_loss_divides_by_the_batch_is_named():
+    report = bpcheck.compare(in_columns("whole"), seed=0, examples=10)
+    assert report.verdict is Verdict.DISAGREES
+    assert [d.bug for d in report.diagnoses] == ["penalty-not-averaged"], report
 
 
 # --- two layers by name, whatever else is there: the assignment of CS231n --------------------------------
