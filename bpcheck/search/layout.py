@@ -119,7 +119,8 @@ def settle_unknown(
         network = trial.inference.template.with_widths(case.architecture.widths)
         return agrees(trial, random_case(rng, network, GENERIC, batch=case.batch))
 
-    reading = _chosen(trials, known, right)
+    # Where no network is known either, no answer would lead to a verdict: what is computed is to be asked first.
+    reading = _chosen(trials, known, right, ask=bool(known))
     judge.evaluations += sum(trial.judge.evaluations for trial in {*trials, *known})
     return _warned(reading, warning)
 
@@ -241,8 +242,10 @@ def _batch_for(widths: Sequence[int]) -> int:
     return next(batch for batch in BATCHES if batch not in widths)
 
 
-def _chosen(trials: list[Trial], exact: list[Trial], right: Callable[[Trial], bool]) -> Reading:
-    """The trial that forward value, form and gradient speak for, in this order; or a question."""
+def _chosen(
+    trials: list[Trial], exact: list[Trial], right: Callable[[Trial], bool], *, ask: bool = True
+) -> Reading:
+    """The trial that forward value, form and gradient speak for, in this order; or a question (or, without, the first)."""
     tried = len(candidates()) + len(list(flat_vectors())) * any(
         t.conventions.params in VECTORS for t in trials
     )
@@ -258,7 +261,7 @@ def _chosen(trials: list[Trial], exact: list[Trial], right: Callable[[Trial], bo
     agreeing = [trial for trial in pool if right(trial)] if len(pool) > 1 else []
     if agreeing and len(agreeing) < len(pool):
         pool, by = agreeing, f"{by} and its gradient" if by else "gradient"
-    if not exact and not agreeing and len({_but_for_rows(trial.conventions) for trial in pool}) > 1:
+    if ask and not exact and not agreeing and len({_but_for_rows(trial.conventions) for trial in pool}) > 1:
         return Reading(None, _question(pool))
     trial = pool[0]
     if len(trials) == 1:

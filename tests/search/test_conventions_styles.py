@@ -207,6 +207,25 @@ def test_what_float32_computes_is_inferred_too():
     assert wrong.verdict is Verdict.DISAGREES
 
 
+# --- a loss that fits nothing ----------------------------------------------------------------------------
+
+
+def test_where_the_loss_fits_nothing_the_network_is_asked_for_and_not_the_layout():
+    """Both kinds of targets are accepted, and which is meant would not help: a tenth of a loss is no loss known."""
+
+    def backprop(biases, weights, x, y):
+        assert x.shape[1:] == (1,)
+        a = sigmoid(weights[0] @ x + biases[0])
+        for b, w in zip(biases[1:], weights[1:], strict=True):
+            a = sigmoid(w @ a + b)
+        return 0.1 * np.sum((a - y) ** 2), (biases, weights)
+
+    report = bpcheck.compare(backprop, seed=0, examples=5)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "Which is it" not in report.summary
+    assert "architectures=bpcheck.mlp" in report.summary
+
+
 # --- what a convention cannot mean -----------------------------------------------------------------------
 
 
