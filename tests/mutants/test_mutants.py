@@ -1,5 +1,9 @@
 """A part of the kill-and-name matrix, as tests. The whole of it: ``python -m benchmarks.mutants``."""
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -107,3 +111,33 @@ def test_what_is_missed_left_open_or_named_wrongly_counts():
         {"styles": ["a"], "runs": 2, "flagged": 1, "inconclusive": 0, "inconclusive by style": ""},
     )
     assert "1 called wrong" in text
+
+
+# --- what is published ------------------------------------------------------------------------------
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_page_has_the_numbers_of_the_table_and_the_table_meets_its_targets():
+    kept = json.loads((ROOT / "benchmarks/results/mutants.json").read_text(encoding="utf-8"))
+    found, page_ = kept["totals"], (ROOT / "docs/diagnosis.md").read_text(encoding="utf-8")
+    assert found["detected"] == 1.0
+    assert min(found["equation right"], found["layer right"]) >= 0.99
+    assert found["named"] >= 0.95
+    assert found["named wrongly"] <= 0.005
+    assert kept["correct"]["runs"] >= 5_000
+    assert kept["correct"]["flagged"] == 0
+    rows = dict(re.findall(r"^\| ([a-z ,]+) \| ([\d.]+) % \|$", page_, flags=re.M))
+    shares = {
+        "seen": "detected",
+        "equation right": "equation right",
+        "layer right": "layer right",
+        "named, alone or in a stated tie": "named",
+        "said to be unknown": "unknown",
+        "named wrongly": "named wrongly",
+    }
+    assert rows.keys() == shares.keys()
+    for words, key in shares.items():
+        assert float(rows[words]) == round(100 * found[key], 2), words
+    assert f"Of {found['planted']:,} mutants {found['shown']:,} show" in page_
+    assert f"{kept['correct']['inconclusive']}, all in float32" in page_
