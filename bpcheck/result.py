@@ -133,6 +133,8 @@ class Comparison:
     reference_size : float
         What ``detection_limit`` is relative to: the tensor's root mean square; where the tensor is zero to
         rounding, the size that would be natural for it (judged by the loss or by the other tensors).
+    ours : Comparison or None
+        The same tensor in bpcheck's own layout, where the caller's is another one.
     """
 
     path: str
@@ -147,6 +149,12 @@ class Comparison:
     detection_limit: float = math.nan
     name: str = ""
     reference_size: float = math.nan
+    ours: Comparison | None = field(default=None, repr=False)
+
+    @property
+    def in_our_layout(self) -> Comparison:
+        """The comparison in bpcheck's own layout, in which a network is drawn."""
+        return self if self.ours is None else self.ours
 
     @property
     def label(self) -> str:

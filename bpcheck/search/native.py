@@ -84,8 +84,9 @@ def _comparison(comparison: Comparison, conventions: Conventions, names: dict[st
     """One comparison, its arrays and its worst entry in the caller's shape."""
     match = _OURS.fullmatch(comparison.path)
     renamed = replace(
-        comparison, path=_renamed(comparison.path, names), reason=_renamed(comparison.reason, names)
-    )
+        comparison, path=_renamed(comparison.path, names), reason=_renamed(comparison.reason, names),
+        ours=comparison,
+    )  # fmt: skip
     if match is None or comparison.actual is None:
         return renamed
 

@@ -16,6 +16,7 @@ from bpcheck.diagnosis import CATALOGUE
 from bpcheck.diagnosis.backward import Rules, backward, forward
 from bpcheck.errors import InputError
 from bpcheck.plain import TITLES
+from bpcheck.report.page.drawing import draw, window
 from bpcheck.report.page.formula import wrong_formula
 from bpcheck.report.page.page import fragment, page
 from bpcheck.report.page.replay import BY_BIAS, BY_BUG, UNKNOWN, replay
@@ -276,6 +277,42 @@ def test_a_factor_that_loss_and_gradient_share_is_in_the_right_delta_too():
     for one, two in zip(once.layers, twice.layers, strict=True):
         np.testing.assert_allclose(two.delta, 2 * one.delta, rtol=1e-12)
         np.testing.assert_allclose(two.claimed, 2 * one.claimed, rtol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["cs231n", "nielsen", "keras"])
+def test_in_any_layout_the_walk_is_the_same(layout):
+    given, conventions = case((2, 2, 2), 1), bpcheck.Conventions.preset(layout).but(targets="as given")
+    ours = failing_in_another_layout(given, bpcheck.Conventions())
+    theirs = failing_in_another_layout(given, conventions)
+    assert theirs.diagnoses[0].path != ours.diagnoses[0].path
+    one, other = replay(ours), replay(theirs)
+    assert other.culprit == one.culprit == 2
+    assert other.source == one.source
+    for right, found in zip(one.layers, other.layers, strict=True):
+        np.testing.assert_array_equal(found.wrong_delta, right.wrong_delta)
+        np.testing.assert_allclose(found.claimed, right.claimed, rtol=1e-12)
+    assert draw(other, steps(other), window(other), 0) == draw(one, steps(one), window(one), 0)
+    assert "nothing was compared" not in page(theirs)
+    formula, comparison = (
+        wrong_formula(theirs),
+        next(c for c in theirs.comparisons if c.path == theirs.diagnoses[0].path),
+    )
+    assert formula.entry == comparison.path + str(list(comparison.worst_index))
+    assert formula.value == pytest.approx(float(comparison.expected[comparison.worst_index]), rel=1e-12)
+
+
+def failing_in_another_layout(given, conventions):
+    from bpcheck.search.native import in_callers_words
+
+    report = bpcheck.compare(backprop(slope=False), cases=[given], seed=0)
+    return in_callers_words(report, conventions)
+
+
+def test_a_penalty_stands_in_the_formula_as_it_was_written():
+    given = case((1, 1), 1, l2=0.1)
+    report = bpcheck.compare(backprop(), cases=[given], seed=0)
+    formula = wrong_formula(report)
+    assert "0.1*W2_1_1" in formula.lines[-1][1]
 
 
 @pytest.mark.parametrize("name", ["2-3-2", "one entry", "named bug"])

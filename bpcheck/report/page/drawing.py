@@ -106,8 +106,9 @@ def _worst_unit(found: Replay, number: int) -> int | None:
         return None
     layer = found.layers[number - 2]
     for comparison in (layer.bias_comparison, layer.weight_comparison):
-        if comparison is not None and wrong_entries(comparison).any() and comparison.worst_index:
-            return comparison.worst_index[0]
+        ours = None if comparison is None else comparison.in_our_layout
+        if ours is not None and wrong_entries(ours).any() and ours.worst_index:
+            return ours.worst_index[0]
     return None
 
 
@@ -259,8 +260,8 @@ def _lines(
     labelled = len(below) * len(seen.units[number]) <= MOST_LABELS
     comparison = layer.weight_comparison
     wrong = np.zeros(layer.weight.shape, dtype=bool)
-    if comparison is not None and wrong_entries(comparison).shape == wrong.shape:
-        wrong = wrong_entries(comparison)
+    if comparison is not None and wrong_entries(comparison.in_our_layout).shape == wrong.shape:
+        wrong = wrong_entries(comparison.in_our_layout)
     drawn, labels = [], []
     for place, source in enumerate(below):
         x1, y1 = lefts[number - 1] + BOX, middle(number - 1, place)

@@ -54,7 +54,7 @@ class Layer:
     claimed : (m, n) array or None
         The caller's δ, where it is known.
     weight_comparison, bias_comparison : Comparison or None
-        What was said of its two gradients.
+        What was said of its two gradients, in the caller's layout.
     """
 
     number: int
@@ -161,7 +161,8 @@ def replay(report: Report) -> Replay | None:
             cost = network.loss(case.params, case.x, case.y)
         except InputError:
             return None
-    given = {comparison.path: comparison for comparison in report.comparisons}
+    said = {comparison.in_our_layout.path: comparison for comparison in report.comparisons}
+    given = {path: comparison.in_our_layout for path, comparison in said.items()}
     factor = _factor(given, {str(path): array for path, array in right.items()})
     deltas = [np.asarray(delta) * factor for delta in trace.deltas]
     claimed, source = _claimed(report, case, given, factor)
@@ -178,8 +179,8 @@ def replay(report: Report) -> Replay | None:
                 np.asarray(trace.activations[k], dtype=float),
                 np.asarray(deltas[k], dtype=float),
                 claimed[k],
-                given.get(f"params[{k}]['weight']"),
-                given.get(f"params[{k}]['bias']"),
+                said.get(f"params[{k}]['weight']"),
+                said.get(f"params[{k}]['bias']"),
             )
         )
     return Replay(case, tuple(layers), float(cost), source)

@@ -48,8 +48,11 @@ def _opened(report: Report, judged: list[Comparison]) -> list[Comparison]:
     wrong = [c for c in judged if SIGNS[c.verdict][1] == "bad"]
     if len(wrong) <= MOST_OPEN or not report.diagnoses:
         return wrong[:MOST_OPEN]
-    layer = report.diagnoses[0].path.rpartition("[")[0]
-    return [c for c in wrong if layer and c.path.startswith(layer)][:MOST_OPEN] or wrong[:MOST_OPEN]
+    named = report.diagnoses[0].path
+    layer = next((c.in_our_layout.path for c in judged if c.path == named), named).rpartition("[")[0]
+    return [c for c in wrong if layer and c.in_our_layout.path.startswith(layer)][:MOST_OPEN] or wrong[
+        :MOST_OPEN
+    ]
 
 
 def _tensor(comparison: Comparison, *, is_open: bool) -> Html:
