@@ -24,6 +24,9 @@ examples (60) takes 0.2 s on a small server. Longer formulas nobody reads."""
 LINE = 160
 """Characters that a reader takes in at once; a longer formula is given in steps t1, t2, …"""
 
+LARGEST_DENOMINATOR = 10_000
+"""Of a fraction that is left as it is: a penalty of 0.1 is 3602879701896397/36028797018963968 exactly."""
+
 MOST_STEPS = 14
 """Steps that fit a screen."""
 
@@ -130,9 +133,10 @@ def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
     except InputError:
         return None
     leaves = {str(path): leaf for path, leaf in tree.leaves(written.params)}
-    if comparison.path not in leaves:
+    ours = comparison.in_our_layout
+    if ours.path not in leaves:
         return None
-    symbol = leaves[comparison.path][comparison.worst_index]
+    symbol = leaves[ours.path][ours.worst_index]
     expression = sympy.diff(written.expression, symbol)
     values: dict[Any, float] = {}
     for (_, symbols), (_, numbers) in zip(tree.leaves(written.params), tree.leaves(case.params), strict=True):
@@ -140,10 +144,17 @@ def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
     values.update(zip(written.x.flat, map(float, case.x.flat), strict=True))
     values.update(zip(written.y.flat, map(float, case.y.flat), strict=True))
     parts: list[tuple[Any, Any]] = []
-    if len(str(expression)) > LINE:
-        parts, (reduced,) = sympy.cse(expression, symbols=sympy.numbered_symbols("t", start=1))
+    readable = expression.xreplace(
+        {
+            number: sympy.Symbol(repr(float(number)))
+            for number in expression.atoms(sympy.Rational)
+            if number.q > LARGEST_DENOMINATOR
+        }
+    )
+    if len(str(readable)) > LINE:
+        parts, (reduced,) = sympy.cse(readable, symbols=sympy.numbered_symbols("t", start=1))
     else:
-        reduced = expression
+        reduced = readable
     if len(parts) > MOST_STEPS or any(len(str(part)) > LINE for _, part in [*parts, (None, reduced)]):
         return None
     named = [*((str(name), part) for name, part in parts), (f"∂C/∂{symbol}", reduced)]
