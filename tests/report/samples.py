@@ -5,6 +5,8 @@ from functools import cache
 import numpy as np
 
 import bpcheck
+import bpcheck.check.agreement
+import bpcheck.reference
 from bpcheck import Case, Report, Verdict, mlp
 
 
