@@ -193,6 +193,13 @@ def to_do(report: Report) -> tuple[str, ...]:
         return (f"Look at how your code computes {first.equation}{layer}, then run the same case again.",)
     wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
     where = first.path if first is not None and first.path else wrong[0] if wrong else "the gradient"
+    if where.startswith("params"):
+        where = f"the gradient of {where}"
+        # the first wrong tensor need not be where the mistake is: an error goes down to all that come before
+        if len(wrong) > 1:
+            where += ", and at the backward steps that lead to it"
+    elif ": " in where:  # z: every entry of the Jacobian
+        where = f"the derivatives with respect to {where.partition(': ')[0]}"
     return (f"Look at the lines of your code that compute {where}.",)
 
 

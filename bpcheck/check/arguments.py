@@ -287,7 +287,8 @@ def parse(f: Callable[..., Any], at: Any, wrt: Any) -> Arguments:
     if not blocks:
         what = ", ".join(f"{n} is {tree.describe(v)}" for n, v in zip(names, values, strict=True))
         raise InputError(
-            f"at holds no floating-point numbers to differentiate ({what}); convert one with .astype(float)."
+            f"at holds no floating-point numbers to differentiate ({what}); convert one with "
+            "numpy.asarray(value, dtype=float)."
         )
     return Arguments(values, names, is_tuple, chosen, tuple(blocks))
 

@@ -55,6 +55,11 @@ MOST_TO_LOCATE = 1000
 # Findings that a report lists, as many as fit on a screen with the table below; bpcheck.locate() has them all.
 MOST_TOLD = 5
 
+ONE_FACTOR = (
+    "Loss and gradient differ by one common factor, the same in every tensor: find the sum, mean or constant that only "
+    "one of the two has."
+)
+
 OPTIONS = (
     "resolution",
     "seed",
@@ -487,6 +492,13 @@ class _Check:
         if bug:
             diagnosis = replace(named(diagnosis, bug, ""), equation="", evidence=diagnosis.evidence)
         diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, *said))
+        if (
+            not diagnosis.hint
+            and len(said) == 1
+            and said[0].startswith("every tensor is ")
+            and " times" in said[0]
+        ):
+            diagnosis = replace(diagnosis, hint=ONE_FACTOR)
         if self.location is None or not self.location.findings:
             return diagnosis
         findings = self.location.findings

@@ -92,7 +92,7 @@ BUGS = (
     _bug(
         "bias-mean-weight-sum",
         "a 1/m too many at the biases",
-        "the bias gradient is divided by the batch size, the weight gradient is not.",
+        "the bias gradient is divided by the batch size once too often: a mean of δ, not its sum.",
         ALIKE,
         ONCE,
         _mean,

@@ -77,6 +77,14 @@ def test_what_numbers_alone_tell(change, slug, words):
     assert words in evidence or words == "every entry", evidence
 
 
+def test_a_factor_without_a_name_is_still_the_thing_to_do():
+    def report(change):
+        return check_gradient(loss, lambda p, x, y: change(gradient(p, x, y)), PARAMS, X, Y, seed=0).to_text()
+
+    assert "one common factor" in report(every(lambda g: 1.3 * g))
+    assert "one common factor" not in report(every(np.cos))
+
+
 def test_a_factor_that_only_nearly_holds_is_not_told():
     bug, evidence = told(only("w", lambda g: 2.0 * g * (1.0 + 1e-4 * np.sin(np.arange(16.0)).reshape(4, 4))))
     assert bug == ""

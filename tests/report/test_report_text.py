@@ -5,7 +5,7 @@ import re
 import pytest
 from samples import MAKERS, sample
 
-from bpcheck import Diagnosis, Report, Verdict
+from bpcheck import Comparison, Diagnosis, Report, Verdict
 from bpcheck.errors import InputError
 from bpcheck.plain import EQUATIONS, MEANINGS, WIDTH, to_do
 
@@ -77,7 +77,8 @@ def test_every_equation_has_its_meaning():
     ("diagnoses", "expected"),
     [
         ((), "compute the gradient."),
-        ((Diagnosis("", "params['w']"),), "compute params['w']."),
+        ((Diagnosis("", "params['w']"),), "compute the gradient of params['w']."),
+        ((Diagnosis("", "z: every entry of the Jacobian"),), "compute the derivatives with respect to z."),
         ((Diagnosis("BP4", "params[0]['weight']", layer=2),), "computes BP4 in layer 2"),
         ((Diagnosis("BP4", hint="Swap."), Diagnosis("BP4", hint="Swap.")), "Swap."),
     ],
@@ -86,6 +87,12 @@ def test_there_is_always_something_to_do(diagnoses, expected):
     said = to_do(Report("f", Verdict.DISAGREES, diagnoses=diagnoses))
     assert len(said) == 1
     assert expected in said[0]
+
+
+def test_where_several_tensors_are_wrong_the_steps_above_them_are_suspect_too():
+    wrong = tuple(Comparison(f"params['{name}']", Verdict.DISAGREES) for name in "vw")
+    assert "backward steps" in to_do(Report("f", Verdict.DISAGREES, wrong))[0]
+    assert "backward steps" not in to_do(Report("f", Verdict.DISAGREES, wrong[:1]))[0]
 
 
 def test_two_bugs_that_explain_the_same_numbers_are_both_told():
