@@ -4,6 +4,8 @@
 
 A neuron takes a list of numbers; the graph is built on the way and walked back. The adapter makes
 scalars of the arrays that bpcheck hands over, one example at a time, and collects their gradients.
+The slip is in the engine, not in one of the four equations: the report finds no name for it, but says
+where it begins, and shows a network of one weight in which ½ r · r loses one of its two paths.
 """
 
 import math
