@@ -103,4 +103,9 @@ def as_subject(subject: Any) -> Subject:
         return subject
     if hasattr(subject, "answer") and not callable(subject):
         return subject  # type: ignore[no-any-return]
+    if hasattr(subject, "named_parameters"):  # a torch.nn.Module, recognised without importing torch
+        raise InputError(
+            f"{type(subject).__name__} is a PyTorch module, which has no loss; give bpcheck.from_torch(module, loss), with "
+            "architectures= of the module's widths for compare()."
+        )
     return from_joint(subject)

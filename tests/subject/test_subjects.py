@@ -462,3 +462,15 @@ def test_steps_on_real_data_in_compare():
         from_step(in_place, loss=loss_of), cases=Case(ARCHITECTURE, *case.mutable()), seed=0
     )
     assert report.verdict is Verdict.AGREES
+
+
+def test_a_module_of_torch_is_sent_to_from_torch():
+    class Net:
+        def named_parameters(self):
+            return []
+
+        def __call__(self, x):
+            return x
+
+    with pytest.raises(bpcheck.InputError, match=r"Net is a PyTorch module.*from_torch\(module, loss\)"):
+        compare(Net())
