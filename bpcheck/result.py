@@ -228,16 +228,26 @@ class SetAside:
         Of an approximate tensor: the largest error of an entry, relative to the tensor's root mean square.
     exact : bool
         Whether an approximate tensor lay within its bounds everywhere.
+    away : float
+        Share of the cases in which an approximate tensor points away from the right one (more than 90°): a step of
+        gradient descent with it raises the loss. NaN where that is not known.
     """
 
     path: str
     kind: str
     error: float = math.nan
     exact: bool = False
+    away: float = math.nan
 
     def to_data(self) -> dict[str, Any]:
         """As plain data."""
-        return {"path": self.path, "kind": self.kind, "error": _finite(self.error), "exact": self.exact}
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "error": _finite(self.error),
+            "exact": self.exact,
+            "away": _finite(self.away),
+        }
 
 
 class DetectionLimit(Mapping[str, float]):

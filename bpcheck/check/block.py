@@ -329,6 +329,21 @@ class Block:
         self._fresh += 1
         return self.lines.make(line + self._fresh * self.lines.count)
 
+    # --- the direction -------------------------------------------------------------------------------
+
+    def away(self) -> float:
+        """1 if the loss falls where the claim says that it rises, 0 if it does not, NaN if that cannot be seen."""
+        claim = self.claim.gradient[self.path]
+        largest = float(abs(claim).max(initial=0.0))
+        if not 0.0 < largest < math.inf:
+            return math.nan
+        step = rms(np.broadcast_to(relative_steps(self.problem.theta[self.path]), claim.shape)) or 1.0
+        unit = claim / largest
+        reading = by_differences(self.problem, self.path, step / rms(unit) * unit)
+        if not math.isfinite(reading.error):
+            return math.nan
+        return float(reading.value + reading.error + reading.half < 0.0)
+
     # --- the negative control ------------------------------------------------------------------------
 
     def control(self) -> bool:

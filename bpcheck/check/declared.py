@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,13 +12,38 @@ import numpy as np
 from bpcheck.check.contract import Asked
 from bpcheck.errors import InputError
 from bpcheck.result import Comparison, SetAside
-from bpcheck.tree import FloatArray
+from bpcheck.tree import FloatArray, rms
 from bpcheck.verdict import Verdict
 
-__all__ = ["EXACT", "Declared", "declared", "merged", "spoken_of"]
+__all__ = [
+    "AWAY",
+    "EXACT",
+    "Declared",
+    "declared",
+    "merged",
+    "mostly_away",
+    "set_aside_in_short",
+    "spoken_of",
+]
 
 MOST_LISTED = 8
 """Paths in one sentence: more are counted."""
+
+AWAY = (
+    "points away from the right gradient (by more than 90°): a step of gradient descent with it raises the loss, which no "
+    "approximation should do. Look for its sign; if it is meant so, say ignore= instead of approximate="
+)
+"""Why a tensor is no approximation, however crude one may be."""
+
+CHANCE = 0.5
+"""Share of the cases in which even random numbers point away."""
+
+DEVIATIONS = 3.0
+"""An approximation may point away in an unlucky case. One that does in all cases, or in more than random numbers do by so
+many standard deviations (½/√cases each), is none."""
+
+RIGHT_ANGLE = -1e-6
+"""Cosines above it are those of a right angle, or less: rounding apart."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +106,7 @@ class Declared:
         comparisons: Sequence[Comparison],
         names: Mapping[str, str] | None = None,
         claims: Mapping[str, FloatArray] | None = None,
+        away: Mapping[str, float] | None = None,
     ) -> tuple[tuple[Comparison, ...], tuple[SetAside, ...]]:
         """What still decides the verdict, and what is set aside.
 
@@ -90,6 +117,10 @@ class Declared:
             From the path of a comparison to the path of its tensor in the report, where they differ.
         claims : mapping of str to array, optional
             The whole claim of a tensor, where a comparison holds only numbers made of it.
+        away : mapping of str to float, optional
+            By its path in the report, 1 for a tensor that was measured to point away from the right one, 0 for one that
+            was measured not to. Those fail. Where nothing is given, the numbers of a comparison say it and fail nothing:
+            of many cases one may be unlucky.
 
         Returns
         -------
@@ -111,11 +142,16 @@ class Declared:
                 continue
             claim = (claims or {}).get(name, comparison.actual)
             fault = _no_approximation(comparison, claim)
+            turned = _away(comparison) if away is None else away.get(name, math.nan)
             if fault:
                 reason = f"{comparison.reason}; it is declared approximate, but {fault} is no approximation"
                 kept.append(replace(comparison, reason=reason))
+            elif away is not None and turned > CHANCE:
+                reason = f"it is declared approximate, but {AWAY}"
+                kept.append(replace(comparison, verdict=Verdict.DISAGREES, reason=reason))
             else:
-                aside.append(SetAside(name, "approximate", _error(comparison), comparison.verdict.ok))
+                ok = comparison.verdict.ok
+                aside.append(SetAside(name, "approximate", _error(comparison), ok, turned))
         return tuple(kept), tuple(aside)
 
 
@@ -181,22 +217,73 @@ def _error(comparison: Comparison) -> float:
     return float(np.max(abs(comparison.actual - comparison.expected), initial=0.0)) / size
 
 
+def _away(comparison: Comparison) -> float:
+    """1 if a tensor points away from the right one, 0 if not, NaN if one of them is zero or not known."""
+    if comparison.actual is None or comparison.expected is None:
+        return math.nan
+    actual, expected = (np.asarray(a, dtype=float).ravel() for a in (comparison.actual, comparison.expected))
+    sizes = rms(actual), rms(expected)
+    if not all(0.0 < size < math.inf for size in sizes):
+        return math.nan
+    cosine = float(np.mean(actual / sizes[0] * (expected / sizes[1])))
+    return float(cosine < RIGHT_ANGLE)
+
+
+def mostly_away(one: SetAside, cases: int) -> bool:
+    """Whether a tensor points away from the right one in more cases than chance explains.
+
+    Examples
+    --------
+    >>> [mostly_away(SetAside("w", "approximate", 1.0, away=away), cases=100) for away in (0.6, 0.7)]
+    [False, True]
+    """
+    return one.away == 1.0 or one.away > CHANCE + DEVIATIONS * 0.5 / math.sqrt(cases)
+
+
 def merged(seen: Sequence[SetAside]) -> tuple[SetAside, ...]:
     """One for each tensor of many cases, with the largest error.
 
     Examples
     --------
-    >>> merged([SetAside("w", "approximate", 0.1, False), SetAside("w", "approximate", 0.0, True)])
-    (SetAside(path='w', kind='approximate', error=0.1, exact=False),)
+    >>> merged([SetAside("w", "approximate", 0.1, False, 1.0), SetAside("w", "approximate", 0.0, True, 0.0)])
+    (SetAside(path='w', kind='approximate', error=0.1, exact=False, away=0.5),)
     """
     found: dict[str, SetAside] = {}
+    turned: dict[str, list[float]] = {}
     for one in seen:
         before = found.get(one.path, one)
         worse = (
             one if not one.error <= before.error else before
         )  # an error that is not known counts as the worst
         found[one.path] = replace(worse, exact=one.exact and before.exact)
-    return tuple(found.values())
+        turned.setdefault(one.path, [])
+        if math.isfinite(one.away):
+            turned[one.path].append(one.away)
+    return tuple(
+        replace(one, away=float(np.mean(turned[path])) if turned[path] else math.nan)
+        for path, one in found.items()
+    )
+
+
+def set_aside_in_short(aside: Sequence[SetAside]) -> str:
+    """Which tensors an AGREES says nothing about, for its first sentence; empty if there is none.
+
+    Examples
+    --------
+    >>> set_aside_in_short([SetAside("w", "ignored"), SetAside("v", "approximate", 0.25, False)])
+    ' Not held to it, as declared: w (ignored), v (approximate, off by up to 0.25 times its root mean square).'
+    """
+    told = [
+        f"{one.path} (ignored)" if one.kind == "ignored" else f"{one.path} (approximate{_by(one)})"
+        for one in aside
+    ]
+    return f" Not held to it, as declared: {_listed(told)}." if told else ""
+
+
+def _by(one: SetAside) -> str:
+    if one.exact or not np.isfinite(one.error):
+        return ""
+    return f", off by up to {one.error:.2g} times its root mean square"
 
 
 def spoken_of(
@@ -224,7 +311,10 @@ def _off(one: SetAside, cases: int) -> str:
     if not np.isfinite(one.error):
         return "off by an amount that could not be measured"
     where = f" in {cases} cases" if cases > 1 else ""
-    return f"off by up to {one.error:.1e} of the tensor's root mean square{where}"
+    said = f"off by up to {one.error:.1e} of the tensor's root mean square{where}"
+    if cases > 1 and one.away > 0.0:
+        said += f"; in {one.away:.0%} of them it points away from the right gradient"
+    return said
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from bpcheck.check.block import Block
 from bpcheck.check.call_forms import parse
 from bpcheck.check.claim import Claim
 from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
-from bpcheck.check.declared import EXACT, Declared, declared, spoken_of
+from bpcheck.check.declared import EXACT, Declared, declared, set_aside_in_short, spoken_of
 from bpcheck.check.doubt import confirmed
 from bpcheck.check.kinks import confirm_kinks
 from bpcheck.check.lines import every_entry, random_lines
@@ -440,7 +440,13 @@ class _Check:
         """What is held to be exact; approximate tensors are set aside, with what was measured on the way."""
         names = {c.path: str(block.path) for c, block in zip(comparisons, self.blocks, strict=True)}
         claims = {str(block.path): block.claim.gradient[block.path] for block in self.blocks}
-        kept, aside = self.settings.declared.split(comparisons, names, claims)
+        loose = self.settings.declared.approximate
+        away = {
+            str(block.path): block.away()
+            for block, comparison in zip(self.blocks, comparisons, strict=True)
+            if str(block.path) in loose and not comparison.verdict.ok
+        }
+        kept, aside = self.settings.declared.split(comparisons, names, claims, away)
         self.set_aside += aside
         gone = {one.path for one in aside}
         self.blocks = [block for block in self.blocks if str(block.path) not in gone]
@@ -526,6 +532,7 @@ class _Check:
                 which = " that is held to be exact" if aside else ""
                 summary = (
                     f"Every tensor of the gradient{which} lies within the error bars measured on the loss."
+                    + set_aside_in_short(aside)
                 )
             elif not comparisons and self.set_aside:
                 summary = (

@@ -11,7 +11,7 @@ import numpy as np
 from bpcheck.case import Case
 from bpcheck.check.agreement import detection_limit
 from bpcheck.check.contract import HungError
-from bpcheck.check.declared import merged, spoken_of
+from bpcheck.check.declared import AWAY, merged, mostly_away, set_aside_in_short, spoken_of
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.report.progress import Progress
@@ -95,6 +95,7 @@ class Session:
     spoken: Subject | None = None
     right: list[Case] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
+    turned: dict[str, Case] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.investigation = Investigation(self.judge, self.rng)
@@ -325,7 +326,7 @@ class Session:
         """From the start, in the layout that was found: nothing seen in another one counts."""
         self.comparisons, self.judged, self.undecided, self.at_kink, self.right = [], 0, 0, 0, []
         self.decisive = self.unresolved = None
-        self.set_aside = []
+        self.set_aside, self.turned = [], {}
         return self._look(draw, total, every_one=every_one)
 
     def _count(self, judged: Judged) -> None:
@@ -339,6 +340,9 @@ class Session:
             return
         self.judged += 1
         self.set_aside += judged.set_aside
+        for one in judged.set_aside:
+            if one.away > 0.0:
+                self.turned.setdefault(one.path, judged.case)
         self.right.append(judged.case)
         self.comparisons += judged.comparisons
         if self.decisive is None or judged.verdict.severity > self.decisive.verdict.severity:
@@ -361,7 +365,7 @@ class Session:
         assert self.decisive is not None
         if told := self._nothing_exact():
             return self._report(Verdict.INCONCLUSIVE, summary=told)
-        broken = self._broken(own=every_one)
+        broken = self._pointing_away() or self._broken(own=every_one)
         if broken is not None:
             return self._report(
                 broken.judged.verdict,
@@ -382,7 +386,7 @@ class Session:
             if self.subject.loss is None
             else f"Loss and every gradient entry{which} lie within their error bounds"
         )
-        summary = f"{what} in {self.judged} {networks}."
+        summary = f"{what} in {self.judged} {networks}.{set_aside_in_short(merged(self.set_aside))}"
         if self.at_kink:
             summary += (
                 f" In {self.at_kink} of them a unit sits exactly at a kink, where any value between the one-sided "
@@ -412,6 +416,24 @@ class Session:
             "No tensor was held to be exact: all of them are declared approximate. Leave one out of approximate=, or "
             "check the gradient before it is approximated (before clipping, say)."
         )
+
+    def _pointing_away(self) -> Broken | None:
+        """A tensor declared approximate that mostly points away from the right one."""
+        for one in merged(self.set_aside):
+            if not mostly_away(one, self.judged):
+                continue
+            declared = replace(self.judge.declared, approximate=self.judge.declared.approximate - {one.path})
+            held = replace(self.judge, declared=declared, evaluations=0)
+            judged = held(self.turned[one.path])
+            self.judge.evaluations += held.evaluations
+            place = locate(judged.case, judged.comparisons)
+            return Broken(
+                judged,
+                f"Everything else is right, but {one.path} is declared approximate and, in {one.away:.0%} of "
+                f"{self.judged} cases, points away from the right gradient; the first of them is shown below.",
+                replace(place, hint=f"{one.path} {AWAY}."),
+            )
+        return None
 
     def _broken(self, *, own: bool) -> Broken | None:
         """A promise besides the numbers that is not kept; what is only odd goes into the warnings."""

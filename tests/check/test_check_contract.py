@@ -194,6 +194,21 @@ def test_what_is_no_approximation_fails_all_the_same(change, verdict, directions
     assert report.verdict is verdict, str(report)
 
 
+@pytest.mark.parametrize("directions", [None, 4])
+@pytest.mark.parametrize("change", [lambda g: -g, lambda g: -np.clip(g, -0.05, 0.05)], ids=["-1", "clipped"])
+def test_an_approximation_that_points_the_wrong_way_fails(change, directions):
+    report = check(changed(change), approximate=["params['W']"], directions=directions)
+    assert report.verdict is Verdict.DISAGREES, str(report)
+    assert "points away from the right gradient" in str(report).replace("\n             ", " ")
+    assert check(changed(change), ignore=["params['W']"], directions=directions).ok
+
+
+def test_what_is_not_held_to_be_exact_stands_in_the_first_sentence():
+    report = check(changed(lambda g: 1e6 * g), approximate=["params['W']"])
+    assert report.ok
+    assert "params['W'] (approximate, off by up to" in report.summary
+
+
 @pytest.mark.parametrize("option", ["ignore", "approximate"])
 def test_another_tensor_that_is_wrong_still_fails(option):
     def wrong(params, x):

@@ -53,7 +53,9 @@ def test_an_ignored_tensor_is_not_judged_and_the_report_says_so(backprop):
     assert all(FIRST in report.to_text(verbosity=short) for short in ("hint", "equation", "symptom"))
     data = json.loads(report.to_json())
     jsonschema.validate(data, schema())
-    assert data["set_aside"] == [{"path": FIRST, "kind": "ignored", "error": None, "exact": False}]
+    assert data["set_aside"] == [
+        {"path": FIRST, "kind": "ignored", "error": None, "exact": False, "away": None}
+    ]
 
 
 def test_an_approximate_tensor_is_measured_and_fails_nothing():
@@ -64,6 +66,42 @@ def test_an_approximate_tensor_is_measured_and_fails_nothing():
     assert 0.1 < aside.error < 100
     assert any(f"approximate, as declared: {FIRST} is off by up to" in warning for warning in report.warnings)
     jsonschema.validate(json.loads(report.to_json()), schema())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda g: -g, lambda g: -np.clip(g, -0.05, 0.05), lambda g: -1e-6 * g],
+    ids=["-1", "clipped", "tiny"],
+)
+def test_an_approximation_that_points_the_wrong_way_fails(change):
+    report = compare(changed(change), approximate=[FIRST])
+    assert report.verdict is Verdict.DISAGREES, str(report)
+    assert report.diagnoses[0].path == FIRST
+    assert "points away from the right gradient" in report.diagnoses[0].hint
+    assert "ignore=" in report.diagnoses[0].hint
+    assert report.counterexample is not None
+    again = compare(changed(change), None, cases=[report.counterexample], approximate=[FIRST])
+    assert again.verdict is Verdict.DISAGREES, str(again)
+    assert compare(changed(change), ignore=[FIRST]).ok
+
+
+def test_an_approximation_that_points_away_in_a_few_cases_does_not_fail_and_the_report_says_so():
+    def backprop(params, x, y, architecture):
+        loss, gradient = right(params, x, y, architecture)
+        gradient[0]["weight"] *= 1.0 if params[0]["bias"][0] > -0.5 else -1.0
+        return loss, gradient
+
+    report = compare(backprop, approximate=[FIRST])
+    assert report.verdict is Verdict.AGREES, str(report)
+    assert 0.0 < report.set_aside[0].away < 0.5
+    assert any("% of them it points away" in warning for warning in report.warnings)
+
+
+def test_what_is_not_held_to_be_exact_stands_in_the_first_sentence():
+    assert f"{FIRST} (ignored)" in compare(frozen, ignore=[FIRST]).summary
+    huge = compare(changed(lambda g: 1e6 * g), approximate=[FIRST])
+    assert f"{FIRST} (approximate, off by up to" in huge.summary
+    assert "e+06 times its root mean square" in huge.summary
 
 
 def test_an_approximation_that_is_exact_need_not_be_declared():
