@@ -87,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         default="infer",
         help="layout of parameters and examples (default: infer it)",
     )
+    for option, what in (
+        ("--ignore", "a frozen tensor, not judged, by its path in the report"),
+        ("--approximate", "a tensor that is an approximation on purpose: measured, not judged"),
+    ):
+        compare.add_argument(
+            option, action="append", metavar="PATH", help=f"{what} (may be given several times)"
+        )
     compare.add_argument("--widths", type=widths, metavar="2,3,1", help="fix the units of every layer")
     compare.add_argument("--batch", type=positive_number, help="fix the number of examples a batch")
     compare.add_argument(
@@ -138,6 +145,8 @@ def _compare(options: argparse.Namespace) -> int:
         # drawn here, so that it is known even if the child never answers
         seed=secrets.randbits(32) if options.seed is None else options.seed,
         conventions=options.conventions,
+        ignore=tuple(options.ignore or ()),
+        approximate=tuple(options.approximate or ()),
     )
     outcome = run(task, timeout=options.timeout)
     if options.json is not None:

@@ -42,6 +42,8 @@ class Task:
     seed : int
     conventions : str
         "infer" or the name of a preset.
+    ignore, approximate : tuple of str
+        Paths of tensors that are not held to be exact.
     """
 
     file: str
@@ -51,6 +53,8 @@ class Task:
     examples: int
     seed: int
     conventions: str = "infer"
+    ignore: tuple[str, ...] = ()
+    approximate: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,8 @@ def _work(task: Task, sender: Connection) -> None:
         report = search(
             subject,
             conventions=task.conventions,
+            ignore=task.ignore,
+            approximate=task.approximate,
             resolution=task.resolution,
             examples=task.examples,
             seed=task.seed,

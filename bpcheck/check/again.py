@@ -24,6 +24,10 @@ __all__ = ["Again", "ask_again"]
 
 SECOND = "at the second call"
 
+DEVIATIONS = 1e3
+"""A loss whose sums are taken in another order may be off by its noise, and by more where the noise happens to be small:
+so many standard deviations, or half of the digits, are no rounding."""
+
 
 @dataclass(eq=False)
 class Again:
@@ -78,7 +82,9 @@ def ask_again(problem: Problem, blocks: Sequence[Block], first: Asked, loose: De
             if found.findings or not layout.differs((problem.params, problem.args)):
                 continue
             try:
-                _hold(found, answer(laid_out(problem.subject, layout)), blocks, first, layout.name)
+                asked = laid_out(problem.subject, layout)
+                _hold(found, answer(asked), blocks, first, layout.name)
+                _hold_loss(found, problem, asked, layout.name)
             except (SubjectError, InputError) as error:
                 found.warnings.append(refused(problem.subject.name, layout, error))
             if found.findings:
@@ -98,6 +104,17 @@ def _hold(found: Again, again: Asked, blocks: Sequence[Block], first: Asked, whe
         if answer is None or np.array_equal(answer, claim) or block.compare(answer).verdict.ok:
             continue
         found.findings.append(_apart(block.path, answer, claim, when))
+
+
+def _hold_loss(found: Again, problem: Problem, subject: Subject, when: str) -> None:
+    """The loss once more: another order in memory may round otherwise, and changes no number."""
+    there = replace(problem, subject=subject)
+    value = there.loss(problem.theta)
+    problem.evaluations = there.evaluations
+    size = max(abs(problem.level), problem.variation)
+    allowed = max(DEVIATIONS * max(map(problem.noise_of, problem.theta)), math.sqrt(problem.roundoff) * size)
+    if not abs(value - problem.level) <= allowed:
+        found.findings.append(judge(f"loss {when}", value, problem.level, np.asarray(allowed)))
 
 
 def _apart(path: Path, again: FloatArray, claim: FloatArray, when: str) -> Comparison:

@@ -114,8 +114,13 @@ def laid_out(subject: Subject, layout: Layout) -> Subject:
     def answer(params: Tree, *args: Any, **options: Any) -> Answer:
         return subject.answer(_again(params, layout), *(_again(a, layout) for a in args), **options)
 
+    def loss(params: Tree, *args: Any) -> Any:
+        assert subject.loss is not None
+        return subject.loss(_again(params, layout), *(_again(a, layout) for a in args))
+
     # anything with these attributes is a subject, whatever its class
-    return Subject(subject.name, answer, subject.loss, takes_architecture=subject.takes_architecture)
+    own = None if subject.loss is None else loss
+    return Subject(subject.name, answer, own, takes_architecture=subject.takes_architecture)
 
 
 def _again(given: Tree, layout: Layout) -> Tree:
@@ -127,7 +132,7 @@ def _again(given: Tree, layout: Layout) -> Tree:
 
 def refused(name: str, layout: Layout, error: Exception) -> str:
     """The warning about code that raises for a layout: it says so itself, which is no wrong gradient."""
-    told = str(error).splitlines()[0]
+    told = str(error).splitlines()[0].rstrip(" .:")
     return f"{name} does not take the same numbers {layout.words}: {told}. {FIX}"
 
 

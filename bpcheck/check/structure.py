@@ -172,4 +172,5 @@ def scalar_loss(value: Any) -> tuple[float, str]:
             return float(
                 "nan"
             ), f"it is {describe(value)}, but one number is needed: reduce it over the batch"
-    return float("nan"), f"it is {describe(value)}, but one real number is needed"
+    detach = "; call .item() on it" if hasattr(value, "detach") and hasattr(value, "item") else ""
+    return float("nan"), f"it is {describe(value)}, but one real number is needed{detach}"

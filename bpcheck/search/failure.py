@@ -225,8 +225,9 @@ class Investigation:
 
     def _swept(self, judged: Judged, first: Diagnosis) -> tuple[str, str] | None:
         found = sweep(self.judge, judged.case, self.rng)
-        # without a hidden layer there is no BP2: that a bug of BP2 does not show there says nothing
-        return None if found is not None and found[0] == DEPTH and first.equation == "BP2" else found
+        # without a hidden layer there is no BP2, and no second layer: that a bug of either does not show there says nothing
+        absent = first.equation == "BP2" or _is_right_in_a_layer(judged)
+        return None if found is not None and found[0] == DEPTH and absent else found
 
     def _by_chance(self, judged: Judged) -> tuple[str, str] | None:
         """Whether the same question is answered otherwise now."""
@@ -331,6 +332,13 @@ class Investigation:
             f"\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong: "
             f"{first.equation or 'equation unknown'}{name}. {first.hint}"
         ).rstrip()
+
+
+def _is_right_in_a_layer(judged: Judged) -> bool:
+    """Whether some layer's gradient is right though the whole is not."""
+    wrong = [c.path for c in judged.comparisons if not c.verdict.ok]
+    layers = [f"params[{k}]" for k in range(len(judged.case.params))]
+    return not all(any(path.startswith(layer) for path in wrong) for layer in layers)
 
 
 def _losses(judged: Judged) -> tuple[float, float] | None:

@@ -19,7 +19,7 @@ from bpcheck.check.declared import EXACT, Declared
 from bpcheck.check.low_precision import DOUBT, LOSS, SURE, ZERO, LowPrecision, default_resolution, of_case
 from bpcheck.conventions import Conventions
 from bpcheck.conventions.carry import paths
-from bpcheck.errors import InputError
+from bpcheck.errors import InputError, SubjectError
 from bpcheck.precision import FORMATS
 from bpcheck.reference import Enclosure, Network, build
 from bpcheck.reference.ball import unit_roundoff
@@ -34,6 +34,12 @@ OURS = Conventions()
 
 # Longer than this, a case is no longer something to paste.
 PASTEABLE = 1500
+
+SPOKEN = (
+    "A reference= is asked in bpcheck's own layout (params[k]['weight'] of shape (out, in), examples as rows), whatever "
+    "layout your function has: conventions= speaks of your function alone."
+)
+"""Why a reference may raise where the function beside it does not."""
 
 
 @dataclass(frozen=True)
@@ -423,13 +429,21 @@ class Judge:
     def _reference_answer(self, case: Case) -> Asked:
         """What the caller's own reference says; a fault of its form is an error, not a verdict on the subject."""
         assert self.reference is not None
-        other = ask(
-            self.reference, case.params, (case.x, case.y), clock=self.clock, architecture=case.architecture
-        )
+        try:
+            other = ask(
+                self.reference,
+                case.params,
+                (case.x, case.y),
+                clock=self.clock,
+                architecture=case.architecture,
+            )
+        except SubjectError as error:
+            raise InputError(f"the reference cannot be compared with: {error}\n{SPOKEN}") from error.__cause__
         if other.findings:
             fault = other.findings[0]
             raise InputError(
-                f"the reference {self.reference.name} cannot be compared with: {fault.path}: {fault.reason}."
+                f"the reference {self.reference.name} cannot be compared with: {fault.path}: {fault.reason}. "
+                f"{SPOKEN}"
             )
         if not all(np.isfinite(array).all() for array in other.gradient.values()):
             raise InputError(f"the reference {self.reference.name} answers NaN or infinity at {case!r:.200}.")

@@ -30,6 +30,12 @@ LOGIT = 1000.0
 its right answer there, with all digits but three (1000 is 2^10, and the rounding of a logit grows by that)."""
 
 
+REFUSED = (
+    f"where all logits are {LOGIT:g} larger, which changes no probability, {{error}}. In training such logits do come up; "
+    "softmax and its loss are computed for any with z - z.max(axis=1, keepdims=True) in place of z"
+)
+"""The warning about code that raises there, other than by an overflow: no wrong gradient."""
+
 OVERFLOWS = (OverflowError, FloatingPointError, RuntimeWarning)
 """What an overflow raises: math.exp always, NumPy where np.seterr or a filter of warnings says so."""
 
@@ -153,8 +159,9 @@ class Probes:
         try:
             judged = self.judge(case)
         except SubjectError as error:
-            if not isinstance(error.__cause__, OVERFLOWS):
-                raise
+            if not isinstance(error.__cause__, OVERFLOWS):  # it refuses such logits, and says so itself
+                self.warnings.append(REFUSED.format(error=str(error).splitlines()[0].rstrip(" .:")))
+                return None
             reason = f"{type(error.__cause__).__name__}: {error.__cause__}"
             judged = Judged(case, (Comparison("loss", Verdict.NONFINITE, reason),))
         if judged.verdict is not Verdict.NONFINITE:

@@ -143,6 +143,28 @@ def test_a_tensor_without_entries_has_nothing_to_check(shape, directions):
     assert f"the parameter has shape {shape}" in str(wrong).replace("\n           ", " ")
 
 
+@pytest.mark.parametrize("name", ["W", "x"])
+def test_a_loss_that_reads_memory_in_the_wrong_order_is_found_though_its_gradient_is_right(name):
+    params, x = {"W": np.arange(1.0, 7.0).reshape(2, 3)}, np.arange(0.5, 6.5).reshape(3, 2)
+
+    def loss(params, x):
+        given = {"W": params["W"], "x": x}
+        given[name] = given[name].ravel(order="K").reshape(given[name].shape)
+        return float(np.sum((given["W"] @ given["x"]) ** 2))
+
+    def gradient(params, x):
+        return {"W": 2 * params["W"] @ x @ x.T}
+
+    report = check_gradient(loss, gradient, params, x, seed=0)
+    assert report.verdict is Verdict.DISAGREES, str(report)
+    assert [d.bug for d in report.diagnoses] == ["memory-order-assumed"]
+    assert "loss in Fortran order" in str(report)
+    right = check_gradient(
+        lambda params, x: float(np.sum((params["W"] @ x) ** 2)), gradient, params, x, seed=0
+    )
+    assert right.ok, str(right)
+
+
 # --- declared -----------------------------------------------------------------------------------------------------
 
 

@@ -291,6 +291,26 @@ def test_another_layout_is_inferred_or_named(bpcheck, folder, options, code):
     assert done.returncode == code, done.stdout + done.stderr
 
 
+def test_a_tensor_may_be_frozen_or_approximate(bpcheck, folder):
+    (folder / "frozen.py").write_text(
+        "from students import good\n"
+        "def frozen(params, x, y):\n"
+        "    loss, gradients = good(params, x, y)\n"
+        "    gradients[0]['weight'] *= 0.5\n"
+        "    return loss, gradients\n"
+    )
+    (folder / "students.py").write_text((folder / "code.py").read_text())
+    few = ("compare", "frozen.py:frozen", "--examples", "5", "--seed", "1")
+    assert bpcheck(*few).returncode == 1
+    for option in ("--ignore", "--approximate"):
+        done = bpcheck(*few, option, "params[0]['weight']")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Not held to it, as declared: params[0]['weight']" in " ".join(done.stdout.split())
+    done = bpcheck(*few, "--ignore", "params[0]['weight']", "--ignore", "W1")
+    assert done.returncode == 2
+    assert "no such tensor" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

@@ -171,6 +171,14 @@ def test_a_mistake_of_one_kind_of_input_is_swept_for(wrong, slug):
     assert bugs == [slug], str(report)
 
 
+def test_a_layer_that_a_network_without_hidden_layers_has_not_is_not_blamed_on_depth():
+    def change(gradient, x, y):
+        return [{**w, "weight": -w["weight"]} if k == 1 else w for k, w in enumerate(gradient)]
+
+    report, bugs = named(change, architectures=None)
+    assert bugs == [""], str(report)
+
+
 def test_a_mistake_of_all_inputs_is_left_unnamed():
     report, bugs = named(lambda gradient, x, y: [{k: np.sin(v) for k, v in w.items()} for w in gradient])
     assert bugs == [""]

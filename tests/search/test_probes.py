@@ -235,6 +235,33 @@ def test_a_softmax_that_raises_at_its_overflow_is_named_alike():
     assert "OverflowError" in report.to_text()
 
 
+def test_code_that_refuses_such_logits_itself_agrees_and_is_told_so():
+    def refusing(params, x, y):
+        z = x @ params[0]["weight"].T + params[0]["bias"]
+        if abs(z).max() > 500:
+            raise ValueError("logits too large")
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        delta = (p - y) / len(x)
+        return -np.sum(y * np.log(p)) / len(x), [{"weight": delta.T @ x, "bias": delta.sum(axis=0)}]
+
+    report = compare(refusing, mlp([3, 2], loss="cross_entropy"))
+    assert report.verdict is Verdict.AGREES, str(report)
+    assert any("raised ValueError: logits too large. In training" in warning for warning in report.warnings)
+
+
+def test_a_refusal_without_a_word_is_one_sentence():
+    def strict(params, x, y):
+        if not params[0]["weight"].flags.c_contiguous:
+            raise TypeError
+        residual = (x @ params[0]["weight"].T + params[0]["bias"] - y) / len(x)
+        return 0.5 * np.sum(residual**2) * len(x), [{"weight": residual.T @ x, "bias": residual.sum(axis=0)}]
+
+    report = compare(strict, mlp([3, 2]))
+    assert report.ok
+    assert any("raised TypeError. Where" in warning for warning in report.warnings), report.warnings
+
+
 # --- a batch of one -------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,26 @@ def test_a_broken_reference_is_an_error_about_the_reference(broken):
         bpcheck.compare(make(), reference=broken, architectures=ARCHITECTURE, seed=0)
 
 
+@pytest.mark.parametrize("conventions", ["keras", "infer"])
+def test_a_reference_in_the_callers_layout_is_told_which_one_it_is_asked_in(conventions):
+    def keras(params, x, y):
+        hidden = np.tanh(x @ params[0] + params[1])
+        residual = (hidden @ params[2] + params[3] - y) / len(x)
+        down = residual @ params[2].T * (1 - hidden**2)
+        loss = 0.5 * np.sum(residual**2) * len(x)
+        return loss, [x.T @ down, down.sum(0), hidden.T @ residual, residual.sum(0)]
+
+    with pytest.raises(bpcheck.InputError, match="the reference cannot be compared with") as caught:
+        bpcheck.compare(
+            keras,
+            reference=keras,
+            conventions=conventions,
+            architectures=mlp([3, 4, 2], activation="tanh"),
+            seed=0,
+        )
+    assert "A reference= is asked in bpcheck's own layout" in str(caught.value)
+
+
 def test_two_conventions_at_a_kink_agree():
     case = Case(
         mlp([1, 1, 1], activation="relu"),
