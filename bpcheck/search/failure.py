@@ -36,7 +36,8 @@ FRESH_NETWORKS = 4
 UNIT_ROUNDOFF = 2.0**-53
 """u of float64."""
 
-CAST = "cast-to-float32"
+CASTS = "cast-to-"
+CAST = f"{CASTS}float32"
 CAST_EVIDENCE = "storing the input, the parameters or the gradient in float32 gives exactly these numbers"
 
 DEPTH = "right-only-for-depth-1"
@@ -218,16 +219,32 @@ class Investigation:
                     roundoff=judged.roundoff,
                 )
             else:
-                found = self._by_chance(judged) or self._swept(judged, first)
+                found = (
+                    self._by_chance(judged) or self._rounded_one_by_one(judged) or self._swept(judged, first)
+                )
         except (SubjectError, InputError, HungError):
             return first
         return first if found is None else named(first, *found)
+
+    def _rounded_one_by_one(self, judged: Judged) -> tuple[str, str] | None:
+        """Code that takes one example at a time may round each answer: of their mean nothing shows that."""
+        case = judged.case
+        if not self.judge.conventions.per_example or case.batch == 1:
+            return None
+        alone = [
+            self.judge(replace(case, x=case.x[i : i + 1], y=case.y[i : i + 1], seed=None))
+            for i in range(case.batch)
+        ]
+        found = pattern(self._observations(alone))
+        return found if found is not None and found[0].startswith(CASTS) else None
 
     def _swept(self, judged: Judged, first: Diagnosis) -> tuple[str, str] | None:
         found = sweep(self.judge, judged.case, self.rng)
         # without a hidden layer there is no BP2, and no second layer: that a bug of either does not show there says nothing
         absent = first.equation == "BP2" or _is_right_in_a_layer(judged)
-        return None if found is not None and found[0] == DEPTH and absent else found
+        # … nor does it where only some networks with a hidden layer are wrong: then it is something else about them
+        some = any(not j.failed for j in self._seen if len(j.case.params) > 1)
+        return None if found is not None and found[0] == DEPTH and (absent or some) else found
 
     def _by_chance(self, judged: Judged) -> tuple[str, str] | None:
         """Whether the same question is answered otherwise now."""

@@ -147,6 +147,26 @@ def test_a_gradient_that_was_stored_in_a_shorter_format_is_named(kind):
     assert named(lambda gradient, x, y: [cast(layer) for layer in gradient])[1] == [f"cast-to-{kind}"]
 
 
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_a_gradient_that_was_stored_in_a_shorter_format_is_named_for_one_example_at_a_time(kind):
+    def backprop(params, x, y):
+        biases, weights = params
+        a = [x]
+        for w, b in zip(weights, biases, strict=True):
+            a.append(np.tanh(w @ a[-1] + b))
+        delta = (a[-1] - y) * (1 - a[-1] ** 2)
+        nabla_b, nabla_w = [], []
+        for k in range(len(weights) - 1, -1, -1):
+            nabla_b.insert(0, delta.astype(kind).astype(float))
+            nabla_w.insert(0, np.outer(delta, a[k]).astype(kind).astype(float))
+            delta = (weights[k].T @ delta) * (1 - a[k] ** 2)
+        return 0.5 * np.sum((a[-1] - y) ** 2), (nabla_b, nabla_w)
+
+    conventions = bpcheck.Conventions(batch="one", params="([b], [W])")
+    report = bpcheck.compare(backprop, conventions=conventions, seed=0)
+    assert [d.bug for d in report.diagnoses] == [f"cast-to-{kind}"], str(report)
+
+
 def test_two_answers_to_one_question_are_called_that():
     rng = np.random.default_rng(0)
     report, bugs = named(
@@ -177,6 +197,23 @@ def test_a_layer_that_a_network_without_hidden_layers_has_not_is_not_blamed_on_d
 
     report, bugs = named(change, architectures=None)
     assert bugs == [""], str(report)
+
+
+def test_a_forward_pass_that_is_wrong_for_large_values_is_not_blamed_on_depth():
+    def clipped(params, x, y):
+        a = [x]
+        for layer in params[:-1]:
+            a.append(np.tanh(np.clip(a[-1] @ layer["weight"].T + layer["bias"], -8, 8)))
+        delta = (a[-1] @ params[-1]["weight"].T + params[-1]["bias"] - y) / len(x)
+        loss, gradient = 0.5 * np.sum(delta**2) * len(x), []
+        for k in reversed(range(len(params))):
+            gradient.insert(0, {"weight": delta.T @ a[k], "bias": delta.sum(axis=0)})
+            delta = (delta @ params[k]["weight"]) * (1 - a[k] ** 2)
+        return loss, gradient
+
+    report = bpcheck.compare(clipped, seed=0)
+    assert report.verdict is bpcheck.Verdict.DISAGREES
+    assert [d.bug for d in report.diagnoses] == [""], str(report)
 
 
 def test_a_mistake_of_all_inputs_is_left_unnamed():
