@@ -536,7 +536,7 @@ class _Check:
                 )
             elif not comparisons and self.set_aside:
                 summary = (
-                    "No tensor was held to be exact: all of them are declared approximate, or ignored. Leave one out of approximate=, "
+                    "No tensor was held to be exact: all of them are ignored or approximate. Leave one out of approximate=, "
                     "or check the gradient before it is approximated (before clipping, say)."
                 )
             elif verdict is Verdict.INCONCLUSIVE and bad:

@@ -413,7 +413,7 @@ class Session:
                 "checked."
             )
         return (
-            "No tensor was held to be exact: all of them are declared approximate, or ignored. Leave one out of approximate=, or "
+            "No tensor was held to be exact: all of them are ignored or approximate. Leave one out of approximate=, or "
             "check the gradient before it is approximated (before clipping, say)."
         )
 
