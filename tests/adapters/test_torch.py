@@ -493,3 +493,14 @@ def test_sums_that_torch_keeps_in_bfloat16_are_not_called_wrong():
     zeroed = [0.0 * claim[0], claim[1]]
     report = bpcheck.check_low_precision(zeroed, reference, *arrays, dtype="bfloat16", seed=0)
     assert not report.ok
+
+
+def test_a_loss_that_is_still_a_tensor_is_told_how_to_become_a_number():
+    import torch
+
+    def backprop(params, x, y):
+        return torch.tensor(1.0, requires_grad=True), params
+
+    report = bpcheck.compare(backprop, seed=0)
+    assert report.verdict is bpcheck.Verdict.WRONG_STRUCTURE
+    assert "call .item() on it" in report.comparisons[0].reason
