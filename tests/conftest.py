@@ -25,6 +25,19 @@ def pytest_report_header(config):
     return f"hypothesis profile: {profile}, seed: {'random (printed on failure)' if seed is None else seed}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items):
+    """``@pytest.mark.thin(every)``: the default suite stays below two minutes, the nightly run has all cases."""
+    seen = {}
+    for item in items:
+        mark = item.get_closest_marker("thin")
+        if mark is not None:
+            place = item.nodeid.partition("[")[0]
+            seen[place] = seen.get(place, -1) + 1
+            if seen[place] % mark.args[0]:
+                item.add_marker(pytest.mark.nightly)
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Chromium without a screen, in which every address outside resolves to nothing."""

@@ -58,6 +58,7 @@ def agreed(case: Case):
     )
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("place", ["hidden", "output"])
 def test_every_witness_knows_every_activation(activation, place):
@@ -65,6 +66,7 @@ def test_every_witness_knows_every_activation(activation, place):
     assert agreed(case_from_seed(mlp([2, 3, 2], **options), 2, 7))
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("output", [None, "identity"])

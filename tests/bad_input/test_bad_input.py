@@ -442,6 +442,7 @@ ANSWERS = [
 ]
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(("door", "row"), rows(ANSWERS))
 def test_an_answer_of_a_wrong_form_is_a_verdict_with_a_path(world, door, row):
     check(door, world, row)
@@ -643,6 +644,7 @@ BEHAVIOUR = [
 ]
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(("door", "row"), rows(BEHAVIOUR))
 def test_what_a_subject_does_besides_computing_is_found_and_undone(world, door, row):
     check(door, world, row)

@@ -576,7 +576,7 @@ def test_an_error_as_large_as_the_limit_is_seen():
     assert caught == 4
 
 
-@pytest.mark.parametrize("size", [6, 900])
+@pytest.mark.parametrize("size", [6, pytest.param(900, marks=pytest.mark.nightly)])
 def test_a_tie_that_is_counted_twice_is_not_right(size):
     def pooled(x):
         return x.reshape(-1, 3).max(axis=1)

@@ -49,6 +49,7 @@ def test_the_gradient_itself_is_right():
     assert check_gradient(loss, gradient, PARAMS, X, Y, seed=0).ok
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("change", "slug", "words"),
     [

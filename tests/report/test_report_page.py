@@ -246,6 +246,7 @@ def test_the_wrong_delta_is_marked_and_the_right_one_is_not():
     assert f'data-start="{start}"' in page(sample("2-3-2"))
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("slug", [slug for slug, bug in CATALOGUE.items() if bug.rules is not None])
 def test_every_bug_of_the_catalogue_can_be_drawn(slug):
     options = {"l2": 0.5} if CATALOGUE[slug].equation == "penalty" else {}

@@ -15,6 +15,7 @@ from bpcheck.reference import build
 FALLS_BACK = {"weight-not-transposed", "outer-transposed", "output-derivative-twice"}
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("bug", BUGS)
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.nightly)])
 def test_every_planted_bug_is_caught_in_its_equation(bug, seed):
@@ -94,6 +95,7 @@ def test_unmutated_rules_give_the_reference_gradient():
             np.testing.assert_allclose(again[path], array, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("relative", [1e-2, 1e-4, 1e-6, 1e-8])
 @pytest.mark.parametrize("tensor", ["weight", "bias"])
 def test_one_wrong_entry_is_seen_down_to_the_stated_limit(relative, tensor):

@@ -39,6 +39,7 @@ def test_a_right_backprop_agrees_in_every_preset(name, pinned):
     assert (PINNED[name].words in report.inferred) is not pinned, report.inferred
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("name", "bug", "pinned"),
     [
@@ -119,6 +120,7 @@ WAYS = [
 ][::5]  # a fifth: every choice of every field is still among them
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("conventions", WAYS, ids=repr)
 def test_any_pinned_convention_carries_a_right_gradient_and_not_a_wrong_one(conventions):
     network = mlp([3, 4, 2], loss="cross_entropy")
@@ -287,6 +289,7 @@ def plain_logistic(params, x, y):
     return loss, gradient
 
 
+@pytest.mark.nightly
 def test_square_weights_are_read_by_the_forward_value():
     """All widths equal: both orientations fit, only the numbers tell."""
     network = mlp([3, 3, 3], activation="relu", loss="cross_entropy")
@@ -356,6 +359,7 @@ def test_a_pinned_reduction_is_held_to():
     assert report.verdict is Verdict.DISAGREES
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("factor", [lambda m: m, lambda m: 1 / m, lambda m: 2, lambda m: 0.5])
 @pytest.mark.parametrize(
     "conventions", ["infer", "torch", Conventions(reduction="sum"), Conventions(penalty="λ/2m")]
@@ -507,6 +511,7 @@ def test_index_targets_need_one_hot_rows():
     assert one_hot(np.array([1]), 2).tolist() == [[0.0, 1.0]]
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("count", "says"),
     [

@@ -94,6 +94,7 @@ def factor(k):
     return lambda w: (np.float32(w) * np.float32(k)).astype(w.dtype)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("form", "change"),
     [

@@ -394,6 +394,7 @@ def test_the_digits_that_a_small_rate_loses_widen_the_bound():
     )
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("step", "path"),
     [

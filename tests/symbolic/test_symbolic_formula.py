@@ -30,6 +30,7 @@ def test_symbols_are_laid_out_as_parameters_are():
         c.params[1]["bias"][0] = sympy.Symbol("q")
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     "architecture",
     [

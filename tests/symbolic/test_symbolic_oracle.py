@@ -222,6 +222,7 @@ ARCHITECTURES = [
 ]
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=repr)
 def test_the_engines_agree_to_the_last_bit(architecture):
     case = draw(architecture)
