@@ -158,10 +158,40 @@ class Ball:
 
     __rmul__ = __mul__
 
-    def __truediv__(self, number: float) -> Ball:
+    def __truediv__(self, other: Any) -> Ball:
+        if isinstance(other, Ball):
+            return self._over(other)
+        number = other
         mid = self.mid / number
         rad = self.rad / abs(number) + self.u * abs(mid) + underflow(self.u) * (self.mid != 0)
         return self._with(mid, rad, self.kink / abs(number))
+
+    def _over(self, b: Ball) -> Ball:
+        """|a'/b' − a/b| ≤ (r_a + |a/b| r_b) / |b'|; |a| ≤ |mid_a| + r_a, |b| ≥ |mid_b| − r_b, |b'| ≥ |mid_b| − 2r_b."""
+        with np.errstate(all="ignore"):
+            mid = self.mid / b.mid
+            largest = (abs(self.mid) + self.rad) / np.maximum(abs(b.mid) - b.rad, 0.0)
+            rad = (self.rad + largest * b.rad) / np.maximum(abs(b.mid) - 2 * b.rad, 0.0)
+        rad = np.where(np.isnan(rad), np.inf, rad) + self.u * abs(mid) + underflow(self.u) * (self.mid != 0)
+        kinked = np.where((self.kink > 0) | (b.kink > 0), np.inf, 0.0)  # no caller divides what has a kink
+        return self._with(mid, rad, kinked + np.zeros_like(mid))
+
+    def sqrt(self) -> Ball:
+        """√: |√v' − √v| is at most |v' − v| / (√v' + √v), and at most √|v' − v|."""
+        with np.errstate(all="ignore"):
+            mid = np.sqrt(self.mid)
+            below = np.sqrt(np.maximum(self.mid - 2 * self.rad, 0.0)) + np.sqrt(
+                np.maximum(self.mid - self.rad, 0.0)
+            )
+            rad = np.fmin(self.rad / below, np.sqrt(self.rad))
+        return self._with(mid, rad + self.u * abs(mid), np.where(self.kink > 0, np.inf, 0.0))
+
+    def maximum(self, other: Any) -> Ball:
+        """The larger one, entry by entry."""
+        b = self._lift(other)
+        return self._with(
+            np.maximum(self.mid, b.mid), np.maximum(self.rad, b.rad), np.maximum(self.kink, b.kink)
+        )
 
     def __matmul__(self, other: Any) -> Ball:
         b = self._lift(other)

@@ -1,0 +1,180 @@
+"""What an update rule is: a pure function from parameters, gradient and state to new parameters and new state."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from bpcheck import tree
+from bpcheck.errors import InputError
+from bpcheck.reference.optimizer.arithmetic import zeros_like
+from bpcheck.tree import Tree
+
+__all__ = ["Rule", "Slots", "State", "share", "size"]
+
+Slots = Mapping[str, Any]
+"""What a rule keeps of one parameter array: name → array."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What an update rule remembers between two steps.
+
+    Attributes
+    ----------
+    step : int
+        How many steps were taken.
+    slots : mapping of str to Tree
+        Running sums and averages, each nested and shaped as the parameters: ``{"m": …, "v": …}``.
+
+    Examples
+    --------
+    >>> from bpcheck.reference.optimizer import Adam
+    >>> state = Adam().init([1.0])
+    >>> state.step, sorted(state.slots)
+    (0, ['m', 'v'])
+    """
+
+    step: int = 0
+    slots: Mapping[str, Tree] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(ABC):
+    """An update rule with its hyperparameters: the state goes in and comes out, nothing is changed in place.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate η.
+    weight_decay : float
+        λ. Zero for none.
+    decoupled : bool
+        False: λw is added to the gradient, as if ½λ‖w‖² stood in the cost, and goes through everything that the rule
+        does with a gradient. True: w shrinks by ηλw beside the step (Loshchilov and Hutter, *Decoupled weight decay
+        regularization*, ICLR 2019). For plain gradient descent both are the same.
+    """
+
+    lr: float = 0.01
+    weight_decay: float = 0.0
+    decoupled: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the slots that the rule keeps."""
+        return ()
+
+    def __post_init__(self) -> None:
+        size("lr", self.lr)
+        size("weight_decay", self.weight_decay)
+
+    def init(self, params: Tree) -> State:
+        """The state before the first step: zeros.
+
+        Parameters
+        ----------
+        params : tree of arrays
+
+        Returns
+        -------
+        State
+        """
+        zeros = [zeros_like(leaf) for _, leaf in tree.leaves(params)]
+        return State(0, MappingProxyType({name: tree.restore(params, zeros) for name in self.names}))
+
+    def step(
+        self, params: Tree, gradient: Tree, state: State, *, lr: float | None = None
+    ) -> tuple[Tree, State]:
+        """One step.
+
+        Parameters
+        ----------
+        params : tree of arrays
+        gradient : tree of arrays
+            Nested and shaped as ``params``.
+        state : State
+            From :meth:`init` or from the step before.
+        lr : float, optional
+            η of this step, where a schedule says so.
+
+        Returns
+        -------
+        (params, state)
+            New ones; the old ones are as they were.
+
+        Raises
+        ------
+        InputError
+            If gradient or state are not nested as the parameters are.
+        """
+        paths = [path for path, _ in tree.leaves(params)]
+        weights = [leaf for _, leaf in tree.leaves(params)]
+        slopes = self._matching(paths, gradient, "gradient")
+        kept = {
+            name: self._matching(paths, state.slots.get(name), f"state.slots[{name!r}]")
+            for name in self.names
+        }
+        eta = self.lr if lr is None else lr
+        new: list[Any] = []
+        slots: dict[str, list[Any]] = {name: [] for name in self.names}
+        for i, (w, g) in enumerate(zip(weights, slopes, strict=True)):
+            moved, remembered = self._decayed(
+                w, g, {name: kept[name][i] for name in self.names}, state.step + 1, eta
+            )
+            new.append(moved)
+            for name in self.names:
+                slots[name].append(remembered[name])
+        after = {name: tree.restore(params, values) for name, values in slots.items()}
+        return tree.restore(params, new), State(state.step + 1, MappingProxyType(after))
+
+    def _decayed(self, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
+        if not self.weight_decay:
+            return self.leaf(w, g, slots, t, lr)
+        if self.decoupled:
+            moved, remembered = self.leaf(w, g, slots, t, lr)
+            return moved - w * (lr * self.weight_decay), remembered
+        return self.leaf(w, g + w * self.weight_decay, slots, t, lr)
+
+    @abstractmethod
+    def leaf(self, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
+        """The equation of the rule, for one array; ``t`` counts from 1.
+
+        It is written with +, −, ·, / and the functions of :mod:`.arithmetic` alone, so that it runs on arrays and on
+        balls, which bound its rounding, alike.
+        """
+
+    def but(self, **changes: Any) -> Rule:
+        """The same rule with some hyperparameters changed."""
+        return dataclasses.replace(self, **changes)
+
+    def _matching(self, paths: Sequence[tree.Path], other: Tree, name: str) -> list[Any]:
+        """The leaves of another tree in the order of the parameters'."""
+        found = {} if other is None else {path.keys: leaf for path, leaf in tree.leaves(other, name)}
+        missing = [path for path in paths if path.keys not in found]
+        if missing or len(found) != len(paths):
+            known = {path.keys for path in paths}
+            extra = [path for path in found if path not in known]
+            what = (
+                f"{name}{''.join(missing[0].keys)} is missing"
+                if missing
+                else f"{name}{''.join(extra[0])} has no parameter"
+            )
+            raise InputError(f"{what}; {name} must be nested as the parameters are.")
+        return [found[path.keys] for path in paths]
+
+
+def size(name: str, value: Any) -> None:
+    """Refuse what is no finite number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InputError(f"{name} is {value!r}; give a finite number, 0 or more.")
+
+
+def share(name: str, value: Any) -> None:
+    """Refuse what is no number of at least 0 and below 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise InputError(f"{name} is {value!r}; give a number of at least 0 and below 1.")
