@@ -32,6 +32,8 @@ _HOMES = {
     "from_object": "bpcheck.adapters.object",
     "from_layer": "bpcheck.adapters.layer",
     "from_torch": "bpcheck.adapters.torch",
+    "from_torch_optimizer": "bpcheck.adapters.optimizer",
+    "from_keras_optimizer": "bpcheck.adapters.optimizer",
     "derivative": "bpcheck.numeric.derivative",
     "check_gradient": "bpcheck.check.gradient",
     "assert_gradient": "bpcheck.check.gradient",
@@ -46,6 +48,7 @@ _HOMES = {
     "Location": "bpcheck.check.location",
     "check_line": "bpcheck.symbolic.index",
     "compare": "bpcheck.search",
+    "compare_update": "bpcheck.check.update",
     "diagnose": "bpcheck.search",
 }
 _WINGS = (
@@ -86,6 +89,8 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from bpcheck.adapters.layer import from_layer as from_layer
     from bpcheck.adapters.object import from_object as from_object
+    from bpcheck.adapters.optimizer import from_keras_optimizer as from_keras_optimizer
+    from bpcheck.adapters.optimizer import from_torch_optimizer as from_torch_optimizer
     from bpcheck.adapters.torch import from_torch as from_torch
     from bpcheck.architecture import Architecture as Architecture
     from bpcheck.architecture import mlp as mlp
@@ -99,6 +104,7 @@ if TYPE_CHECKING:
     from bpcheck.check.low_precision import check_low_precision as check_low_precision
     from bpcheck.check.taylor import step_curve as step_curve
     from bpcheck.check.taylor import taylor_remainder as taylor_remainder
+    from bpcheck.check.update import compare_update as compare_update
     from bpcheck.check.vjp import check_jvp as check_jvp
     from bpcheck.check.vjp import check_vjp as check_vjp
     from bpcheck.conventions import Conventions as Conventions

@@ -52,6 +52,7 @@ EQUATIONS = {
     "loss": "the loss, not the gradient",
     "penalty": "the weight penalty: λ₁ sign(W) + λ₂ W",
     "contract": "no equation: how a function treats what it is given, and what it returns",
+    "update": "the update rule, not the gradient",
 }
 
 MEANINGS = {
@@ -62,6 +63,7 @@ MEANINGS = {
     "loss": "the number returned as loss is not the cost that the gradient belongs to",
     "penalty": "what a cost on large weights adds to their gradient",
     "contract": "the same numbers give the same gradient, call after call, and the caller's arrays stay as they were",
+    "update": "what is done with the gradient once it is right: how far and where each parameter moves",
 }
 """Each equation in one line, for somebody who meets it for the first time."""
 

@@ -1,6 +1,7 @@
 """Update rules as pure functions: what is done with a gradient once it is right."""
 
 from bpcheck.reference.optimizer.adam import Adam, AdamW
+from bpcheck.reference.optimizer.clipped import Clipped
 from bpcheck.reference.optimizer.clipping import (
     clip_by_global_norm,
     clip_by_norm,
@@ -17,6 +18,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Clipped",
     "Momentum",
     "Nesterov",
     "RMSprop",

@@ -41,7 +41,14 @@ class State:
     """
 
     step: int = 0
-    slots: Mapping[str, Tree] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+    slots: Mapping[str, Tree] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", MappingProxyType(dict(self.slots)))
+
+    def __reduce__(self) -> tuple[type[State], tuple[int, dict[str, Tree]]]:
+        """To be copied and pickled, which a mapping proxy alone cannot be."""
+        return State, (self.step, dict(self.slots))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +92,7 @@ class Rule(ABC):
         State
         """
         zeros = [zeros_like(leaf) for _, leaf in tree.leaves(params)]
-        return State(0, MappingProxyType({name: tree.restore(params, zeros) for name in self.names}))
+        return State(0, {name: tree.restore(params, zeros) for name in self.names})
 
     def step(
         self, params: Tree, gradient: Tree, state: State, *, lr: float | None = None
@@ -130,7 +137,7 @@ class Rule(ABC):
             for name in self.names:
                 slots[name].append(remembered[name])
         after = {name: tree.restore(params, values) for name, values in slots.items()}
-        return tree.restore(params, new), State(state.step + 1, MappingProxyType(after))
+        return tree.restore(params, new), State(state.step + 1, after)
 
     def _decayed(self, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
         if not self.weight_decay:

@@ -1,0 +1,352 @@
+"""compare_update(): an optimiser against the rule that it should be."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.check.agreement import RESOLUTION
+from bpcheck.check.contract import Clock, HungError, guarded
+from bpcheck.check.options import seed_or_drawn
+from bpcheck.check.update.forms import Optimizer, Run, optimizer_of
+from bpcheck.check.update.infer import PROBES, guesses, probe, row_of
+from bpcheck.check.update.named import named
+from bpcheck.check.update.scenario import NESTINGS, Scenario, scenarios
+from bpcheck.check.update.trajectory import Step, Trajectory, first_wrong, follows, judged
+from bpcheck.errors import InputError, SubjectError
+from bpcheck.reference.optimizer import Rule
+from bpcheck.report.progress import Progress, progress_bar
+from bpcheck.result import Comparison, DetectionLimit, Report
+from bpcheck.tree import Tree
+from bpcheck.verdict import Verdict
+
+__all__ = ["compare_update"]
+
+
+def compare_update(
+    step: Any,
+    *,
+    rule: Rule | None = None,
+    params: Tree = None,
+    dtype: Any = np.float64,
+    seed: int | None = None,
+    time_limit: float | None = None,
+    progress: Any = None,
+) -> Report:
+    """Hold an optimiser against the rule that it should be, step by step.
+
+    Random parameters and gradients (of all sizes, zero, sparse, the same again, 200 of them in a row; saved and restored
+    halfway where the state is handed out) are given to both. The rule starts each step from the parameters that the
+    optimiser has reached; they must move alike to rounding, which is bounded by running the rule on balls.
+
+    Parameters
+    ----------
+    step : callable, object or class
+        ``step(params, gradient, state) -> (params, state)``, where the first state is None; or a class or an object with
+        a method ``update``, ``step`` or ``apply`` ``(params, gradient)``, or such a function, that returns new parameters or
+        changes them in place. A class is called, and an object copied, for each run, so that it begins anew. For
+        torch.optim and Keras see :func:`bpcheck.from_optimizer`.
+    rule : Rule, optional
+        One of :mod:`bpcheck.reference.optimizer` with its hyperparameters, such as ``Adam(lr=0.01)``. None infers which
+        rule it is, from its answers to gradients made for that, and says so: that cannot find a mistake which is another
+        known rule.
+    params : tree of arrays, optional
+        Parameters whose nesting, shapes and dtype are used; random ones by default, in the first nesting that it takes of
+        ``[{weight, bias}]``, ``{W1, b1, W2, b2}``, a list, and one array.
+    dtype : dtype
+        Of random parameters and gradients: float64 or float32.
+    seed : int, optional
+        Drawn and reported if not given.
+    time_limit : float, optional
+        Seconds.
+    progress : bool or callable, optional
+        As for :func:`bpcheck.compare`.
+
+    Returns
+    -------
+    Report
+        One comparison for each tensor, of the first step that is wrong; ``actual`` and ``expected`` are the changes of
+        the parameters. A bug of ``bpcheck.diagnosis.UPDATES`` is named where the rule with that mistake takes exactly the
+        steps that were taken.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used as given.
+    SubjectError
+        If the optimiser raises; its exception is the ``__cause__``.
+
+    Examples
+    --------
+    >>> from bpcheck.reference.optimizer import Momentum
+    >>> def step(params, gradient, v):
+    ...     v = [{name: 0.9 * v[k][name] + g if v else g for name, g in layer.items()} for k, layer in enumerate(gradient)]
+    ...     return [{n: w - 0.1 * v[k][n] for n, w in layer.items()} for k, layer in enumerate(params)], v
+    >>> compare_update(step, rule=Momentum(lr=0.1, momentum=0.9), seed=0).verdict
+    <Verdict.AGREES>
+    >>> print(compare_update(step, seed=0).inferred)
+    Momentum(lr=0.1, momentum=0.9), from its steps; params [{weight, bias}]
+    """
+    if rule is not None and not isinstance(rule, Rule):
+        raise InputError(
+            f"rule is {tree.describe(rule)}; give one of bpcheck.reference.optimizer, such as Adam(lr=0.001), or None."
+        )
+    kind = np.dtype(dtype)
+    if kind not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise InputError(f"dtype is {dtype!r}; float64 and float32 are compared.")
+    used = seed_or_drawn(seed)
+    optimizer, clock = optimizer_of(step), Clock.start(time_limit)
+    with guarded(), progress_bar(progress, "stepping") as bar:
+        check = _Check(optimizer, clock, np.random.default_rng(used), kind, params, bar)
+        try:
+            report = check.against(rule)
+        except HungError:
+            summary = "Stopped: the optimiser did not return within the time limit."
+            report = Report(optimizer.name, Verdict.INCONCLUSIVE, summary=summary)
+    return replace(report, seed=used, evaluations=check.calls)
+
+
+@dataclass(eq=False)
+class _Check:
+    optimizer: Optimizer
+    clock: Clock
+    rng: np.random.Generator
+    dtype: Any
+    given: Tree
+    bar: Progress
+    calls: int = 0
+    nesting: str = NESTINGS[0]
+    warnings: list[str] = field(default_factory=list)
+    gradient_changed: bool = False
+
+    def against(self, rule: Rule | None) -> Report:
+        self.nesting = self._nesting()
+        inferred = "" if self.given is not None else f"params {self.nesting}"
+        if rule is None:
+            rule = self._inferred()
+            if rule is None:
+                return self._unknown()
+            inferred = "; ".join([f"{_shown(rule)}, from its steps", *([inferred] if inferred else [])])
+        trajectories: list[Trajectory] = []
+        found: list[list[list[Comparison]]] = []
+        for scenario in self._scenarios():
+            try:
+                trajectory = self._run(scenario)
+            except _WrongFormError as error:
+                wrong = Comparison(error.path, Verdict.WRONG_STRUCTURE, error.reason)
+                return self._report(Verdict.WRONG_STRUCTURE, (wrong,), inferred=inferred)
+            trajectories.append(trajectory)
+            found.append(judged(rule, trajectory))
+            if first_wrong(found[-1]) is not None:
+                break
+        return self._summed(rule, trajectories, found, inferred)
+
+    # --- running -----------------------------------------------------------------------------------
+
+    def _begun(self) -> Run:
+        return Run(self.optimizer.fresh(), self.optimizer.name, self.clock)
+
+    def _scenarios(self) -> Iterator[Scenario]:
+        listed = list(
+            scenarios(self.rng, self.nesting, self.dtype, like=self.given, saves=self.optimizer.keeps_state)
+        )
+        if not self.optimizer.begins_anew:
+            self.warnings.append(
+                "a function without a state cannot be told to begin anew: it was run once. If it remembers anything, give a "
+                "class, an object, or step(params, gradient, state)"
+            )
+            listed = listed[:1]
+        for i, scenario in enumerate(listed):
+            self.bar.advance(i, len(listed), evaluations=self.calls)
+            yield scenario
+
+    def _run(self, scenario: Scenario) -> Trajectory:
+        run, params, steps = self._begun(), tree.copy(scenario.params), []
+        other = self._begun() if scenario.beside else None
+        for i, gradient in enumerate(scenario.gradients):
+            if scenario.saved_after == i:
+                run.state = self._restored(run.state)
+            if other is not None:  # what it keeps must be its own, not its class's or its module's
+                other(scenario.params, scenario.gradients[-1 - i])
+            self.calls += 1
+            new = run(params, gradient)
+            _same_form(params, new)
+            new = tree.copy(new)
+            steps.append(Step(params, gradient, new))
+            params = new
+        self.gradient_changed |= run.gradient_changed
+        return Trajectory(scenario.name, tuple(steps))
+
+    def _restored(self, state: Any) -> Any:
+        try:
+            return copy.deepcopy(state)
+        except (TypeError, copy.Error) as error:
+            self.warnings.append(
+                f"its state cannot be copied ({error}): whether it can be saved was not tried"
+            )
+            return state
+
+    def _nesting(self) -> str:
+        """The first form of parameters that one step of it takes; the caller's if there are such."""
+        if self.given is not None:
+            leaves = [leaf for _, leaf in tree.leaves(self.given)]
+            if not leaves or any(
+                not isinstance(leaf, np.ndarray) or leaf.dtype.kind != "f" for leaf in leaves
+            ):
+                raise InputError(
+                    f"params is {tree.describe(self.given)}; give float arrays, nested in any way."
+                )
+            self.dtype = leaves[0].dtype
+            return NESTINGS[0]
+        errors = []
+        for nesting in NESTINGS:
+            scenario = next(scenarios(np.random.default_rng(0), nesting, self.dtype))
+            try:
+                new = self._begun()(scenario.params, scenario.gradients[0])
+                _same_form(scenario.params, new)
+            except (SubjectError, InputError, _WrongFormError) as error:
+                errors.append(error)
+                continue
+            finally:
+                self.calls += 1
+            return nesting
+        if isinstance(errors[0], _WrongFormError):
+            return NESTINGS[0]  # it runs, and what it returns is said
+        raise errors[0]
+
+    def _inferred(self) -> Rule | None:
+        if not self.optimizer.begins_anew:
+            return None
+        like = self.given
+        if like is None:
+            like = next(scenarios(np.random.default_rng(0), self.nesting, np.float64)).params
+            if self.nesting == "one array":
+                like = np.zeros(PROBES)
+        if sum(np.size(leaf) for _, leaf in tree.leaves(like)) < PROBES:
+            raise InputError(
+                f"params holds fewer than {PROBES} numbers, too few to infer a rule from: give rule=, or larger arrays."
+            )
+        answers = probe(self._begun(), row_of(like))
+        trial = self._run(next(scenarios(self.rng, self.nesting, self.dtype, like=self.given)))
+        return next((rule for rule in guesses(answers) if follows(rule, [trial])), None)
+
+    # --- reporting ---------------------------------------------------------------------------------
+
+    def _unknown(self) -> Report:
+        return self._report(
+            Verdict.INCONCLUSIVE,
+            summary="Its steps are those of no rule that is known, or of one whose numbers could not be read off.",
+            remedies=(
+                "say which rule it should be: rule=bpcheck.reference.optimizer.Adam(lr=…), for instance",
+            ),
+        )
+
+    def _summed(
+        self,
+        rule: Rule,
+        trajectories: Sequence[Trajectory],
+        found: Sequence[list[list[Comparison]]],
+        inferred: str,
+    ) -> Report:
+        wrong = first_wrong(found[-1])
+        if wrong is None:
+            limits = _limits(found)
+            verdict = Verdict.AGREES
+            if not max(limits.values(), default=np.inf) <= RESOLUTION:
+                verdict = Verdict.INCONCLUSIVE
+            steps = sum(len(one) for one in found)
+            return self._report(
+                verdict,
+                tuple(found[0][0]),
+                limits=limits,
+                inferred=inferred,
+                summary=f"All {steps:,} steps lie within the rounding of {_shown(rule)}."
+                if verdict is Verdict.AGREES
+                else "The steps are so small beside the parameters that their rounding hides them.",
+                remedies=()
+                if verdict is Verdict.AGREES
+                else ("compare with a larger learning rate, or in float64",),
+                examples=len(found),
+            )
+        place = f"{trajectories[-1].name}, step {wrong + 1}"
+        diagnosis = named(rule, trajectories, found[-1], wrong, place)
+        return self._report(
+            Verdict.worst(c.verdict for c in found[-1][wrong]),
+            tuple(found[-1][wrong]),
+            diagnoses=(diagnosis,),
+            inferred=inferred,
+            summary=f"Wrong at {place} (the numbers below are the changes of the parameters in that step).",
+            examples=len(found),
+        )
+
+    def _report(
+        self,
+        verdict: Verdict,
+        comparisons: tuple[Comparison, ...] = (),
+        *,
+        limits: dict[str, float] | None = None,
+        **rest: Any,
+    ) -> Report:
+        warnings = list(self.warnings)
+        if self.gradient_changed:
+            warnings.append(
+                "it changes the gradient that it is given; whoever uses it afterwards has another one"
+            )
+        return Report(
+            self.optimizer.name,
+            verdict,
+            comparisons,
+            detection_limit=DetectionLimit(limits or {}),
+            warnings=tuple(warnings),
+            **rest,
+        )
+
+
+class _WrongFormError(Exception):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+def _same_form(before: Tree, after: Tree) -> None:
+    """Refuse new parameters that are nested or shaped otherwise."""
+    old, new = dict(tree.leaves(before)), dict(tree.leaves(after))
+    for path, leaf in old.items():
+        if path not in new:
+            raise _WrongFormError(str(path), "it is missing in the new parameters")
+        if np.shape(new[path]) != leaf.shape:
+            raise _WrongFormError(
+                str(path), f"the new parameter has shape {np.shape(new[path])}, the old one {leaf.shape}"
+            )
+        if not isinstance(new[path], np.ndarray):
+            raise _WrongFormError(str(path), f"the new parameter is {tree.describe(new[path])}, no array")
+    extra = next((path for path in new if path not in old), None)
+    if extra is not None:
+        raise _WrongFormError(str(extra), "the old parameters have no such entry")
+
+
+def _limits(found: Sequence[Sequence[Sequence[Comparison]]]) -> dict[str, float]:
+    """What an error of a step must be, beside the step, to be seen for certain at its best place."""
+    best: dict[str, float] = {}
+    for run in found:
+        for compared in run:
+            for c in compared:
+                if c.verdict.ok and c.expected is not None and np.any(c.expected):
+                    best[c.path] = min(best.get(c.path, np.inf), c.detection_limit)
+    return best
+
+
+def _shown(rule: Rule) -> str:
+    """The rule with what differs from its defaults, η always."""
+    default = type(rule)()
+    said = [f"lr={rule.lr:g}"] if hasattr(rule, "lr") else []
+    for name in rule.__dataclass_fields__:
+        value = getattr(rule, name)
+        if name != "lr" and (value != getattr(default, name) or name in ("momentum", "beta1", "beta2")):
+            said.append(f"{name}={_shown(value) if isinstance(value, Rule) else repr(value)}")
+    return f"{type(rule).__name__}({', '.join(said)})"
