@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,11 @@ from bpcheck.tree import Tree
 
 __all__ = ["WAYS", "Clipped"]
 
-WAYS = {"value": clip_by_value, "norm": clip_by_norm, "global norm": clip_by_global_norm}
+WAYS: dict[str, Callable[..., Tree]] = {
+    "value": clip_by_value,
+    "norm": clip_by_norm,
+    "global norm": clip_by_global_norm,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,8 @@ class Clipped(Rule):
         See :mod:`bpcheck.reference.optimizer.clipping`.
     limit : float
         Positive.
+    margin : float
+        What is added to the norm before it is divided by; torch's ``clip_grad_norm_`` adds 1e-6. Not for "value".
 
     Examples
     --------
@@ -47,6 +54,7 @@ class Clipped(Rule):
     rule: Rule = dataclasses.field(default_factory=SGD)
     by: str = "global norm"
     limit: float = 1.0
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,18 +71,20 @@ class Clipped(Rule):
     ) -> tuple[Tree, State]:
         """One step with the clipped gradient."""
         listed = [leaf for _, leaf in tree.leaves(gradient)]
-        clipped = (
-            _balls(listed, self.by, self.limit) if any(isinstance(leaf, Ball) for leaf in listed) else None
-        )
-        changed = WAYS[self.by](gradient, self.limit) if clipped is None else tree.restore(gradient, clipped)
-        return self.rule.step(params, changed, state, lr=lr)
+        if any(isinstance(leaf, Ball) for leaf in listed):
+            clipped = tree.restore(gradient, _balls(listed, self.by, self.limit, self.margin))
+        elif self.by == "value":
+            clipped = clip_by_value(gradient, self.limit)
+        else:
+            clipped = WAYS[self.by](gradient, self.limit, margin=self.margin)
+        return self.rule.step(params, clipped, state, lr=lr)
 
     def leaf(self, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
         """That of the rule: one array alone cannot be clipped by the norm of all."""
         return self.rule.leaf(w, g, slots, t, lr)
 
 
-def _balls(leaves: list[Any], by: str, limit: float) -> list[Any]:
+def _balls(leaves: list[Any], by: str, limit: float, margin: float) -> list[Any]:
     """The same on balls around an exact gradient."""
     if by == "value":
         return [Ball.exact(np.clip(leaf.mid, -limit, limit), leaf.u) for leaf in leaves]
@@ -84,11 +94,11 @@ def _balls(leaves: list[Any], by: str, limit: float) -> list[Any]:
         for square in squares[1:]:
             total = total + square
         squares = [total] * len(leaves)
-    return [leaf * _factor(square, limit) for leaf, square in zip(leaves, squares, strict=True)]
+    return [leaf * _factor(square, limit, margin) for leaf, square in zip(leaves, squares, strict=True)]
 
 
-def _factor(square: Ball, limit: float) -> Any:
-    norm = sqrt(square)
+def _factor(square: Ball, limit: float, margin: float) -> Any:
+    norm = sqrt(square) + constant(margin, square)
     scaled = constant(limit, norm) / norm if norm.mid > 0 else None
     if scaled is None or norm.mid + norm.rad <= limit:
         return 1.0

@@ -49,8 +49,10 @@ def clip_by_value(gradient: Tree, limit: float) -> Tree:
     return _each(gradient, lambda leaf: np.clip(leaf, -bound, bound))
 
 
-def clip_by_norm(gradient: Tree, limit: float) -> Tree:
+def clip_by_norm(gradient: Tree, limit: float, *, margin: float = 0.0) -> Tree:
     """Each tensor scaled down to ‖·‖₂ ≤ limit, if it is longer: its direction stays, that of all together may change.
+
+    ``margin`` is added to the norm, as torch adds 1e-6.
 
     Examples
     --------
@@ -58,11 +60,13 @@ def clip_by_norm(gradient: Tree, limit: float) -> Tree:
     [array([1.5, 2. ]), array([1.])]
     """
     bound = _limit(limit)
-    return _each(gradient, lambda leaf: leaf * _factor(_norm(leaf), bound))
+    return _each(gradient, lambda leaf: leaf * _factor(_norm(leaf) + margin, bound))
 
 
-def clip_by_global_norm(gradient: Tree, limit: float) -> Tree:
+def clip_by_global_norm(gradient: Tree, limit: float, *, margin: float = 0.0) -> Tree:
     """All tensors scaled by one factor, so that ‖g‖₂ of all together is at most limit: the direction stays.
+
+    ``margin`` is added to the norm, as torch adds 1e-6.
 
     Notes
     -----
@@ -73,7 +77,7 @@ def clip_by_global_norm(gradient: Tree, limit: float) -> Tree:
     >>> clip_by_global_norm([np.array([3.0]), np.array([4.0])], 2.5)
     [array([1.5]), array([2.])]
     """
-    factor = _factor(global_norm(gradient), _limit(limit))
+    factor = _factor(global_norm(gradient) + margin, _limit(limit))
     return _each(gradient, lambda leaf: leaf * factor)
 
 
