@@ -6,6 +6,7 @@ at all with a weight that may decay. What is read off is a guess; whether the ru
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,9 @@ PROBE_STEPS = 4
 TINY = tuple(10.0**k for k in range(-1, -13, -1))
 """Sizes of gradient, one of which is near ε: practice has 1e-3 to 1e-10."""
 
+BIG = 2.0**20
+"""Size of the other gradients: beside 1e6 even an ε of 1e-3 is a part in 1e9. A power of two: dividing by it is exact."""
+
 CONSTANT, IMPULSE, DOUBLE, STILL = range(4)
 """Places of the first probes; those of TINY follow."""
 
@@ -32,7 +36,10 @@ LINEAR = 1e-6
 DIGITS = 6
 """Hyperparameters are numbers that people write: what a probe gives is rounded to so many digits."""
 
-TYPICAL_BETA1 = (0.9, 0.5, 0.0, 0.8, 0.95, 0.99, 0.7)
+SLOPE_STEP = 1e-7
+"""For Newton's slopes: near the root of the roundoff. Their error slows the method and does not move where it ends."""
+
+TYPICAL_BETA1 = (0.9, 0.5, 0.8, 0.95, 0.99, 0.7, 0.1)
 TYPICAL_BETA2 = (0.999, 0.99, 0.95, 0.9, 0.9999, 0.98, 0.5)
 """Where the search for the two begins."""
 
@@ -63,7 +70,7 @@ def probe(step: Callable[[Tree, Tree], Tree], shape: Shape) -> Probe:
     seen = []
     for t in range(PROBE_STEPS):
         gradient = np.zeros(PROBES)
-        gradient[CONSTANT], gradient[IMPULSE], gradient[DOUBLE] = 1.0, float(t == 0), 2.0
+        gradient[CONSTANT], gradient[IMPULSE], gradient[DOUBLE] = BIG, BIG * (t == 0), 2 * BIG
         gradient[STILL + 1 :] = TINY
         new = step(params, shape(gradient)[0])
         seen.append(taken_out(new) - taken_out(params))
@@ -81,13 +88,14 @@ def guesses(change: Probe) -> Iterator[Rule]:
     # a decay beside the step acts on what the earlier steps have moved
     moved = np.vstack([np.zeros(PROBES), -np.cumsum(down, axis=0)[:-1]])
     moved[:, STILL] += 1.0
-    for rule in (_linear if linear else _adaptive)(down - decay * moved if decay else down):
+    beside = down - decay * moved if decay else down
+    for rule in _linear(beside / BIG) if linear else _adaptive(beside):
         if not decay:
             yield rule
         elif 0 < decay < 1:
             yield rule.but(weight_decay=_nice(decay / rule.lr), decoupled=True)
     if decay and linear:
-        yield from _linear_with_decay(down, decay)
+        yield from _linear_with_decay(down / BIG, decay)
 
 
 def _linear_with_decay(down: FloatArray, decay: float) -> Iterator[Rule]:
@@ -140,76 +148,60 @@ def _rmsprop(constant: FloatArray, impulse: FloatArray) -> Iterator[Rule]:
 
 
 def _adam(constant: FloatArray, impulse: FloatArray) -> Iterator[Rule]:
-    for corrected in (True, False):
-        for start1 in TYPICAL_BETA1:
-            for start2 in TYPICAL_BETA2:
-                found = _betas(constant, impulse, start1, start2, corrected=corrected)
-                if found is None:
-                    continue
-                beta1, beta2 = found
-                first = 1.0 if corrected else (1 - beta1) / math.sqrt(1 - beta2)
-                yield Adam(
-                    lr=_nice(constant[0] / first),
-                    beta1=beta1,
-                    beta2=beta2,
-                    epsilon=0.0,
-                    bias_correction=corrected,
-                )
-                break
-            else:
-                continue
-            break
+    if not (impulse[:3] > 0).all():  # no momentum: RMSprop, with corrections or without
+        return
+    corrected = _betas(np.array([impulse[1] / impulse[0], impulse[2] / impulse[1]]))
+    if corrected is not None:
+        beta1, beta2 = corrected
+        yield Adam(lr=_nice(constant[0]), beta1=beta1, beta2=beta2, epsilon=0.0)
+    for beta1, beta2 in _uncorrected(float(constant[1] / constant[0]), float(impulse[1] / impulse[0])):
+        first = (1 - beta1) / math.sqrt(1 - beta2)
+        rate = _nice(constant[0] / first)
+        yield Adam(lr=rate, beta1=beta1, beta2=beta2, epsilon=0.0, bias_correction=False)
 
 
-def _betas(
-    constant: FloatArray, impulse: FloatArray, beta1: float, beta2: float, *, corrected: bool
-) -> tuple[float, float] | None:
-    """β₁ and β₂ from the second and third step after an impulse, beside the first; by Newton's method."""
-    if impulse[0] <= 0 or impulse[1] < 0:
-        return None
-    if impulse[1] == 0:  # no momentum: RMSprop with corrections
-        return None
-    wanted = np.array([impulse[1] / impulse[0], impulse[2] / impulse[1]])
+def _after_impulse(b: FloatArray) -> FloatArray:
+    """Second step beside the first and third beside the second, after one gradient and none, with β₁ and β₂ corrected."""
+    t = np.arange(1, 4)
+    m = (1 - b[0]) * b[0] ** (t - 1) / (1 - b[0] ** t)
+    v = (1 - b[1]) * b[1] ** (t - 1) / (1 - b[1] ** t)
+    steps = m / np.sqrt(v)
+    return np.asarray(steps[1:] / steps[:-1])
 
-    def after_impulse(b: FloatArray) -> FloatArray:
-        steps = []
-        for t in (1, 2, 3):
-            m, v = (1 - b[0]) * b[0] ** (t - 1), (1 - b[1]) * b[1] ** (t - 1)
-            if corrected:
-                m, v = m / (1 - b[0] ** t), v / (1 - b[1] ** t)
-            steps.append(m / np.sqrt(v))
-        return np.array([steps[1] / steps[0], steps[2] / steps[1]])
 
-    if not corrected:  # each step is β₁/√β₂ of the one before: the constant gradient tells them apart
-        return _uncorrected(constant, float(wanted[0]))
-    b = np.array([beta1 or 0.01, beta2])
+def _betas(wanted: FloatArray) -> tuple[float, float] | None:
+    """β₁ and β₂ that give these quotients, by Newton's method from typical ones."""
     with np.errstate(all="ignore"):
-        for _ in range(NEWTON_STEPS):
-            value = after_impulse(b) - wanted
-            slope = np.array([(after_impulse(b + h) - wanted - value) / 1e-7 for h in 1e-7 * np.eye(2)]).T
-            try:
-                b = b - np.linalg.solve(slope, value)
-            except np.linalg.LinAlgError:
-                return None
-            if not (np.isfinite(b).all() and (b > 0).all() and (b < 1).all()):
-                return None
-    found = _nice(b[0]), _nice(b[1])
-    exact = bool(np.allclose(after_impulse(np.array(found)), wanted, rtol=1e-6))
-    return found if exact and all(0 < one < 1 for one in found) else None
-
-
-def _uncorrected(constant: FloatArray, quotient: float) -> tuple[float, float] | None:
-    """(1 + β₁)/√(1 + β₂) is the second step of a constant gradient beside the first; β₁ = q √β₂."""
-    ratio = constant[1] / constant[0]
-    # (1 + q√x)² = r²(1 + x), a quadratic equation in √x
-    a, b, c = quotient**2 - ratio**2, 2 * quotient, 1 - ratio**2
-    if a == 0 or b * b - 4 * a * c < 0:
-        return None
-    for root in ((-b + s * math.sqrt(b * b - 4 * a * c)) / (2 * a) for s in (1, -1)):
-        beta2, beta1 = _nice(root * root), _nice(quotient * root)
-        if root > 0 and 0 < beta2 < 1 and 0 < beta1 < 1:
-            return beta1, beta2
+        for start in itertools.product(TYPICAL_BETA1, TYPICAL_BETA2):
+            b = np.array(start)
+            for _ in range(NEWTON_STEPS):
+                value = _after_impulse(b) - wanted
+                slope = np.array(
+                    [(_after_impulse(b + h) - wanted - value) / SLOPE_STEP for h in SLOPE_STEP * np.eye(2)]
+                )
+                if not np.isfinite(slope).all() or np.linalg.det(slope) == 0.0:
+                    break
+                b = b - np.linalg.solve(slope.T, value)
+                if not (np.isfinite(b).all() and (b > 0).all() and (b < 1).all()):
+                    break
+            else:
+                found = _nice(b[0]), _nice(b[1])
+                if np.allclose(_after_impulse(np.array(found)), wanted, rtol=LINEAR):
+                    return found
     return None
+
+
+def _uncorrected(ratio: float, quotient: float) -> Iterator[tuple[float, float]]:
+    """A constant gradient's second step is (1 + β₁)/√(1 + β₂) of its first; after an impulse each is β₁/√β₂ of the last."""
+    # β₁ = q√β₂ put into (1 + β₁)² = r²(1 + β₂): a quadratic equation in √β₂
+    a, b, c = quotient**2 - ratio**2, 2 * quotient, 1 - ratio**2
+    if a == 0 or b * b < 4 * a * c:
+        return
+    for sign in (1, -1):
+        root = (-b + sign * math.sqrt(b * b - 4 * a * c)) / (2 * a)
+        beta1, beta2 = _nice(quotient * root), _nice(root * root)
+        if root > 0 and 0 < beta1 < 1 and 0 < beta2 < 1:
+            yield beta1, beta2
 
 
 def _epsilon(rule: Rule, first: FloatArray) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ def constant(value: float, like: Any) -> Any:
 
 
 def sqrt(value: Any) -> Any:
-    """√."""
-    return value.sqrt() if isinstance(value, Ball) else np.sqrt(value)
+    """√. Of a Python number a Python number: NumPy's would make float64 of float32 arrays."""
+    if isinstance(value, Ball):
+        return value.sqrt()
+    return math.sqrt(value) if isinstance(value, float) else np.sqrt(value)
 
 
 def maximum(a: Any, b: Any) -> Any:
