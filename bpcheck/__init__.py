@@ -50,6 +50,8 @@ _HOMES = {
     "compare": "bpcheck.search",
     "compare_update": "bpcheck.check.update",
     "diagnose": "bpcheck.search",
+    "gradient_health": "bpcheck.health",
+    "GradientHealth": "bpcheck.health",
 }
 _WINGS = (
     "reference",
@@ -126,6 +128,8 @@ if TYPE_CHECKING:
     from bpcheck.errors import (
         SubjectError as SubjectError,
     )
+    from bpcheck.health import GradientHealth as GradientHealth
+    from bpcheck.health import gradient_health as gradient_health
     from bpcheck.numeric.derivative import derivative as derivative
     from bpcheck.result import Comparison as Comparison
     from bpcheck.result import Diagnosis as Diagnosis

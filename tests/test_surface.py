@@ -25,7 +25,7 @@ PUBLIC = (
     "from_torch from_object from_layer Conventions Verdict Report Estimate GradientMismatch GradientInconclusive "
     "SubjectError reference strategies symbolic numeric certified certify check_line diagnosis diagnose check_vjp "
     "check_jvp locate Location "
-    "check_every_entry check_low_precision taylor_remainder step_curve"
+    "check_every_entry check_low_precision taylor_remainder step_curve gradient_health GradientHealth"
 )
 
 

@@ -6,14 +6,28 @@ signal neither dies nor explodes from layer to layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
 
+from bpcheck.errors import InputError
 from bpcheck.tree import FloatArray
 
-__all__ = ["Initializer", "glorot", "he", "lecun", "small_random", "zeros"]
+__all__ = [
+    "INITIALIZERS",
+    "Initializer",
+    "glorot",
+    "he",
+    "initializer",
+    "lecun",
+    "normal",
+    "orthogonal",
+    "small_random",
+    "zeros",
+]
 
 Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, int]], FloatArray]
 
@@ -45,3 +59,78 @@ def lecun(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
 def small_random(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
     """Normal with standard deviation 0.01: the "small random values" of many books; deep networks starve on it."""
     return rng.normal(0.0, SMALL, shape)
+
+
+def orthogonal(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+    """Orthonormal rows or columns, whichever are fewer: no length changes (Saxe et al. 2014).
+
+    Q of a normal matrix, the signs of R's diagonal multiplied in so that all directions are equally
+    likely (Mezzadri 2007).
+    """
+    q, r = np.linalg.qr(rng.normal(size=(max(shape), min(shape))))
+    q = q * np.where(np.diagonal(r) < 0.0, -1.0, 1.0)
+    return np.ascontiguousarray(q if shape[0] >= shape[1] else q.T)
+
+
+def normal(deviation: float) -> Initializer:
+    """Normal with that standard deviation, whatever the width.
+
+    Examples
+    --------
+    >>> normal(0.5)(np.random.default_rng(0), (1, 2)).round(3)
+    array([[ 0.063, -0.066]])
+    """
+
+    def draw(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+        return rng.normal(0.0, deviation, shape)
+
+    return draw
+
+
+INITIALIZERS: Mapping[str, Initializer] = MappingProxyType(
+    {"glorot": glorot, "he": he, "lecun": lecun, "orthogonal": orthogonal, "small_random": small_random}
+)
+"""By name; :func:`initializer` takes ``"normal(0.1)"`` and ``"orthogonal(1.4)"`` too."""
+
+
+def initializer(name: str) -> Initializer:
+    """The rule of that name.
+
+    Parameters
+    ----------
+    name : str
+        One of ``INITIALIZERS``, ``"normal(σ)"`` with a standard deviation, or ``"orthogonal(c)"``, orthogonal
+        weights times c.
+
+    Returns
+    -------
+    callable
+        Takes a generator and a shape (out, in).
+
+    Raises
+    ------
+    InputError
+        If there is no such rule.
+
+    Examples
+    --------
+    >>> weight = initializer("orthogonal(2)")(np.random.default_rng(0), (3, 3))
+    >>> bool(np.allclose(weight @ weight.T, 4 * np.eye(3)))
+    True
+    """
+    if isinstance(name, str):
+        if name in INITIALIZERS:
+            return INITIALIZERS[name]
+        found = re.fullmatch(r"(normal|orthogonal)\(([0-9.]+(?:e[-+]?[0-9]+)?)\)", name.replace(" ", ""))
+        try:
+            number = float(found[2]) if found else np.nan
+        except ValueError:
+            number = np.nan
+        if found and np.isfinite(number):
+            return (
+                normal(number) if found[1] == "normal" else lambda rng, shape: number * orthogonal(rng, shape)
+            )
+    names = ", ".join(map(repr, INITIALIZERS))
+    raise InputError(
+        f"there is no initialisation {name!r}; choose {names}, 'normal(0.1)' or 'orthogonal(1.4)'."
+    )

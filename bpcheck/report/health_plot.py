@@ -1,0 +1,107 @@
+"""Pictures of gradient health: sizes against layers. Needs matplotlib, as :mod:`bpcheck.report.plots` does."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bpcheck.report.plots import BLUE, GREEN, GREY, ORANGE, SMALL, TITLE, axes
+
+__all__ = ["course", "sizes"]
+
+PINK = "#CC79A7"
+"""A fifth colour of the palette of :mod:`bpcheck.report.plots`."""
+
+STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "D"), (PINK, "^"), (GREY, "v"))
+"""Colour and mark go together, for who prints in grey."""
+
+TITLE_WIDTH = 62
+"""Letters of a title in one line."""
+
+FIGURE_TICKS = 12
+"""Marks on the axis of the layers, at most."""
+
+
+def course(numbers: Sequence[int], relative: Sequence[float], *, label: str, ax: Any = None) -> Any:
+    """Add the course of one network's error to a picture.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Of the layers.
+    relative : sequence of float
+        Their errors over that of the last layer.
+    label : str
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    is_new = ax is None or not ax.lines
+    ax = axes(ax)
+    if is_new:
+        _frame(ax, "What is left of the error", "δ, relative to the last layer's")
+    _line(ax, numbers, relative, label)
+    ax.legend(loc="best", fontsize=SMALL, frameon=False)
+    return ax
+
+
+def sizes(
+    numbers: Sequence[int], series: Mapping[str, Sequence[float]], *, title: str, ax: Any = None
+) -> Any:
+    """Draw the sizes of what one network computes.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Of the layers.
+    series : mapping of str to sequence of float
+        Root mean squares, by name.
+    title : str
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    ax = axes(ax)
+    _frame(ax, title, "root mean square")
+    for name, values in series.items():
+        _line(ax, numbers, values, name)
+    ax.legend(loc="best", fontsize=SMALL, frameon=False)
+    return ax
+
+
+def _frame(ax: Any, title: str, y: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=FIGURE_TICKS, integer=True))
+    ax.set_xlabel("layer (the error comes from the right)")
+    ax.set_ylabel(y)
+    ax.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=TITLE, loc="left")
+    ax.grid(True, which="major", color="#E4E4E4", linewidth=0.7)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+
+
+def _line(ax: Any, numbers: Sequence[int], values: Sequence[float], label: str) -> None:
+    shown = np.array(values, dtype=float)
+    shown[~(np.isfinite(shown) & (shown > 0.0))] = np.nan  # a logarithmic axis has no place for them
+    colour, mark = STYLES[len(ax.lines) % len(STYLES)]
+    ax.plot(numbers, shown, color=colour, marker=mark, markersize=4, linewidth=1.2, label=label)
