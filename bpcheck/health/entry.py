@@ -93,7 +93,7 @@ def gradient_health(
     >>> import bpcheck
     >>> deep = [32] * 21
     >>> print(gradient_health(bpcheck.mlp(deep, activation="sigmoid"), seed=0).words)
-    vanishing: 0.25 a layer, 4e-12 over 19 layers
+    vanishing: 0.24 a layer, 1e-12 over 19 layers
     >>> print(gradient_health(gradients=[np.full((2, 2), 1e-9), np.ones((2, 2))]).words)
     vanishing: 1e-09 a tensor, 1e-09 over 1 tensor
     """

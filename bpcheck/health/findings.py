@@ -100,6 +100,9 @@ def judge(layers: Sequence[LayerHealth]) -> tuple[Finding, ...]:
     if sizes[smallest.number] <= VANISHED:
         steps = top.number - smallest.number
         text = f"vanishing: {_course(sizes[smallest.number], steps)}"
+        if smallest.error_rms == 0.0:
+            first = max(layer.number for layer in layers if layer.error_rms == 0.0)
+            text = f"vanishing: exactly 0 from layer {first} down"
         found.append(Finding("vanishing", text, _against_vanishing(layers)))
     blocked = any(layer.dead == 1.0 and layer.kind == "dense" for layer in layers)
     found = [*dead, *found] if blocked else [*found, *dead]

@@ -31,7 +31,8 @@ TENSOR_LEGEND = "In the order given, the lowest layer first. factor: rms over th
 
 def render(health: GradientHealth) -> str:
     """The whole result as text."""
-    blocks = [f"gradient health: {health.findings[0].text}"]
+    title = "gradient health: "
+    blocks = [textwrap.fill(title + health.words, WIDTH, subsequent_indent=" " * len(title))]
     blocks += [_fill(finding.text, "also ") for finding in health.findings[1:]]
     advice = list(dict.fromkeys(text for finding in health.findings for text in finding.remedies))
     if advice:
@@ -58,21 +59,27 @@ def _fill(text: str, label: str) -> str:
 
 
 def _number(value: float) -> str:
-    """At most seven characters: 0.243, 12.3, 1.2e-10, –."""
+    """Two or three digits: 0.243, 12.3, 1.2e-5, –."""
     if math.isnan(value):
         return "–"
-    if value == 0 or 0.001 <= abs(value) < 1000:
+    if value == 0 or 0.1 <= abs(value) < 1000:
         return f"{value:.3g}"
-    return f"{value:.1e}"
+    if 0.001 <= abs(value) < 1:
+        return f"{value:.2g}"
+    if math.isinf(value):
+        return "∞"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def _aligned(rows: Sequence[Sequence[str]], left: int) -> str:
     """Columns: the one with number ``left`` to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    between = "  " if len(INDENT) + sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
     return "\n".join(
         (
             INDENT
-            + "  ".join(
+            + between.join(
                 cell.ljust(width) if i == left else cell.rjust(width)
                 for i, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
