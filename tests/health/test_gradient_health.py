@@ -129,11 +129,11 @@ def planted_dead(count, depth=3, units=100):
 
 def test_dead_units_are_counted_and_named_only_where_chance_does_not_explain_them():
     architecture, params = planted_dead(90)
-    health = gradient_health(architecture, params, seed=0)
+    health = gradient_health(architecture, params, seed=0, jacobians=2)
     assert health.layers[1].dead >= 0.9
     assert health.verdict == "dead"
     assert "of the units of layer 3 never pass an error" in health.words
-    healthy = gradient_health(*planted_dead(0), seed=0)
+    healthy = gradient_health(*planted_dead(0), seed=0, jacobians=2)
     assert healthy.ok
     assert healthy.layers[1].dead < 0.2
 
@@ -284,7 +284,7 @@ def test_the_result_is_frozen_and_prints_on_a_screen():
         health.layers[0].factor = 3.0
     skips = Architecture((8,), (Dense(128, "leaky_relu"), *[Skip((Dense(128, "leaky_relu"),))] * 9, Dense(2)))
     for network in (mlp([16] * 21, activation="relu"), mlp([100] * 21, activation="sigmoid"), skips):
-        text = str(gradient_health(network, seed=0, clip_norm=1.0))
+        text = str(gradient_health(network, seed=0, clip_norm=1.0, jacobians=2))
         assert max(map(len, text.splitlines())) <= 80
     deep = str(gradient_health(mlp([4] * 101, activation="tanh"), seed=0, jacobians=0))
     assert len(deep.splitlines()) <= 50
