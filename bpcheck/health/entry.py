@@ -95,7 +95,7 @@ def gradient_health(
     >>> print(gradient_health(bpcheck.mlp(deep, activation="sigmoid"), seed=0).words)
     vanishing: 0.24 a layer, 1e-12 over 19 layers
     >>> print(gradient_health(gradients=[np.full((2, 2), 1e-9), np.ones((2, 2))]).words)
-    vanishing: 1e-09 a tensor, 1e-09 over 1 tensor
+    vanishing: 1e-9 a tensor, 1e-9 over 1 tensor
     """
     clips = {"norm": _limit("clip_norm", clip_norm), "value": _limit("clip_value", clip_value)}
     if gradients is not None:

@@ -148,7 +148,11 @@ def _course(total: float, steps: int, each: str = "a layer") -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.2g}" if 0.01 <= value < 100 else f"{value:.0e}"
+    """``0.24``, ``1e-12``."""
+    if 0.01 <= value < 100:
+        return f"{value:.2g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def _healthy(total: float, steps: int, each: str = "a layer") -> Finding:
@@ -159,7 +163,7 @@ def _healthy(total: float, steps: int, each: str = "a layer") -> Finding:
     limit = math.log(VANISHED if slope < 0 else EXPLODED)
     if slope and limit / slope < FARTHEST:
         word = "vanish" if slope < 0 else "explode"
-        text += f"; at that rate it would {word} over {math.ceil(limit / slope)}"
+        text += f"; at that rate it would {word} over {math.ceil(limit / slope)} {each.split()[-1]}s"
     return Finding("healthy", text)
 
 

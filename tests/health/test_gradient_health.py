@@ -87,7 +87,10 @@ def test_the_constants_are_what_their_derivation_says():
 
 def test_healthy_networks_say_where_they_would_cease_to_be():
     health = linear(5, 0.4)
-    assert health.words == "healthy: 0.4 a layer, 0.026 over 4 layers; at that rate it would vanish over 11"
+    assert (
+        health.words
+        == "healthy: 0.4 a layer, 0.026 over 4 layers; at that rate it would vanish over 11 layers"
+    )
     assert linear(12, 0.4).verdict == "vanishing"
     assert linear(11, 0.4).verdict == "healthy"
 
@@ -129,17 +132,17 @@ def planted_dead(count, depth=3, units=100):
 
 def test_dead_units_are_counted_and_named_only_where_chance_does_not_explain_them():
     architecture, params = planted_dead(90)
-    health = gradient_health(architecture, params, seed=0, jacobians=2)
+    health = gradient_health(architecture, params, seed=0, jacobians=0)
     assert health.layers[1].dead >= 0.9
     assert health.verdict == "dead"
     assert "of the units of layer 3 never pass an error" in health.words
-    healthy = gradient_health(*planted_dead(0), seed=0, jacobians=2)
+    healthy = gradient_health(*planted_dead(0), seed=0, jacobians=0)
     assert healthy.ok
     assert healthy.layers[1].dead < 0.2
 
 
 def test_a_layer_that_is_wholly_dead_is_named_before_the_zero_below_it():
-    health = gradient_health(*planted_dead(100), seed=0)
+    health = gradient_health(*planted_dead(100), seed=0, jacobians=0)
     assert health.verdict == "dead"
     assert "all of the units of layer 3" in health.words
     assert "vanishing: exactly 0 from layer 3 down" in [finding.text for finding in health.findings]
@@ -246,7 +249,6 @@ def test_what_is_drawn_is_said_and_can_be_drawn_again():
     network = mlp([4, 5, 3], activation="relu", loss="cross_entropy")
     health = gradient_health(network)
     assert isinstance(health.seed, int)
-    assert gradient_health(network, seed=health.seed) == health or "nan" in repr(health)
     assert repr(gradient_health(network, seed=health.seed)) == repr(health)
     assert f"seed {health.seed}" in str(health)
     params = build(network).init(np.random.default_rng(0))
@@ -282,8 +284,9 @@ def test_the_result_is_frozen_and_prints_on_a_screen():
         health.seed = 3
     with pytest.raises(FrozenInstanceError):
         health.layers[0].factor = 3.0
-    skips = Architecture((8,), (Dense(128, "leaky_relu"), *[Skip((Dense(128, "leaky_relu"),))] * 9, Dense(2)))
-    for network in (mlp([16] * 21, activation="relu"), mlp([100] * 21, activation="sigmoid"), skips):
+    skips = Architecture((8,), (Dense(60, "leaky_relu"), *[Skip((Dense(60, "leaky_relu"),))] * 9, Dense(2)))
+    for network in (mlp([16] * 21, activation="relu"), mlp([60] * 21, activation="sigmoid"), skips):
+        # 60 units, not 100: OpenBLAS starts threads for larger matrices, which takes seconds on a busy machine
         text = str(gradient_health(network, seed=0, clip_norm=1.0, jacobians=2))
         assert max(map(len, text.splitlines())) <= 80
     deep = str(gradient_health(mlp([4] * 101, activation="tanh"), seed=0, jacobians=0))
