@@ -206,6 +206,24 @@ def test_clipping_bounds_the_step_and_not_the_ratio():
     assert untouched.norm_before == untouched.norm_after
 
 
+def test_clipping_by_value_cuts_on_both_sides():
+    found = measure.clipped({"low": np.array([[3.0, -3.0]]), "top": np.array([[0.5, -2.0]])}, "value", 1.0)
+    assert found.norm_after == pytest.approx(math.sqrt(1 + 1 + 0.25 + 1))
+    assert found.changed == 0.75
+
+
+def test_norms_are_a_median_and_a_maximum_over_the_examples():
+    # one ReLU unit with weights of 1 above: J is 1 for an example that turns it on, 0 for one that does not
+    one = {"weight": [[1.0]], "bias": [0.0]}
+    x = [[1.0], [-1.0], [-2.0], [3.0], [-1.0]]
+    health = gradient_health(mlp([1, 1, 1], activation="relu"), [one, one], x, [[9.0]] * 5)
+    low = health.layers[0]
+    assert (low.jacobian, low.jacobian_max, low.product, low.product_max) == (0.0, 1.0, 0.0, 1.0)
+    assert health.examples == 5
+    first = gradient_health(mlp([1, 1, 1], activation="relu"), [one, one], x, [[9.0]] * 5, jacobians=1)
+    assert (first.layers[0].jacobian, first.examples) == (1.0, 1)
+
+
 # --- a gradient alone ---------------------------------------------------------------------------------
 
 
@@ -217,6 +235,8 @@ def test_a_gradient_alone_is_judged_by_its_weights():
     assert health.verdict == "vanishing"
     assert "over 2 tensors" in health.words
     assert health.factor == pytest.approx(1e-4, rel=0.2)
+    below = next(line for line in str(health).splitlines() if line.strip().startswith("gradients[0]['w']"))
+    assert float(below.split()[-3]) == pytest.approx(health.tensors[0].rms / health.tensors[2].rms, rel=0.05)
     assert [tensor.path for tensor in health.tensors][:2] == ["gradients[0]['w']", "gradients[0]['b']"]
     assert (
         gradient_health(gradients={"a": np.full((2, 2), 2.0**11), "b": np.ones((2, 2))}).verdict
