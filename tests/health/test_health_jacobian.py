@@ -158,6 +158,20 @@ THEORY = {
 }
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1.0, 1e160, 1e300])
+@pytest.mark.parametrize("shape", [(5, 5), (1, 7), (7, 3), (40, 60)])
+def test_norms_are_largest_singular_values_at_every_scale(shape, size):
+    matrices = size * np.random.default_rng(0).normal(size=(6, *shape))
+    matrices[1] = 0.0
+    matrices[2, 0, 0] = np.nan
+    norms = jacobian.spectral_norms(matrices)
+    assert norms[1] == 0.0
+    assert np.isnan(norms[2])
+    others = [0, 3, 4, 5]
+    right = np.linalg.svd(matrices[others] / size, compute_uv=False)[:, 0] * size
+    assert np.allclose(norms[others], right, rtol=1e-14, atol=0.0)
+
+
 @pytest.mark.parametrize("name", THEORY)
 def test_theory_expects_what_many_draws_average_to(name):
     # The targets are large so that the last error, z − y, hardly depends on the last weights: of independent weights
