@@ -6,8 +6,10 @@ not be contracted, and factors with exponents:
 1. sums move to the front (prenex), each with an index of its own, so that (Σ_j x_j)² is Σ_jk x_j x_k;
 2. Σ_j δ_{jp} f_j becomes f_p where p is certain to lie in j's range; otherwise the delta stays;
 3. a sum over an index that nothing names becomes a multiplication with the size of its range;
-4. bound indices get canonical names: of all ways to number them, the one whose text comes first;
-5. equal monomials are collected.
+4. β^{t−i} becomes β^t (β^i)⁻¹; Σ_i β^{si} over a whole range gets its closed form, a geometric sum; of a sum up to
+   t + 1 the last term is taken out;
+5. bound indices get canonical names: of all ways to number them, the one whose text comes first;
+6. equal monomials are collected.
 
 Denominators and arguments of functions are closed subexpressions and get a canonical form of their own.
 """
@@ -35,7 +37,17 @@ from bpcheck.symbolic.index.given import (
     validate,
 )
 from bpcheck.symbolic.index.substitute import Fresh, freshen, indices_of, limits_of, substitute
-from bpcheck.symbolic.index.term import Diff, Index, Member, UnknownValue, VectorValue, kronecker, total
+from bpcheck.symbolic.index.term import (
+    Diff,
+    Index,
+    Layer,
+    Member,
+    Size,
+    UnknownValue,
+    VectorValue,
+    kronecker,
+    total,
+)
 
 __all__ = ["canonical", "is_zero"]
 
@@ -107,7 +119,7 @@ def canonical(expression: Any, given: Iterable[Any] = ()) -> Any:
     Raises
     ------
     InputError
-        For what lies outside the grammar: a symbolic exponent, a sum whose range depends on an index.
+        For what lies outside the grammar: a tensor as an exponent, a sum whose range depends on an index.
 
     Examples
     --------
@@ -283,7 +295,10 @@ class Rewriter:
     def _product(self, arguments: Iterable[Any]) -> Polynomial:
         arguments = list(arguments)
         # Under a denominator, a sum waits as one factor: it may cancel before it is multiplied out.
-        divides = any(isinstance(a, sympy.Pow) and not _is_natural(a.args[1]) for a in arguments)
+        divides = any(
+            isinstance(a, sympy.Pow) and a.args[1].is_Rational and not _is_natural(a.args[1])
+            for a in arguments
+        )
         product = [Monomial()]
         for argument in arguments:
             if divides and _is_composite(argument):
@@ -302,8 +317,13 @@ class Rewriter:
         return product
 
     def _power(self, base: Any, exponent: Any) -> Polynomial:
+        if _counts(exponent) and base.is_Symbol and base.is_positive:
+            return self._split_exponent(base, exponent)
         if not exponent.is_Rational:
-            raise InputError(f"an exponent must be a fixed rational number; given: {base}**({exponent}).")
+            raise InputError(
+                "an exponent must be a fixed rational number, or an index or a size if the base is a positive symbol; "
+                f"given: {base}**({exponent})."
+            )
         inside = self.normal(base)
         if not inside:
             if exponent > 0:
@@ -330,7 +350,15 @@ class Rewriter:
             result = result.times(Monomial(factors={sympy.exp(one): monomial.coefficient}))
         return [result]
 
-    # --- 2, 3: contract ------------------------------------------------------------------------------
+    def _split_exponent(self, base: Any, exponent: Any) -> Polynomial:
+        """β^{t−i+1} = β^t (β^i)⁻¹ β: one factor for each index and size, as powers with a fixed exponent."""
+        factors: dict[Any, Any] = {}
+        for term in sympy.Add.make_args(sympy.expand(exponent)):
+            coefficient, rest = term.as_coeff_Mul()
+            factors[base**rest] = coefficient
+        return [Monomial(factors=factors)]
+
+    # --- 2, 3, 4: contract ---------------------------------------------------------------------------
 
     def reduce(self, monomial: Monomial) -> Polynomial:
         """Contract deltas, use facts, sum over what nothing names, multiply out; all until nothing changes."""
@@ -345,6 +373,8 @@ class Rewriter:
                 self._use_fact,
                 self._count,
                 self._multiply_out,
+                self._geometric,
+                self._last_term,
                 self._roots,
             ):
                 changed = rule(current)
@@ -445,6 +475,44 @@ class Rewriter:
                     # flattened anew each time: every copy of a sum has an index of its own
                     product = [left.times(right) for left in product for right in self.flatten(factor)]
                 return product
+        return None
+
+    def _geometric(self, monomial: Monomial) -> Polynomial | None:
+        """Σ_{i=a…b} β^i = (β^a − β^{b+1})/(1 − β), where β^i is all that names i."""
+        for index in monomial.bound:
+            naming = [f for f in monomial.factors if index in indices_of(f)]
+            if len(naming) != 1 or any(index in indices_of(delta) for delta in monomial.deltas):
+                continue
+            (power,) = naming
+            slope = monomial.factors[power]
+            # a sum from 3 to T is 0 for T = 1, and its closed form is not
+            if not (_is_power_of(power, index) and (index.upper - index.lower + 1).is_nonnegative):
+                continue
+            base, first, last = power.args[0], index.lower, index.upper
+            if slope > 0:
+                ends = base ** (slope * first) - base ** (slope * (last + 1))
+            else:
+                ends = base ** (slope * last) - base ** (slope * (first - 1))
+            bound = tuple(other for other in monomial.bound if other != index)
+            rest = {f: e for f, e in monomial.factors.items() if f != power}
+            (divided,) = self._power(1 - base ** abs(slope), sympy.Integer(-1))
+            start = replace(monomial, bound=bound, factors=rest).times(divided)
+            return [start.times(end) for end in self.flatten(ends)]
+        return None
+
+    def _last_term(self, monomial: Monomial) -> Polynomial | None:
+        """Σ over i = 1 … t + 1 is Σ over i = 1 … t, and the term i = t + 1; a range of one index is one term."""
+        for index in monomial.bound:
+            if index.upper == index.lower:
+                return self._put(monomial, index, index.lower)
+            beyond, size = index.upper.as_coeff_Add()
+            if size != 0 and beyond > 0 and (index.upper - index.lower).is_nonnegative:
+                shorter = self.fresh(Index("shorter", index.upper - 1, lower=index.lower))
+                before = replace(monomial, bound=(*monomial.bound, shorter))
+                return [
+                    *self._put(before, index, shorter),
+                    *self._put(monomial, index, index.upper),
+                ]
         return None
 
     def _roots(self, monomial: Monomial) -> Polynomial | None:
@@ -560,6 +628,17 @@ def _root_is_plain(factors: Mapping[Any, Any]) -> bool:
     return len(factors) == 1 and all(
         factor.is_positive or -1 < power <= 1 for factor, power in factors.items()
     )
+
+
+def _counts(exponent: Any) -> bool:
+    """Whether an exponent is made of indices, sizes and layers: t − i."""
+    symbols = exponent.free_symbols
+    return bool(symbols) and all(isinstance(symbol, (Index, Size, Layer)) for symbol in symbols)
+
+
+def _is_power_of(factor: Any, index: Index) -> bool:
+    """Whether a factor is β^i."""
+    return isinstance(factor, sympy.Pow) and factor.args[1] == index
 
 
 def _is_natural(exponent: Any) -> bool:

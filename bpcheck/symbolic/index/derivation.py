@@ -24,6 +24,8 @@ RULES = {
     "quotient rule": "d(u/v) = (du v − u dv)/v²",
     "derivative": "the derivative of a known function, or of a coordinate by a coordinate: [j = k]",
     "delta": "[j = k] under a sum over j leaves the term j = k",
+    "last term": "a sum up to t + 1 is the sum up to t, and its last term; a sum up to 1 is one term",
+    "geometric sum": "Σ β^{t−i} over i = 1 … t is (1 − β^t)/(1 − β), as all but two of its differences cancel",
     "algebra": "distribute, collect, cancel, rename a summation index",
     "fact": "something that is given",
 }

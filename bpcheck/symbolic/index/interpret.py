@@ -183,6 +183,12 @@ class Reading:
         if isinstance(expression, sympy.Pow) and expression.args[1].is_Rational:
             base, exponent = expression.args
             return self.domain.power(self.value(base, at), Fraction(int(exponent.p), int(exponent.q)))
+        if isinstance(expression, sympy.Pow) and all(
+            isinstance(symbol, (Index, Size, Layer)) for symbol in expression.args[1].free_symbols
+        ):
+            # β^{t−i}: how often β is multiplied is a number here
+            times = Fraction(self.world.whole(expression.args[1], at))
+            return self.domain.power(self.value(expression.args[0], at), times)
         if isinstance(expression, (sympy.exp, sympy.log, sympy.tanh)):
             return self.domain.apply(type(expression).__name__, self.value(expression.args[0], at))
         if expression is sympy.E:

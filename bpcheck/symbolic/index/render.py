@@ -319,7 +319,15 @@ class _Writer:
             return _Written(d.word(name) + d.group(self.plain(expression.args[0]), "(", ")"))
         if expression is sympy.E:
             return _Written(d.name("e"))
-        return _Written(d.name(str(expression)))
+        return _Written(self._symbol(str(expression)))
+
+    def _symbol(self, name: str) -> str:
+        """A letter with what is typed after _ below it: β_2 for beta_2."""
+        letter, below = _split(name)
+        if not below.isalnum() or below in ACCENTS or not (letter in GREEK or len(letter) == 1):
+            return self.d.name(name)
+        write = self.d.number if below.isdigit() else self.d.name
+        return self.d.scripts(self.d.name(letter), write(below), "")
 
     def _entry(self, entry: Any) -> str:
         count = getattr(entry.base, "superscripts", 0)
