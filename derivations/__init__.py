@@ -1,4 +1,4 @@
-"""Derivations that execute: one file for each equation or layer; ``python -m derivations`` lists them.
+"""Derivations that execute: one file for each equation, layer or update rule; ``python -m derivations`` lists them.
 
 Each file holds :class:`bpcheck.symbolic.index.Derivation` values. Every line of each is checked in three ways
 (canonical form for all sizes, instances in plain SymPy, numbers of 60 digits), and each carries planted
@@ -27,6 +27,9 @@ COURSE = (
     "attention",
     "convolution",
     "recurrent",
+    "steepest_descent",
+    "momentum_average",
+    "adam_bias_correction",
 )
 
 

@@ -29,14 +29,17 @@ beta_1, beta_2, mu_1, mu_2, eta, epsilon = (
 )
 
 OUTCOMES = (
-    "Expectations over K equally likely outcomes. Other probabilities are approached by outcomes that come several times."
+    "Expectations over K equally likely outcomes. Other probabilities are approached by outcomes that come "
+    "several times."
 )
 STATIONARY = (
-    "The gradients are stationary: E[g_i²] is the same number μ_2 at every step i. Where it changes slowly, the average "
-    "forgets old steps and the formula is nearly right; Kingma and Ba give the term for it a name of its own."
+    "The gradients are stationary: E[g²] is the same number μ_2 at every step. Where it changes, the paper adds a term, "
+    "which is small as long as the average gives old gradients small weights."
 )
 squares = Definition(V[o], (1 - beta_2) * total(beta_2 ** (t - i) * G[i, o], i), "v_t in outcome o")
-same_square = TotalIs(G[i, o], over=o, value=K * mu_2, because="stationary: the mean over the outcomes is μ_2")
+same_square = TotalIs(
+    G[i, o], over=o, value=K * mu_2, because="stationary: the mean over the outcomes is μ_2"
+)
 
 expected_square = Derivation(
     "Adam: the expected average of the squares",
@@ -45,7 +48,8 @@ expected_square = Derivation(
         Step(
             total((1 - beta_2) * total(beta_2 ** (t - i) * G[i, o], i), o) / K,
             "definition",
-            "The average of the squares is a sum with weights in each outcome, where G_{io} is g_i².",
+            "The average of the squares is a sum with weights in each outcome, where G_{io} is the square of "
+            "the gradient of step i.",
         ),
         Step(
             (1 - beta_2) * total(beta_2 ** (t - i) * (total(G[i, o], o) / K), i),
@@ -131,7 +135,7 @@ first_moment = Derivation(
         averages,
         TotalIs(g[i, o], over=o, value=K * mu_1, because="stationary: the mean over the outcomes is μ_1"),
     ),
-    assumes=(OUTCOMES, "The gradients are stationary: E[g_i] is the same number μ_1 at every step i."),
+    assumes=(OUTCOMES, "The gradients are stationary: E[g] is the same number μ_1 at every step."),
     mutants=(
         Mutant("not corrected", 3, mu_1 * (1 - beta_1**t)),
         Mutant("corrected with the second moment's β", 1,
@@ -141,9 +145,7 @@ first_moment = Derivation(
 
 # --- the first step --------------------------------------------------------------------------------------
 
-ONE_ENTRY = (
-    "One entry of the parameters, for Adam treats each by itself. √(g²) is |g|; the calculus writes it as a root."
-)
+ONE_ENTRY = "One entry of the parameters, for Adam treats each by itself. √(g²) is |g|; the calculus writes it as a root."
 start = (Definition(m[0], 0, "the start"), Definition(v[0], 0, "the start"))
 
 first_step = Derivation(
@@ -180,8 +182,9 @@ first_step = Derivation(
                / (sympy.sqrt((beta_1 * v[0] + (1 - beta_1) * g[1] ** 2) / (1 - beta_2)) + epsilon)),
     ),
     about=(
-        "Where |g| is much larger than ε, the first step is η in the direction of the sign, whatever the size of the gradient "
-        "and the betas. By that bpcheck.from_step() sees that a step is not plain gradient descent."
+        "Where |g| is much larger than ε, the first step is η in the direction of the sign, whatever the "
+        "size of the gradient and the betas. By that bpcheck.from_step() sees that a step is not plain "
+        "gradient descent."
     ),
 )  # fmt: skip
 

@@ -150,8 +150,8 @@ length = Derivation(
     assumes=(
         FACTOR,
         "For many steps β^t goes to 0 and the length to 1/(1 − β): 10 steps for β = 0.9, 100 for 0.99. The calculus has no "
-        "limits; tests/derivations takes this one with SymPy, and the limit of β^{1/(1−β)}, 1/e: a gradient that is 1/(1 − β) "
-        "steps old weighs about a third of the newest one.",
+        "limits; tests/derivations takes this one with SymPy, and another: as β goes to 1, the weight of a gradient "
+        "that is 1/(1 − β) steps old goes to 1/e of the newest one's.",
     ),
     mutants=(
         Mutant("its limit, at every t", 2, 1 / (1 - beta)),
@@ -169,7 +169,8 @@ noise = Derivation(
         Step(
             total((1 - beta) * beta ** (t - i), i) ** 2 / total((1 - beta) ** 2 * beta ** (2 * (t - i)), i),
             "definition",
-            "Independent noise of equal size in every gradient: its variance in the sum goes with the squares of the weights.",
+            "Independent noise of equal size in every gradient: its variance in the sum goes with the squares "
+            "of the weights.",
         ),
         Step(
             (1 - beta**t) ** 2 * (1 - beta**2) / ((1 - beta) ** 2 * (1 - beta ** (2 * t))),
@@ -227,8 +228,8 @@ two_forms = Derivation(
         Definition(u[t], v[t] / (1 - mu), "after t steps, known"),
     ),
     assumes=(
-        "The induction: before the first step both are 0, so the sum is 1/(1 − μ) of the average; this is the step from t to "
-        "t + 1.",
+        "The induction: before the first step both are 0, so the sum is 1/(1 − μ) of the average; this is "
+        "the step from t to t + 1.",
         "Both are multiplied by the learning rate of the same step when the weights move. A rate that is multiplied into "
         "the velocity instead stays there when a schedule changes it, and that is another method.",
     ),
@@ -239,8 +240,8 @@ two_forms = Derivation(
         Mutant("the gradient counts in full in both", 3, eta_avg * (mu * v[t] + g[t + 1])),
     ),
     about=(
-        "With μ = 0.9 a learning rate for the average form is 10 times that for the sum form. A gradient that stays the same "
-        "moves the weights by η_{sum}/(1 − μ) a step in the end."
+        "With μ = 0.9 a learning rate for the average form is 10 times that for the sum form. In the end, "
+        "a gradient g that stays the same moves the weights by η_{sum} g/(1 − μ) a step."
     ),
     name=eta_sum * u[t + 1],
 )  # fmt: skip

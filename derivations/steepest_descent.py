@@ -29,6 +29,7 @@ from bpcheck.symbolic.index import (
     kronecker,
     total,
 )
+from derivations.notation import CHAIN_RULE
 
 n = Size("n")
 i, j, k = (Index(name, n) for name in "ijk")
@@ -56,7 +57,11 @@ slope = Derivation(
             "derivative",
             "Only i = j names d_j.",
         ),
-        Step(g[j] + d[j] / eta, "delta", "The 2 of the square cancels. This is 0 at d_j = −η g_j and nowhere else."),
+        Step(
+            g[j] + d[j] / eta,
+            "delta",
+            "The 2 of the square cancels. This is 0 at d_j = −η g_j and nowhere else.",
+        ),
     ),
     assumes=(LINEAR,),
     mutants=(
@@ -66,8 +71,8 @@ slope = Derivation(
         Mutant("the sum stays", 3, total(g[i], i) + d[j] / eta),
     ),
     about=(
-        "The cost to first order, and a price ‖d‖²/(2η) for going far, because first order is true only nearby: a small η is "
-        "a high price."
+        "The cost to first order, and a price ‖d‖²/(2η) for going far, because first order is true only "
+        "nearby: a small η is a high price."
     ),
 )
 
@@ -134,8 +139,8 @@ cauchy_schwarz = Derivation(
         Step(
             total((g[i] * d[j] - g[j] * d[i]) ** 2, i, j) / 2,
             "algebra",
-            "Squares: not negative, and 0 only where d is a multiple of g. So (gᵀd)² ≤ ‖g‖² ‖d‖²: a step of length r "
-            "changes the cost by −r ‖g‖ at the least.",
+            "Squares: not negative, and 0 only where d and g are parallel. So (gᵀd)² ≤ ‖g‖² ‖d‖²: to first order, no "
+            "step of length r lowers the cost by more than r ‖g‖.",
         ),
     ),
     assumes=(LINEAR, SQUARES),
@@ -145,7 +150,10 @@ cauchy_schwarz = Derivation(
         Mutant("the indices do not cross", 3, total((g[i] * d[i] - g[j] * d[j]) ** 2, i, j) / 2),
         Mutant("one sum for two", 1, total(g[i] ** 2 * d[i] ** 2 - g[i] * d[i] * g[i] * d[i], i)),
     ),
-    about="The identity of Lagrange. It holds for g and d of any length, and has the inequality of Cauchy and Schwarz in it.",
+    about=(
+        "The identity of Lagrange. It holds for g and d of any length, and has the inequality of Cauchy and "
+        "Schwarz in it."
+    ),
 )
 
 norm = sympy.sqrt(total(g[k] ** 2, k))
@@ -186,7 +194,13 @@ its_length = Derivation(
 same_direction = Derivation(
     "Steepest descent: gradient descent is the step of length η ‖g‖",
     -(eta * norm) * g[j] / sympy.sqrt(total(g[i] ** 2, i)),
-    (Step(-eta * g[j], "algebra", "With r = η ‖g‖ the norm cancels, and the step of the learning rate η is left."),),
+    (
+        Step(
+            -eta * g[j],
+            "algebra",
+            "With r = η ‖g‖ the norm cancels, and the step of the learning rate η is left.",
+        ),
+    ),
     assumes=("The gradient is not 0.",),
     mutants=(
         Mutant("normalised", 1, -eta * g[j] / norm),
@@ -225,6 +239,7 @@ coupled = Derivation(
             "The weights shrink by the factor 1 − ηλ and then take the step without a penalty: decoupled.",
         ),
     ),
+    assumes=(CHAIN_RULE,),
     mutants=(
         Mutant("the decay without the rate", 3, (1 - decay) * w[j] - eta * gradient),
         Mutant("the decay takes the gradient's step too", 3, (1 - eta * decay) * (w[j] - eta * gradient)),
@@ -284,8 +299,8 @@ momentum_differs = Derivation(
         Step(
             -eta * mu * decay * w[0],
             "definition",
-            "The weights are the same after the first step, and v_1 − u_1 is λ w_0. Coupled, the decay of the first step goes "
-            "on; decoupled, it is over.",
+            "The weights are the same after the first step, and v_1 − u_1 is λ w_0. Coupled, the decay of "
+            "the first step goes on; decoupled, it is over.",
         ),
     ),
     given=TWO_STEPS,
@@ -302,7 +317,8 @@ momentum_differs = Derivation(
 
 s, G = Tensor("s"), Tensor("G")
 DIVIDED = (
-    "A method that divides the gradient of entry i by s_i > 0, as Adam does with √v̂ + ε. The s_i are fixed for this one step."
+    "A method that divides the gradient of entry i by s_i > 0, as Adam does by √v̂ + ε. The s_i are fixed for "
+    "this one step."
 )
 
 coupled_divided = Derivation(
@@ -334,7 +350,10 @@ coupled_divided = Derivation(
                total((d[i] + eta * (g[i] + decay * w[i]) / s[i]) ** 2, i) / (2 * eta)
                - eta / 2 * total((g[i] + decay * w[i]) ** 2 / s[i], i)),
     ),
-    about="The price of a step is Σ_i s_i d_i²/(2η) here: another norm, and another direction of steepest descent.",
+    about=(
+        "The price of a step weighs the square of d_i by s_i here: another norm, and another direction of "
+        "steepest descent."
+    ),
 )  # fmt: skip
 
 scaled = decay / 2 * total(s[i] * w[i] ** 2, i)
@@ -346,7 +365,7 @@ decoupled_divided = Derivation(
         Step(
             w[j] - eta * (gradient + decay * total(s[i] * w[i] * kronecker(i, j), i)) / s[j],
             "derivative",
-            "The penalty is λ/2 Σ_i s_i w_i²: an entry that is divided by more pays more.",
+            "Each square in the penalty is weighted by s_i: an entry that is divided by more pays more.",
         ),
         Step(w[j] - eta * (gradient + decay * s[j] * w[j]) / s[j], "delta", "Only i = j is left."),
         Step(
@@ -356,6 +375,7 @@ decoupled_divided = Derivation(
         ),
     ),
     assumes=(
+        CHAIN_RULE,
         DIVIDED,
         "Adam's s changes from step to step, and this penalty with it: decoupled decay is then the gradient of no penalty "
         "that stays the same.",

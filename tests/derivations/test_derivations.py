@@ -31,7 +31,8 @@ from derivations import COURSE, load
 FOUR_EQUATIONS = COURSE[:4]
 EVERYTHING = [(name, place) for name in COURSE for place in range(len(load(name)))]
 # The rest takes longer: `python -m derivations` checks all of it in the same way, and is a step of `.ci/run`.
-QUICK = {*FOUR_EQUATIONS, "softmax_cross_entropy", "sigmoid_cross_entropy"}
+UPDATES = {"steepest_descent", "momentum_average", "adam_bias_correction"}
+QUICK = {*FOUR_EQUATIONS, "softmax_cross_entropy", "sigmoid_cross_entropy", *UPDATES}
 
 
 def test_every_file_is_listed():

@@ -10,7 +10,7 @@ import sympy
 from hypothesis import given, note
 from hypothesis import strategies as st
 from index_terms import derivative, term
-from sympy import Rational, sqrt
+from sympy import Rational, Symbol, sqrt
 
 from bpcheck.symbolic.index import (
     Diff,
@@ -37,6 +37,7 @@ n, m, l = Size("n"), Size("m"), Layer("l")  # noqa: E741  # the field's letter
 j, k = Index("j", n), Index("k", n)
 x, y, out = Tensor("x"), Tensor("y"), Tensor("W_out")
 z = Tensor("z", superscripts=1)
+beta = Symbol("beta", positive=True)
 a, b, c = Tensor("a")[j], Tensor("b")[j], Tensor("c")[j]
 sigma, C = Unknown("sigma"), VectorFunction("C")
 
@@ -76,6 +77,14 @@ PRINTED = [
     (sigma(a) ** 2, "(σ(a_j))²"),
     (Member(j / m, 0, n - 1), "[j/m ∈ {0,…,n − 1}]"),
     (out[j, k], "W_out_{jk}"),
+    (beta ** (n - j), "β^{n−j}"),
+    (beta**n, "β^n"),
+    (Symbol("beta_2") ** 2 * a, "β_2² a_j"),
+    (Symbol("beta_2") ** (n + 1), "β_2^{n+1}"),
+    (Symbol("eta_avg") * a, "η_{avg} a_j"),
+    (Symbol("W_in"), "W_{in}"),
+    (Symbol("x_hat"), "x\N{COMBINING CIRCUMFLEX ACCENT}"),
+    (Symbol("rate_0") + Symbol("a_b_c"), "a_b_c + rate_0"),
 ]
 
 

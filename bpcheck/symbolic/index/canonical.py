@@ -60,7 +60,7 @@ MAX_NUMBERINGS = 5_040
 MAX_TERMS = 4_096
 
 # Rounds of "multiply by the denominators and look again". A denominator within a denominator takes one round
-# each; over `derivations/` one round was enough (benchmarks/index_calculus.py).
+# each; over `derivations/` two rounds were enough (benchmarks/index_calculus.py).
 MAX_CLEARINGS = 4
 
 
@@ -317,7 +317,7 @@ class Rewriter:
         return product
 
     def _power(self, base: Any, exponent: Any) -> Polynomial:
-        if _counts(exponent) and base.is_Symbol and base.is_positive:
+        if _counts(exponent) and type(base) is sympy.Symbol and base.is_positive:
             return self._split_exponent(base, exponent)
         if not exponent.is_Rational:
             raise InputError(
@@ -631,9 +631,10 @@ def _root_is_plain(factors: Mapping[Any, Any]) -> bool:
 
 
 def _counts(exponent: Any) -> bool:
-    """Whether an exponent is made of indices, sizes and layers: t − i."""
-    symbols = exponent.free_symbols
-    return bool(symbols) and all(isinstance(symbol, (Index, Size, Layer)) for symbol in symbols)
+    """Whether an exponent is made of indices, sizes, layers and widths: t − i."""
+    kinds = (Index, Size, Layer, sympy.core.function.AppliedUndef, sympy.Rational, sympy.Add, sympy.Mul)
+    parts = sympy.preorder_traversal(exponent)
+    return not exponent.is_number and all(isinstance(part, kinds) for part in parts)
 
 
 def _is_power_of(factor: Any, index: Index) -> bool:

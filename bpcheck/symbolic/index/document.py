@@ -70,6 +70,7 @@ _SPECIAL = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
     "∂": r"$\partial$", "⊙": r"$\odot$", "ᵀ": r"$^{\mathsf T}$", "Σ": r"$\sum$", "∇": r"$\nabla$", "√": r"$\surd$",
     "−": "$-$", "½": r"$\frac12$", "²": "$^2$", "·": r"$\cdot$", "…": r"\ldots{}", "′": "$'$",
+    "‖": r"$\Vert$", "≤": r"$\leq$",
     **{letter: f"$\\{name}$" for name, letter in GREEK.items()},
 }  # fmt: skip
 _COMBINING = {"\N{COMBINING MACRON}": r"\bar", "\N{COMBINING CIRCUMFLEX ACCENT}": r"\hat"}

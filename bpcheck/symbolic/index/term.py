@@ -1,9 +1,9 @@
 """The terms of the index calculus: tensors with indices, sums over them, unknown functions, derivatives.
 
 Terms are SymPy expressions: ``Indexed``, ``Sum``, ``KroneckerDelta``, ``Add``, ``Mul``, ``Pow``, ``exp``,
-``log``, ``tanh``, and five nodes that SymPy lacks. Nothing is simplified here: the rewriter (:mod:`.canonical`)
-and the interpreter (:mod:`.interpret`) each say on their own what a term means, and are held against
-each other.
+``log``, ``tanh``, and five nodes that SymPy lacks. An exponent is a number; that of a positive symbol may be
+made of indices and sizes, β^{t−i}. Nothing is simplified here: the rewriter (:mod:`.canonical`) and the
+interpreter (:mod:`.interpret`) each say on their own what a term means, and are held against each other.
 
 SymPy's ``diff``, ``subs``, ``xreplace`` and ``doit`` must not be applied to terms: they capture bound indices
 (sympy issues 20127, 11829, 21891).
