@@ -63,6 +63,7 @@ _WINGS = (
     "adapters",
     "report",
     "course",
+    "training",
 )
 
 # A report does not know what draws it; it looks here for these two names.

@@ -1,0 +1,287 @@
+"""The training loop: shuffled mini-batches, a rule, and what happened."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.architecture import Architecture
+from bpcheck.check.options import seed_or_drawn
+from bpcheck.errors import InputError
+from bpcheck.reference import accuracy, build
+from bpcheck.reference.network import Network
+from bpcheck.reference.optimizer import Rule, Schedule, global_norm
+from bpcheck.report.progress import progress_bar
+from bpcheck.training.history import Epoch, Training
+from bpcheck.training.stopping import EarlyStopping
+from bpcheck.tree import FloatArray, Tree
+
+__all__ = ["fit"]
+
+
+def fit(
+    network: Network | Architecture,
+    x: Any,
+    y: Any,
+    *,
+    rule: Rule,
+    epochs: int,
+    batch: int = 32,
+    params: Tree = None,
+    schedule: Schedule | None = None,
+    held_out: tuple[Any, Any] | None = None,
+    stop: EarlyStopping | None = None,
+    resume: Training | None = None,
+    seed: int | None = None,
+    progress: Any = None,
+) -> Training:
+    """Train a network by mini-batches.
+
+    Parameters
+    ----------
+    network : Network or Architecture
+    x : array of shape (N, in)
+    y : array of shape (N, out)
+    rule : Rule
+        One of :mod:`bpcheck.reference.optimizer`; ``Clipped(rule=…)`` clips.
+    epochs : int
+        Passes over the data in all, those of ``resume`` included.
+    batch : int
+        Examples a step; all of them for full-batch, 1 for one example at a time. The last step of an epoch may have fewer.
+    params : list, optional
+        Where to start; drawn by ``network.init`` if not given. Not changed.
+    schedule : callable, optional
+        ``schedule(step) -> η``, with steps counted from 0 over all epochs; the rule's own η without it.
+    held_out : (x, y), optional
+        Examples that are not trained on; their loss, and accuracy if targets are one-hot, stand in the history.
+    stop : EarlyStopping, optional
+        Needs ``held_out``.
+    resume : Training, optional
+        A run to go on with. The result is, to the last bit, that of a run which was never stopped.
+    seed : int, optional
+        For initial parameters and shuffling; drawn and reported if not given. Not with ``resume``, which has its own.
+    progress : bool or callable, optional
+        As for :func:`bpcheck.compare`; counts epochs.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    InputError
+        If arguments do not fit one another. A run whose loss is no longer finite does not raise; it ends, and
+        ``Training.stopped`` says so.
+
+    Examples
+    --------
+    >>> from bpcheck import mlp
+    >>> from bpcheck.reference.optimizer import Momentum
+    >>> x = np.linspace(-1, 1, 40)[:, None]
+    >>> run = fit(mlp([1, 1]), x, 3 * x + 1, rule=Momentum(lr=0.1), epochs=40, batch=8, seed=0)
+    >>> bool(run.last.loss < 1e-6), run.history[0].number, run.stopped
+    (True, 1, '')
+    """
+    built = build(network) if isinstance(network, Architecture) else network
+    _usable(built, rule, epochs, batch, held_out, stop, resume, params, seed)
+    x, y = _data(built, x, y, "x", "y")
+    fingerprint = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()[:16]
+    started = _started(built, rule, params, fingerprint, seed) if resume is None else resume
+    if resume is not None and resume.data != fingerprint:
+        raise InputError(
+            "resume= was trained on other data than these; give the same x and y, or begin anew with params=resume.params."
+        )
+    held = None if held_out is None else _data(built, *held_out, "held_out[0]", "held_out[1]")
+    loop = _Loop(built, rule, x, y, int(batch), schedule, held)
+    run = started
+    with progress_bar(progress, "training") as bar, np.errstate(all="ignore"):
+        for now in loop.epochs(started, int(epochs)):
+            bar.advance(now.last.number, int(epochs))
+            run = now
+            why = _diverged(now.last) or ("" if stop is None else stop(now.history))
+            if why:
+                return _with(now, stopped=why)
+    return _with(run, stopped="")
+
+
+def _with(run: Training, **changes: Any) -> Training:
+    return Training(**{**{name: getattr(run, name) for name in Training.__dataclass_fields__}, **changes})
+
+
+class _Loop:
+    def __init__(
+        self,
+        network: Network,
+        rule: Rule,
+        x: FloatArray,
+        y: FloatArray,
+        batch: int,
+        schedule: Schedule | None,
+        held: tuple[FloatArray, FloatArray] | None,
+    ) -> None:
+        self.network, self.rule, self.x, self.y, self.batch = network, rule, x, y, batch
+        self.schedule, self.held = schedule, held
+        targets = y if held is None else held[1]
+        self.one_hot = y.shape[1] > 1 and bool(
+            np.isin(targets, (0.0, 1.0)).all() and (targets.sum(axis=1) == 1).all()
+        )
+
+    def epochs(self, run: Training, last: int) -> Iterator[Training]:
+        """One state after each epoch."""
+        rng = np.random.default_rng()
+        rng.bit_generator.state = dict(run.random_state)
+        while len(run.history) < last:
+            run = self._epoch(run, rng)
+            yield run
+
+    def _epoch(self, run: Training, rng: np.random.Generator) -> Training:
+        params, state, losses, squares = run.params, run.state, [], np.zeros(len(run.params))
+        order, eta = rng.permutation(len(self.x)), self.rule.lr
+        for start in range(0, len(order), self.batch):
+            rows = order[start : start + self.batch]
+            before, eta = params, eta if self.schedule is None else self.schedule(state.step)
+            loss, gradient = self.network.evaluate(params, self.x[rows], self.y[rows])
+            losses.append(float(loss))
+            norms = np.array([global_norm(layer) for layer in gradient])
+            squares += norms**2
+            if not (math.isfinite(losses[-1]) and np.isfinite(norms).all()):
+                break
+            rate = None if self.schedule is None else eta
+            params, state = self.rule.step(params, gradient, state, lr=rate)
+        sizes = self.network.trace(before, self.x[rows], self.y[rows]).activations
+        epoch = Epoch(
+            len(run.history) + 1,
+            float(np.mean(losses)),
+            float(eta),
+            tuple(float(v) for v in np.sqrt(squares / len(losses))),
+            tuple(_rms(a) for a in sizes),
+            *self._held_out(params),
+        )
+        best = params if _is_best(epoch, run.history) else run.best
+        return _with(
+            run,
+            params=params,
+            best=best,
+            state=state,
+            history=(*run.history, epoch),
+            random_state=rng.bit_generator.state,
+        )
+
+    def _held_out(self, params: Tree) -> tuple[float | None, float | None]:
+        if self.held is None:
+            return None, None
+        loss = float(self.network.loss(params, *self.held))
+        return loss, accuracy(self.network, params, *self.held) if self.one_hot else None
+
+
+def _rms(activation: Any) -> float:
+    """Of an array, or of the last layer inside a skip connection."""
+    while isinstance(activation, list):
+        activation = activation[-1]
+    return float(np.sqrt(np.mean(np.square(np.asarray(activation, dtype=float)))))
+
+
+def _is_best(epoch: Epoch, history: tuple[Epoch, ...]) -> bool:
+    if epoch.held_out_loss is None:
+        return True
+    before = [one.held_out_loss for one in history if one.held_out_loss is not None]
+    return epoch.held_out_loss < min(before, default=math.inf)
+
+
+def _diverged(epoch: Epoch) -> str:
+    numbers = (epoch.loss, *epoch.gradient_norms)
+    if all(math.isfinite(number) for number in numbers):
+        return ""
+    what = "the loss" if not math.isfinite(epoch.loss) else "a gradient"
+    return (
+        f"stopped in epoch {epoch.number}: {what} is not finite any more. Lower the learning rate, or clip; "
+        "bpcheck.gradient_health() shows whether errors explode on their way down"
+    )
+
+
+def _started(network: Network, rule: Rule, params: Tree, data: str, seed: int | None) -> Training:
+    used = seed_or_drawn(seed)
+    rng = np.random.default_rng(used)
+    first = network.init(rng)
+    if params is not None:
+        wanted = [(path, np.shape(leaf)) for path, leaf in tree.leaves(first)]
+        given = [(path, np.shape(leaf)) for path, leaf in tree.leaves(params)]
+        if wanted != given:
+            raise InputError(
+                f"params does not fit {network.architecture!r}: give what network.init(rng) gives."
+            )
+        first = tree.copy(params)
+    return Training(
+        network, rule, first, first, rule.init(first), (), "", used, rng.bit_generator.state, data
+    )
+
+
+def _data(network: Network, x: Any, y: Any, name_x: str, name_y: str) -> tuple[FloatArray, FloatArray]:
+    arrays = []
+    for name, value, shape in (
+        (name_x, x, network.architecture.input_shape),
+        (name_y, y, network.architecture.output_shape),
+    ):
+        try:
+            array = np.ascontiguousarray(np.asarray(value, dtype=float))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name} is {tree.describe(value)}; give an array of numbers.") from error
+        if array.shape[1:] != tuple(shape) or not len(array):
+            needed = ", ".join(["examples", *map(str, shape)])
+            raise InputError(f"{name} has shape {array.shape}; ({needed}) is needed.")
+        if not np.isfinite(array).all():
+            raise InputError(f"{name} holds NaN or infinity; every example must be finite.")
+        arrays.append(array)
+    if len(arrays[0]) != len(arrays[1]):
+        raise InputError(
+            f"{name_x} has {len(arrays[0])} examples and {name_y} {len(arrays[1])}: give one row of each for every example."
+        )
+    return arrays[0], arrays[1]
+
+
+def _usable(
+    network: Any,
+    rule: Any,
+    epochs: Any,
+    batch: Any,
+    held_out: Any,
+    stop: Any,
+    resume: Training | None,
+    params: Any,
+    seed: Any,
+) -> None:
+    if not isinstance(network, Network):
+        raise InputError(
+            f"network is {tree.describe(network)}; give bpcheck.mlp([...]), or what is built from one."
+        )
+    if not isinstance(rule, Rule):
+        raise InputError(
+            f"rule is {tree.describe(rule)}; give one of bpcheck.reference.optimizer, such as Adam(lr=0.001)."
+        )
+    for name, count in (("epochs", epochs), ("batch", batch)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise InputError(f"{name} is {count!r}; give a whole number, 1 or more.")
+    if held_out is not None and (not isinstance(held_out, tuple) or len(held_out) != 2):
+        raise InputError(f"held_out is {tree.describe(held_out)}; give a pair (x, y).")
+    if stop is not None and held_out is None:
+        raise InputError(
+            "stop= needs held_out=(x, y): early stopping looks at examples that are not trained on."
+        )
+    if resume is None:
+        return
+    for name, value in (("seed", seed), ("params", params)):
+        if value is not None:
+            raise InputError(f"{name}= and resume= exclude one another: the run that goes on has its own.")
+    if repr(resume.rule) != repr(rule) or resume.network.architecture != network.architecture:
+        raise InputError(
+            "resume= has another rule or network; begin anew with params=resume.params to change either."
+        )
+    if len(resume.history) >= epochs:
+        raise InputError(
+            f"epochs is {epochs}, and resume= has {len(resume.history)} already; epochs counts all of them."
+        )
