@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from dataclasses import asdict
 from pathlib import Path as FilePath
@@ -45,11 +43,13 @@ def save(training: Training, path: str | FilePath) -> FilePath:
         "data": training.data,
     }
     arrays["about"] = np.array(json.dumps(about))
+    beside = target.with_name(f".{target.name}.part")
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".npz", delete=False) as file:
+        with beside.open("wb") as file:
             np.savez(file, **arrays)
-        os.replace(file.name, target)
+        beside.replace(target)
     except OSError as error:
+        beside.unlink(missing_ok=True)
         raise InputError(f"{target} cannot be written: {error.strerror or error}.") from error
     return target
 

@@ -1,0 +1,284 @@
+"""The training loop: the same from the same seed, exactly the same after a restart, and honest about what went wrong."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bpcheck import mlp, tree
+from bpcheck.architecture import Architecture, Dense, Skip
+from bpcheck.data import load_digits
+from bpcheck.errors import InputError
+from bpcheck.reference import build
+from bpcheck.reference.optimizer import (
+    SGD,
+    Adam,
+    Clipped,
+    Momentum,
+    cosine,
+    global_norm,
+    warm_up,
+)
+from bpcheck.training import EarlyStopping, fit, load
+
+NETWORK = mlp([3, 5, 2], activation="tanh")
+
+
+def data(n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 3))
+    return x, np.stack([np.sin(x[:, 0]), x[:, 1] * x[:, 2]], axis=1)
+
+
+def same(a, b):
+    return all(np.array_equal(p, q) for (_, p), (_, q) in zip(tree.leaves(a), tree.leaves(b), strict=True))
+
+
+def run(**options):
+    x, y = data()
+    return fit(NETWORK, x, y, **{"rule": Adam(lr=0.01), "epochs": 6, "batch": 7, "seed": 4, **options})
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_another():
+    first, second, other = run(), run(), run(seed=5)
+    assert same(first.params, second.params)
+    assert first.history == second.history
+    assert not same(first.params, other.params)
+    assert first.seed == 4
+    assert run(seed=None).seed is not None
+
+
+@pytest.mark.parametrize(
+    "rule", [SGD(lr=0.1), Momentum(lr=0.05), Adam(amsgrad=True), Clipped(rule=Adam(), limit=0.1)]
+)
+def test_a_run_that_was_saved_goes_on_as_if_it_had_never_stopped(rule, tmp_path):
+    options = {"rule": rule, "schedule": warm_up(cosine(0.1, steps=30), steps=5), "held_out": data(9, 1)}
+    whole = run(**options)
+    half = run(**options, epochs=3)
+    path = half.save(tmp_path / "run.npz")
+    loaded = load(path, build(NETWORK), rule)
+    assert loaded.history == half.history
+    rest = run(**options, seed=None, resume=loaded)
+    assert same(rest.params, whole.params)
+    assert same(rest.best, whole.best)
+    assert rest.history == whole.history
+    assert rest.state.step == whole.state.step
+    assert same(dict(rest.state.slots), dict(whole.state.slots))
+
+
+def test_a_step_is_the_rules_step_on_the_batch_that_was_drawn():
+    """One full batch: the order of examples is only rounding."""
+    x, y = data()
+    network = build(NETWORK)
+    params = network.init(np.random.default_rng(3))
+    kept = tree.copy(params)
+    once = fit(NETWORK, x, y, rule=SGD(lr=0.1), epochs=1, batch=40, params=params, seed=0)
+    gradient = network.gradient(params, x, y)
+    for (_, new), (_, old), (_, g) in zip(
+        tree.leaves(once.params), tree.leaves(params), tree.leaves(gradient), strict=True
+    ):
+        np.testing.assert_allclose(new, old - 0.1 * g, rtol=1e-12)
+    assert same(params, kept)
+    assert once.last.gradient_norms == pytest.approx([global_norm(layer) for layer in gradient], rel=1e-12)
+    assert once.last.loss == pytest.approx(network.loss(params, x, y), rel=1e-12)
+    a = np.tanh(x @ params[0]["weight"].T + params[0]["bias"])
+    assert once.last.activation_norms[0] == pytest.approx(np.sqrt(np.mean(a**2)), rel=1e-12)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 40, 1000])
+def test_every_example_is_seen_once_an_epoch(batch):
+    """With a gradient that only counts: a linear unit without input, whose bias gradient is a sum over the batch."""
+    network = mlp([1, 1], reduction="sum", loss="half_mse")
+    y = np.arange(40.0)[:, None]
+    once = fit(
+        network,
+        np.zeros((40, 1)),
+        1e6 * y,
+        rule=SGD(lr=2.0**-20),
+        epochs=1,
+        batch=batch,
+        params=[{"weight": np.zeros((1, 1)), "bias": np.zeros(1)}],
+        seed=0,
+    )
+    steps = -(-40 // batch)
+    assert once.state.step == steps
+    assert float(once.params[0]["bias"][0]) == pytest.approx(1e6 * y.sum() * 2.0**-20, rel=1e-4)
+
+
+def test_the_schedule_counts_steps_over_all_epochs():
+    seen = []
+
+    def schedule(step):
+        seen.append(step)
+        return 0.01
+
+    run(schedule=schedule, epochs=2)
+    assert seen == list(range(12))
+    assert run(schedule=lambda step: 0.5 / (step + 1), epochs=2).last.learning_rate == 0.5 / 12
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    x, y = data(12)
+    held = data(200, 9)
+    ended = fit(
+        mlp([3, 40, 2], activation="tanh"),
+        x,
+        y,
+        rule=Adam(lr=0.03),
+        epochs=400,
+        held_out=held,
+        stop=EarlyStopping(patience=10),
+        seed=0,
+    )
+    losses = [epoch.held_out_loss for epoch in ended.history]
+    assert len(losses) < 400
+    assert "10 epochs were no better" in ended.stopped
+    assert int(np.argmin(losses)) == len(losses) - 11
+    assert ended.network.loss(ended.best, *held) == min(losses)
+    assert ended.network.loss(ended.params, *held) == losses[-1]
+
+
+def test_a_run_that_diverges_ends_and_says_what_helps():
+    x, y = data()
+    ended = fit(NETWORK, 1e150 * x, y, rule=SGD(lr=1e200), epochs=10, seed=0)
+    assert "not finite any more" in ended.stopped
+    assert "Lower the learning rate" in ended.stopped
+    assert len(ended.history) < 10
+
+
+def test_accuracy_is_told_for_classes_only():
+    x, _ = data()
+    assert run(held_out=data(8)).last.held_out_accuracy is None
+    classes = np.eye(2)[(x[:, 0] > 0).astype(int)]
+    network = mlp([3, 2], loss="cross_entropy")
+    ended = fit(network, x, classes, rule=SGD(lr=1.0), epochs=30, held_out=(x, classes), seed=0)
+    assert ended.last.held_out_accuracy > 0.95
+    assert "right" in str(ended)
+
+
+def test_networks_with_skips_are_trained_and_saved(tmp_path):
+    network = Architecture((3,), (Dense(4, "tanh"), Skip((Dense(4, "tanh"),)), Dense(2)), loss="half_mse")
+    x, y = data()
+    ended = fit(network, x, y, rule=Adam(), epochs=2, seed=0)
+    assert len(ended.last.gradient_norms) == len(ended.last.activation_norms) == 3
+    assert same(load(ended.save(tmp_path / "a.npz"), build(network), Adam()).params, ended.params)
+
+
+def test_the_digits_are_read_in_seconds():
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.images))
+    x, y = digits.images[order], digits.one_hot[order]
+    ended = fit(
+        mlp([64, 32, 10], activation="relu", loss="cross_entropy"),
+        x[:1500],
+        y[:1500],
+        rule=Momentum(lr=0.1),
+        epochs=12,
+        held_out=(x[1500:], y[1500:]),
+        seed=0,
+    )
+    assert ended.last.held_out_accuracy >= 0.95
+
+
+def test_progress_counts_epochs():
+    seen = []
+    run(progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rule": "adam"}, "rule is str 'adam'"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch": 2.5}, "batch is 2.5"),
+        ({"held_out": 3}, "held_out is int 3"),
+        (
+            {"held_out": (np.ones((2, 3)), np.ones((3, 2)))},
+            r"held_out\[0\] has 2 examples and held_out\[1\] 3",
+        ),
+        ({"stop": EarlyStopping()}, "stop= needs held_out="),
+        ({"params": [np.ones(2)]}, "params does not fit"),
+    ],
+)
+def test_what_cannot_be_used_is_told(options, words):
+    with pytest.raises(InputError, match=words):
+        run(**options)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (np.ones((4, 2)), np.ones((4, 2)), r"x has shape \(4, 2\); \(examples, 3\) is needed"),
+        (np.ones((4, 3)), np.ones(4), r"y has shape \(4,\)"),
+        (np.full((4, 3), np.nan), np.ones((4, 2)), "x holds NaN"),
+        ([["a", "b", "c"]], np.ones((1, 2)), "x is list"),
+        (np.ones((0, 3)), np.ones((0, 2)), r"x has shape \(0, 3\)"),
+    ],
+)
+def test_data_that_do_not_fit_are_told(x, y, words):
+    with pytest.raises(InputError, match=words):
+        fit(NETWORK, x, y, rule=SGD(), epochs=1)
+
+
+def test_a_run_cannot_go_on_as_another_one(tmp_path):
+    half = run(epochs=3)
+    for options, words in (
+        ({"seed": 4}, "seed= and resume="),
+        ({"seed": None, "rule": SGD()}, "another rule"),
+        ({"seed": None, "epochs": 3}, "has 3 already"),
+    ):
+        with pytest.raises(InputError, match=words):
+            run(resume=half, **options)
+    x, y = data(40, 8)
+    with pytest.raises(InputError, match="other data"):
+        fit(NETWORK, x, y, rule=Adam(lr=0.01), epochs=6, resume=half)
+    path = half.save(tmp_path / "run.npz")
+    with pytest.raises(InputError, match="trained with the rule Adam"):
+        load(path, build(NETWORK), SGD())
+    with pytest.raises(InputError, match="trained with the architecture"):
+        load(path, build(mlp([3, 6, 2])), Adam(lr=0.01))
+
+
+def test_files_that_are_none_are_told(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        load(tmp_path / "none.npz", build(NETWORK), SGD())
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(InputError, match="no saved training run"):
+        load(tmp_path / "text.npz", build(NETWORK), SGD())
+    np.savez(tmp_path / "other.npz", a=np.ones(2))
+    with pytest.raises(InputError, match="no saved training run"):
+        load(tmp_path / "other.npz", build(NETWORK), SGD())
+    path = run().save(tmp_path / "run.npz")
+    with np.load(path) as file:
+        held = {name: file[name] for name in file.files}
+    held["about"] = np.array(json.dumps({**json.loads(str(held["about"])), "format": 99}))
+    np.savez(path, **held)
+    with pytest.raises(InputError, match="has the format 99"):
+        load(path, build(NETWORK), Adam(lr=0.01))
+    with pytest.raises(InputError, match="cannot be written"):
+        run().save(tmp_path / "no" / "such" / "place.npz")
+
+
+def test_a_file_that_is_there_is_only_replaced_by_a_whole_one(tmp_path, monkeypatch):
+    path = run().save(tmp_path / "run.npz")
+    before = path.read_bytes()
+
+    def broken(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", broken)
+    with pytest.raises(InputError, match="No space left"):
+        run(seed=9).save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_a_run_is_immutable():
+    with pytest.raises(AttributeError):
+        run().stopped = "x"
+    assert replace(run().last, loss=0.0).loss == 0.0
