@@ -8,6 +8,7 @@ own there too, but one that is forked with everything imported.
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -359,6 +360,8 @@ def test_the_demo_names_equation_layer_and_bug(bpcheck, folder):
     assert done.returncode == 0, done.stdout + done.stderr
     for word in ("AGREES", "1,210 weights", "BP2", "(layer 2)", "hidden-derivative-missing"):
         assert word in done.stdout
+    held_out = re.search(r"([\d.]+)% of the 297 images held out", done.stdout)
+    assert float(held_out[1]) >= 95.0
     assert sorted(os.listdir(folder)) == ["code.py"]
 
 

@@ -48,7 +48,7 @@ def test_right_code_agrees(name):
     assert report.verdict is Verdict.AGREES, str(report)
     assert report.detection_limit.maximum < 1e-10
     assert report.warnings == ()
-    assert "steps lie within the rounding of" in report.summary
+    assert "runs lie within the rounding of" in report.summary
 
 
 # One pair in six here, all of them in the nightly run: a second each.

@@ -265,13 +265,13 @@ class _Check:
                 tuple(found[0][0]),
                 limits=limits,
                 inferred=inferred,
-                summary=f"All {steps:,} steps lie within the rounding of {_shown(rule)}."
+                summary=f"All {steps:,} steps of {len(found)} runs lie within the rounding of {_shown(rule)}. What is compared is the change "
+                "of the parameters in a step."
                 if verdict is Verdict.AGREES
                 else "The steps are so small beside the parameters that their rounding hides them.",
                 remedies=()
                 if verdict is Verdict.AGREES
                 else ("compare with a larger learning rate, or in float64",),
-                examples=len(found),
             )
         place = f"{trajectories[-1].name}, step {wrong + 1}"
         diagnosis = named(rule, trajectories, found[-1], wrong, place)
@@ -281,7 +281,6 @@ class _Check:
             diagnoses=(diagnosis,),
             inferred=inferred,
             summary=f"Wrong at {place} (the numbers below are the changes of the parameters in that step).",
-            examples=len(found),
         )
 
     def _report(
