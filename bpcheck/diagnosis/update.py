@@ -332,7 +332,7 @@ BUGS = (
     _bug(
         "adam-no-bias-correction",
         "m and v not corrected",
-        "m and v, which start at 0, are used as they are.",
+        "the averages m and v, which start at 0, are used as they are.",
         "The first step is (1 − β₁)/√(1 − β₂) times the right one, 3.16 at the usual βs; late steps are right.",
         "How large are m and v after one step, beside g and g²?",
         "Use m/(1 − β₁ᵗ) and v/(1 − β₂ᵗ), t counted from 1.",

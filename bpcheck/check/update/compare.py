@@ -259,20 +259,7 @@ class _Check:
             verdict = Verdict.AGREES
             if not max(limits.values(), default=np.inf) <= RESOLUTION:
                 verdict = Verdict.INCONCLUSIVE
-            steps = sum(len(one) for one in found)
-            return self._report(
-                verdict,
-                tuple(found[0][0]),
-                limits=limits,
-                inferred=inferred,
-                summary=f"All {steps:,} steps of {len(found)} runs lie within the rounding of {_shown(rule)}. What is compared is the change "
-                "of the parameters in a step."
-                if verdict is Verdict.AGREES
-                else "The steps are so small beside the parameters that their rounding hides them.",
-                remedies=()
-                if verdict is Verdict.AGREES
-                else ("compare with a larger learning rate, or in float64",),
-            )
+            return self._passed(rule, found, limits, verdict, inferred)
         place = f"{trajectories[-1].name}, step {wrong + 1}"
         diagnosis = named(rule, trajectories, found[-1], wrong, place)
         return self._report(
@@ -281,6 +268,27 @@ class _Check:
             diagnoses=(diagnosis,),
             inferred=inferred,
             summary=f"Wrong at {place} (the numbers below are the changes of the parameters in that step).",
+        )
+
+    def _passed(
+        self,
+        rule: Rule,
+        found: Sequence[list[list[Comparison]]],
+        limits: dict[str, float],
+        verdict: Verdict,
+        inferred: str,
+    ) -> Report:
+        if verdict is Verdict.AGREES:
+            steps, remedies = sum(len(one) for one in found), ()
+            summary = (
+                f"All {steps:,} steps of {len(found)} runs lie within the rounding of {_shown(rule)}. What is compared is "
+                "the change of the parameters in a step."
+            )
+        else:
+            summary = "The steps are so small beside the parameters that their rounding hides them."
+            remedies = ("compare with a larger learning rate, or in float64",)
+        return self._report(
+            verdict, tuple(found[0][0]), limits=limits, inferred=inferred, summary=summary, remedies=remedies
         )
 
     def _report(
