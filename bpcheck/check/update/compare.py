@@ -279,7 +279,8 @@ class _Check:
         inferred: str,
     ) -> Report:
         if verdict is Verdict.AGREES:
-            steps, remedies = sum(len(one) for one in found), ()
+            steps = sum(len(one) for one in found)
+            remedies: tuple[str, ...] = ()
             summary = (
                 f"All {steps:,} steps of {len(found)} runs lie within the rounding of {_shown(rule)}. What is compared is "
                 "the change of the parameters in a step."
