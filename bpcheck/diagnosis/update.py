@@ -10,7 +10,7 @@ from typing import Any
 
 from bpcheck import tree
 from bpcheck.diagnosis.bug import Hints
-from bpcheck.reference.optimizer import SGD, Adam, Clipped, Momentum, Nesterov, RMSprop, Rule, State
+from bpcheck.reference.optimizer import SGD, Adam, Clipped, Grouped, Momentum, Nesterov, RMSprop, Rule, State
 from bpcheck.reference.optimizer.arithmetic import constant, power, sqrt
 from bpcheck.reference.optimizer.rule import Slots
 from bpcheck.tree import Tree
@@ -90,7 +90,7 @@ def _leaf(kind: type[Rule], one: Leaf, **needed: Any) -> Callable[[Rule], Rule |
     """Another equation for rules of one kind (and with some hyperparameters)."""
 
     def mutate(rule: Rule) -> Rule | None:
-        if isinstance(rule, Clipped):
+        if isinstance(rule, Clipped | Grouped):
             inner = mutate(rule.rule)
             return None if inner is None else rule.but(rule=inner)
         if not isinstance(rule, kind) or any(getattr(rule, n) != v for n, v in needed.items()):
@@ -106,7 +106,7 @@ def _but(kind: Any, change: Callable[[Any], Mapping[str, Any] | None]) -> Callab
     """Other hyperparameters for rules of one kind."""
 
     def mutate(rule: Rule) -> Rule | None:
-        if isinstance(rule, Clipped):
+        if isinstance(rule, Clipped | Grouped):
             inner = mutate(rule.rule)
             return None if inner is None else rule.but(rule=inner)
         changed = change(rule) if isinstance(rule, kind) else None
@@ -150,7 +150,7 @@ def _one_behind(rule: Rule, params: Tree, gradient: Tree, state: State) -> tuple
 
 
 def _innermost(rule: Rule) -> Rule:
-    return rule.rule if isinstance(rule, Clipped) else rule
+    return _innermost(rule.rule) if isinstance(rule, Clipped | Grouped) else rule
 
 
 def _momentum_sign(rule: Any, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
@@ -212,7 +212,7 @@ def _decay_sign(rule: Rule) -> Rule | None:
 
 
 def _without_look_ahead(rule: Rule) -> Rule | None:
-    if isinstance(rule, Clipped):
+    if isinstance(rule, Clipped | Grouped):
         inner = _without_look_ahead(rule.rule)
         return None if inner is None else rule.but(rule=inner)
     if not isinstance(rule, Nesterov):
@@ -528,6 +528,16 @@ BUGS = (
         "One norm over all tensors, one factor for all of them.",
         lambda rule: rule.but(by="norm") if isinstance(rule, Clipped) and rule.by == "global norm" else None,
         "one tensor, gradients below the limit",
+    ),
+    _bug(
+        "groups-ignored",
+        "one rule for all parameters",
+        "all parameters are treated alike, although some have a rule of their own.",
+        "Only the parameters of a group are wrong.",
+        "Which parameters does each rule get?",
+        "Give the group its own rate and decay: biases are often not to decay.",
+        lambda rule: rule.rule if isinstance(rule, Grouped) and rule.groups else None,
+        "groups with the same rule",
     ),
     _bug(
         "clip-missing",

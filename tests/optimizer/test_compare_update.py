@@ -7,7 +7,7 @@ import bpcheck
 from bpcheck import Verdict
 from bpcheck.diagnosis import UPDATES
 from bpcheck.errors import InputError, SubjectError
-from bpcheck.reference.optimizer import SGD, Adam, AdamW, Clipped, Momentum, Nesterov, RMSprop
+from bpcheck.reference.optimizer import SGD, Adam, AdamW, Clipped, Grouped, Momentum, Nesterov, RMSprop
 
 RULES = {
     "sgd": SGD(lr=0.1),
@@ -21,6 +21,7 @@ RULES = {
     "adam": Adam(),
     "adam with decay": Adam(lr=0.1, weight_decay=0.1),
     "adamw": AdamW(lr=0.1),
+    "grouped": Grouped(rule=AdamW(lr=0.1), groups=(("bias", Momentum(lr=0.1)),)),
     "clipped": Clipped(rule=Momentum(lr=0.1), by="global norm", limit=0.5),
 }
 

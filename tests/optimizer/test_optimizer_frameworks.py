@@ -8,7 +8,7 @@ import pytest
 import bpcheck
 from bpcheck import Verdict
 from bpcheck.check.update.trajectory import FORMULATIONS
-from bpcheck.reference.optimizer import SGD, Adam, AdamW, Clipped, Momentum, Nesterov, RMSprop
+from bpcheck.reference.optimizer import SGD, Adam, AdamW, Clipped, Grouped, Momentum, Nesterov, RMSprop
 
 pytestmark = [
     pytest.mark.torch,
@@ -139,6 +139,23 @@ def test_keras_keeps_its_rate_in_float32():
     report = bpcheck.compare_update(step, rule=SGD(lr=0.1), seed=0)
     assert report.verdict is Verdict.DISAGREES
     assert report.comparisons[0].scale == pytest.approx(float(np.float32(0.1)) / 0.1, abs=1e-12)
+
+
+def test_parameter_groups_of_torch():
+    import torch
+
+    def make(p):
+        biases = {"params": p[1::2], "weight_decay": 0.0, "lr": 0.05}
+        return torch.optim.AdamW([{"params": p[::2]}, biases], lr=0.1, weight_decay=0.2)
+
+    rule = Grouped(rule=AdamW(lr=0.1, weight_decay=0.2), groups=(("bias", AdamW(lr=0.05, weight_decay=0.0)),))
+    assert bpcheck.compare_update(bpcheck.from_torch_optimizer(make), rule=rule, seed=0).ok
+    report = bpcheck.compare_update(
+        bpcheck.from_torch_optimizer(lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.2)),
+        rule=rule,
+        seed=0,
+    )
+    assert report.diagnoses[0].bug == "groups-ignored"
 
 
 def test_torch_clips_the_norm_of_all():

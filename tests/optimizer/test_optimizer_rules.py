@@ -14,6 +14,7 @@ from bpcheck.reference.optimizer import (
     Adam,
     AdamW,
     Clipped,
+    Grouped,
     Momentum,
     Nesterov,
     RMSprop,
@@ -44,6 +45,7 @@ RULES = [
     Adam(lr=0.1, bias_correction=False),
     AdamW(lr=0.1),
     Clipped(rule=Momentum(lr=0.1), by="norm", limit=0.5),
+    Grouped(rule=Adam(lr=0.1), groups=(("nothing", SGD()),)),
 ]
 
 
@@ -220,6 +222,7 @@ def test_schedules():
         (lambda: Adam(beta2=1), "beta2 is 1"),
         (lambda: Adam(epsilon_at="x"), "epsilon_at is 'x'"),
         (lambda: Clipped(by="x"), "by is 'x'"),
+        (lambda: Grouped(groups=(SGD(),)), "give pairs"),
         (lambda: Clipped(limit=0), "limit is 0"),
         (lambda: clip_by_value(np.ones(2), -1), "limit is -1"),
         (lambda: cosine(1.0, steps=0), "steps is 0"),

@@ -8,6 +8,7 @@ from bpcheck.reference.optimizer.clipping import (
     clip_by_value,
     global_norm,
 )
+from bpcheck.reference.optimizer.grouped import Grouped
 from bpcheck.reference.optimizer.momentum import Momentum, Nesterov
 from bpcheck.reference.optimizer.rmsprop import RMSprop
 from bpcheck.reference.optimizer.rule import Rule, State
@@ -19,6 +20,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Clipped",
+    "Grouped",
     "Momentum",
     "Nesterov",
     "RMSprop",
