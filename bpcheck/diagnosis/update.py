@@ -96,7 +96,12 @@ def _leaf(kind: type[Rule], one: Leaf, **needed: Any) -> Callable[[Rule], Rule |
         if not isinstance(rule, kind) or any(getattr(rule, n) != v for n, v in needed.items()):
             return None
         return _Instead(
-            rule=rule, one=one, lr=rule.lr, weight_decay=rule.weight_decay, decoupled=rule.decoupled
+            rule=rule,
+            one=one,
+            lr=rule.lr,
+            weight_decay=rule.weight_decay,
+            decoupled=rule.decoupled,
+            l1=rule.l1,
         )
 
     return mutate
@@ -464,6 +469,26 @@ BUGS = (
         "Add λw to the gradient, or shrink w by ηλw, as the rule says.",
         _but(Rule, lambda rule: {"weight_decay": 0.0} if rule.weight_decay else None),
         "λ = 0, weights 0",
+    ),
+    _bug(
+        "l1-missing",
+        "no L1 penalty",
+        "nothing draws the weights towards 0.",
+        "What is missing is the same amount for every weight, with its sign.",
+        "Where does λ₁ enter?",
+        "Add λ₁ sign(w) to the gradient.",
+        _but(Rule, lambda rule: {"l1": 0.0} if rule.l1 else None),
+        "λ₁ = 0",
+    ),
+    _bug(
+        "l1-as-l2",
+        "L2 for L1",
+        "λ₁w was added to the gradient instead of λ₁ sign(w).",
+        "What is wrong is larger for large weights.",
+        "What is the derivative of |w|?",
+        "|w| has the derivative sign(w).",
+        lambda rule: rule.but(l1=0.0, weight_decay=rule.l1) if rule.l1 and not rule.weight_decay else None,
+        "λ₁ = 0, weights of size 1",
     ),
     _bug(
         "weight-decay-coupled",

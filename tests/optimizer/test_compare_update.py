@@ -12,6 +12,7 @@ from bpcheck.reference.optimizer import SGD, Adam, AdamW, Clipped, Grouped, Mome
 RULES = {
     "sgd": SGD(lr=0.1),
     "sgd with decay": SGD(lr=0.1, weight_decay=0.2),
+    "lasso": Momentum(lr=0.1, l1=0.2),
     "momentum": Momentum(lr=0.1, momentum=0.8),
     "average": Momentum(lr=0.1, form="average"),
     "velocity": Momentum(lr=0.1, form="velocity", weight_decay=0.1),

@@ -31,7 +31,7 @@ from bpcheck.reference.optimizer import (
 
 RULES = [
     SGD(lr=0.1, weight_decay=0.2),
-    Momentum(lr=0.1, momentum=0.7),
+    Momentum(lr=0.1, momentum=0.7, l1=0.3),
     Momentum(lr=0.1, form="average"),
     Momentum(lr=0.1, form="velocity", weight_decay=0.1, decoupled=True),
     Nesterov(lr=0.1, momentum=0.7),
@@ -107,6 +107,12 @@ def test_coupled_and_decoupled_decay_are_the_same_for_plain_descent_and_not_for_
     for rule, same in ((SGD(lr=0.1, weight_decay=0.3), True), (Adam(lr=0.1, weight_decay=0.3), False)):
         coupled, apart = (run(rule.but(decoupled=d), [1.0, 2.0, -1.0], start=2.0) for d in (False, True))
         assert (coupled == pytest.approx(apart, rel=1e-12)) is same
+
+
+def test_l1_draws_every_weight_by_the_same_amount_and_leaves_zero_alone():
+    w, rule = np.array([2.0, -0.5, 0.0]), SGD(lr=0.5, l1=0.5)
+    new, _ = rule.step(w, np.zeros(3), rule.init(w))
+    assert new.tolist() == [1.75, -0.25, 0.0]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)

@@ -32,7 +32,7 @@ class Adam(Rule):
     amsgrad : bool
         The largest v so far for v (Reddi, Kale and Kumar, *On the convergence of Adam and beyond*, ICLR 2018); as torch
         and Keras do, before the correction.
-    lr, weight_decay, decoupled
+    lr, weight_decay, decoupled, l1
         See :class:`~bpcheck.reference.optimizer.rule.Rule`.
 
     Notes

@@ -36,7 +36,7 @@ class Momentum(Rule):
     momentum : float
         μ, at least 0 and below 1.
     form : {"sum", "average", "velocity"}
-    lr, weight_decay, decoupled
+    lr, weight_decay, decoupled, l1
         See :class:`~bpcheck.reference.optimizer.rule.Rule`.
 
     Notes
@@ -91,7 +91,7 @@ class Nesterov(Momentum):
 
     Parameters
     ----------
-    momentum, form, lr, weight_decay, decoupled
+    momentum, form, lr, weight_decay, decoupled, l1
         See :class:`Momentum`.
 
     Notes

@@ -29,7 +29,7 @@ class RMSprop(Rule):
     momentum : float
         μ. The steps are summed: b ← μb + g/(√v + ε), w ← w − ηb; with ``form="velocity"`` η stands inside b.
     form : {"sum", "velocity"}
-    lr, weight_decay, decoupled
+    lr, weight_decay, decoupled, l1
         See :class:`~bpcheck.reference.optimizer.rule.Rule`.
 
     Notes

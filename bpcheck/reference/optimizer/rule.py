@@ -12,7 +12,7 @@ from typing import Any
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.reference.optimizer.arithmetic import zeros_like
+from bpcheck.reference.optimizer.arithmetic import sign, zeros_like
 from bpcheck.tree import Tree
 
 __all__ = ["Rule", "Slots", "State", "share", "size"]
@@ -65,11 +65,14 @@ class Rule(ABC):
         False: λw is added to the gradient, as if ½λ‖w‖² stood in the cost, and goes through everything that the rule
         does with a gradient. True: w shrinks by ηλw beside the step (Loshchilov and Hutter, *Decoupled weight decay
         regularization*, ICLR 2019). For plain gradient descent both are the same.
+    l1 : float
+        λ₁. λ₁ sign(w) is added to the gradient, as if λ₁‖w‖₁ stood in the cost; 0 at w = 0.
     """
 
     lr: float = 0.01
     weight_decay: float = 0.0
     decoupled: bool = False
+    l1: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,6 +82,7 @@ class Rule(ABC):
     def __post_init__(self) -> None:
         size("lr", self.lr)
         size("weight_decay", self.weight_decay)
+        size("l1", self.l1)
 
     def init(self, params: Tree) -> State:
         """The state before the first step: zeros.
@@ -140,6 +144,8 @@ class Rule(ABC):
         return tree.restore(params, new), State(state.step + 1, after)
 
     def _decayed(self, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
+        if self.l1:
+            g = g + sign(w) * self.l1
         if not self.weight_decay:
             return self.leaf(w, g, slots, t, lr)
         if self.decoupled:

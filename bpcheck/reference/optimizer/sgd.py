@@ -20,7 +20,7 @@ class SGD(Rule):
 
     Parameters
     ----------
-    lr, weight_decay, decoupled
+    lr, weight_decay, decoupled, l1
         See :class:`~bpcheck.reference.optimizer.rule.Rule`.
 
     Notes
