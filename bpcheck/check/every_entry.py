@@ -17,10 +17,10 @@ from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.diagnosis import Observation, diagnose
 from bpcheck.diagnosis.locate import locate
-from bpcheck.errors import InputError
 from bpcheck.numeric import Contradiction, structured_step
 from bpcheck.numeric.complex_step import entry_errors, points_around
-from bpcheck.reference import Network, Perturbations, build
+from bpcheck.reference import Network, Perturbations
+from bpcheck.reference.network import as_network
 from bpcheck.report.progress import Progress, progress_bar
 from bpcheck.result import Comparison, Diagnosis, Report, Testimony
 from bpcheck.subject import Answer, Subject
@@ -105,7 +105,7 @@ def check_every_entry(
     >>> check_every_entry(network, params, x, y, gradient=wrong, seed=0).comparisons[0].reason
     '1 of 1 entries differ by more than their bound'
     """
-    built = _network(network)
+    built = as_network(network)
     case = Case(built.architecture, params, x, y)
     wanted, used = resolution_or_default(resolution), seed_or_drawn(seed)
     subject = _subject(gradient, built)
@@ -130,17 +130,6 @@ def check_every_entry(
             void = "The check is void: its own cross-check failed. Please report it."
             return without_verdict(void, str(contradiction))
     return _report(subject, case, asked, (*asked.findings, *check.comparisons), check, seed=used)
-
-
-def _network(network: Any) -> Network:
-    if isinstance(network, Network):
-        return network
-    if isinstance(network, Architecture):
-        return build(network)
-    raise InputError(
-        f"network is {tree.describe(network)}; give a bpcheck.Architecture, such as bpcheck.mlp([4, 5, 3]), or what "
-        "bpcheck.reference.build makes of one."
-    )
 
 
 def _subject(gradient: Any, network: Network) -> Subject:

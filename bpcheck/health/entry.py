@@ -16,9 +16,9 @@ from bpcheck.health.measure import clipped, layer_health, tensor_health
 from bpcheck.health.numbers import Clipping
 from bpcheck.health.result import GradientHealth
 from bpcheck.precision import widened
-from bpcheck.reference import Network, build
 from bpcheck.reference.initialize import initializer, zeros
 from bpcheck.reference.jacobian import nodes
+from bpcheck.reference.network import Network, as_network
 from bpcheck.strategies.numbers import fill, random_targets
 from bpcheck.tree import FloatArray, Tree
 
@@ -106,7 +106,7 @@ def gradient_health(
         arrays = _arrays(gradients)
         findings = judge_tensors([tensor_health(path, array) for path, array in arrays.items()])
         return _result(arrays, clips, findings=findings)
-    built = _network(network)
+    built = as_network(network, otherwise="A gradient of another framework goes to gradients=.")
     used = seed_or_drawn(seed)
     case, drawn = _case(built, params, x, y, initialization, np.random.default_rng(used))
     count = _examples(jacobians, case.batch)
@@ -135,17 +135,6 @@ def _result(arrays: dict[str, FloatArray], clips: dict[str, float | None], **kno
     )
     tensors = tuple(tensor_health(path, array) for path, array in arrays.items())
     return GradientHealth(tensors=tensors, clipping=clipping, **known)
-
-
-def _network(network: Any) -> Network:
-    if isinstance(network, Network):
-        return network
-    if isinstance(network, Architecture):
-        return build(network)
-    raise InputError(
-        f"network is {tree.describe(network)}; give a bpcheck.Architecture, such as bpcheck.mlp([4, 5, 3]), or what "
-        "bpcheck.reference.build makes of one. A gradient of another framework goes to gradients=."
-    )
 
 
 def _case(

@@ -24,7 +24,7 @@ from bpcheck.reference.skip import SkipLayer
 from bpcheck.reference.variance import Noisy, Rounding
 from bpcheck.tree import Tree
 
-__all__ = ["TRAINING", "Enclosure", "Network", "Trace", "ball_of", "build"]
+__all__ = ["TRAINING", "Enclosure", "Network", "Trace", "as_network", "ball_of", "build"]
 
 
 TRAINING = Context()
@@ -406,3 +406,15 @@ def build(architecture: Architecture) -> Network:
     if fused:  # softmax or sigmoid moves into the cost, see bpcheck.reference.loss
         specs[-1] = Dense(specs[-1].units, "identity")  # type: ignore[union-attr]
     return Network(architecture, Chain([_layer(spec) for spec in specs]), fused)
+
+
+def as_network(given: Any, *, otherwise: str = "") -> Network:
+    """A network, or what is built from an architecture; ``otherwise`` ends the error about anything else."""
+    if isinstance(given, Network):
+        return given
+    if isinstance(given, Architecture):
+        return build(given)
+    raise InputError(
+        f"network is {tree.describe(given)}; give a bpcheck.Architecture, such as bpcheck.mlp([4, 5, 3]), or what "
+        f"bpcheck.reference.build makes of one.{otherwise and ' '}{otherwise}"
+    )

@@ -13,8 +13,8 @@ from bpcheck import tree
 from bpcheck.architecture import Architecture
 from bpcheck.check.options import seed_or_drawn
 from bpcheck.errors import InputError
-from bpcheck.reference import accuracy, build
-from bpcheck.reference.network import Network
+from bpcheck.reference import accuracy
+from bpcheck.reference.network import Network, as_network
 from bpcheck.reference.optimizer import Rule, Schedule, global_norm
 from bpcheck.report.progress import progress_bar
 from bpcheck.training.history import Epoch, Training
@@ -87,7 +87,7 @@ def fit(
     >>> bool(run.last.loss < 1e-6), run.history[0].number, run.stopped
     (True, 1, '')
     """
-    built = build(network) if isinstance(network, Architecture) else network
+    built = as_network(network)
     _usable(built, rule, epochs, batch, held_out, stop, resume, params, seed)
     x, y = _data(built, x, y, "x", "y")
     fingerprint = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()[:16]
@@ -255,10 +255,6 @@ def _usable(
     params: Any,
     seed: Any,
 ) -> None:
-    if not isinstance(network, Network):
-        raise InputError(
-            f"network is {tree.describe(network)}; give bpcheck.mlp([...]), or what is built from one."
-        )
     if not isinstance(rule, Rule):
         raise InputError(
             f"rule is {tree.describe(rule)}; give one of bpcheck.reference.optimizer, such as Adam(lr=0.001)."
