@@ -54,6 +54,13 @@ class UpdateBug:
         """The last hint: the line."""
         return self.hints.line
 
+    @property
+    def sentence(self) -> str:
+        """The explanation with a capital, unless it begins with a symbol: v is not V."""
+        first = self.explanation.split()[0]
+        is_word = first.isascii() and first.isalpha() and (len(first) > 1 or first == "a")
+        return self.explanation[0].upper() + self.explanation[1:] if is_word else self.explanation
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Instead(Rule):
@@ -239,9 +246,9 @@ def _bug(
 
 
 def _swapped(rule: Any) -> Mapping[str, Any] | None:
-    if isinstance(rule, RMSprop):
-        return {"decay": 1.0 - rule.decay}
-    return {"beta1": 1.0 - rule.beta1, "beta2": 1.0 - rule.beta2} if isinstance(rule, Adam) else None
+    names = ("decay",) if isinstance(rule, RMSprop) else ("beta1", "beta2") if isinstance(rule, Adam) else ()
+    # 1 − 0 is no share: nothing would be kept of a new gradient
+    return {name: 1.0 - getattr(rule, name) for name in names if getattr(rule, name) > 0}
 
 
 def _other_place(place: str) -> Callable[[Any], Mapping[str, Any] | None]:

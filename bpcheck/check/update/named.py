@@ -59,7 +59,7 @@ def named(
             others = ", ".join(other.slug for other in standing[1:])
             evidence.append(f"so would {others}: these cannot be told apart by what was tried")
         hints = (bug.hints.symptom, bug.hints.equation, bug.hints.line)
-        hint = f"{_sentence(bug.explanation)} {bug.hint}"
+        hint = f"{bug.sentence} {bug.hint}"
         return Diagnosis("update", path, bug.slug, tuple(evidence), hint, hints=hints)
     factor = _factor(wrong)
     if factor is not None:
@@ -70,12 +70,6 @@ def named(
         evidence=(first, "no known mistake gives these steps"),
         hint=f"Work out by hand what {type(rule).__name__} does in {place}, and compare term by term.",
     )
-
-
-def _sentence(text: str) -> str:
-    """With a capital, unless it begins with a symbol: m is not M."""
-    first = text.split(maxsplit=1)[0]
-    return text if len(first) == 1 and first != "a" else f"{text[0].upper()}{text[1:]}"
 
 
 def _steps(trajectories: Sequence[Trajectory]) -> int:

@@ -1,0 +1,484 @@
+"""The exercises of notebook 4, *From gradient to learning*.
+
+The update rules that a reader writes are judged by :func:`bpcheck.compare_update`, and a mistake is named as it names
+it, by reproducing every step; the hints are those of ``bpcheck.diagnosis.UPDATES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.check.update import compare_update
+from bpcheck.course.answer import Answer, State
+from bpcheck.course.exercise import Mistake, Trial, call, exact, hold, is_stub, not_done, raised, unusable
+from bpcheck.course.experiments import DEEP, EXAMPLES, two_minima
+from bpcheck.data import load_digits
+from bpcheck.diagnosis import UPDATES
+from bpcheck.errors import InputError, SubjectError
+from bpcheck.health import gradient_health
+from bpcheck.numeric.noise import UNIT_ROUNDOFF
+from bpcheck.reference import build
+from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.optimizer import SGD, Adam, Clipped, Momentum, Nesterov, Rule
+from bpcheck.result import Report
+from bpcheck.tree import FloatArray
+
+__all__ = [
+    "MINIMA_CLAIMS",
+    "adam_step",
+    "bowl_rates",
+    "layer_factor",
+    "mended_optimizer",
+    "momentum_step",
+    "predicted_minima",
+]
+
+SEED = 0
+"""The trials are random and the same each time, so that an answer can be looked into."""
+
+
+# --- 1. learning rates in a bowl -------------------------------------------------------------------------
+
+BOWLS = ((1.0, 10.0), (0.5, 8.0), (2.0, 3.0), (0.01, 1.0))
+"""Curvatures (low, high)."""
+
+
+def _limits(low: float, high: float) -> list[tuple[float, str]]:
+    """The right bound of η, and wrong ones with a hint."""
+    return [
+        (2 / high, ""),
+        (1 / high, "At η = 1/h the steep direction arrives in one step: |1 − ηh| = 0. It diverges where |1 − ηh| > 1."),
+        (2 / low, "You took the shallow direction for the limit. The steep one diverges first."),
+        (1 / low, "|1 − ηh| < 1 must hold in both directions; the steep one diverges first, beyond 2/h."),
+        (2 / (low + high), "That is the best rate, not the largest one."),
+    ]
+
+
+def _bests(low: float, high: float) -> list[tuple[float, str]]:
+    """The same of the best η."""
+    return [
+        (2 / (low + high), ""),
+        (1 / high, "At 1/high the steep direction arrives at once, and the shallow one shrinks by 1 − low/high only: "
+                   "a larger η lowers the larger of the two factors."),
+        (1 / (low + high), "A factor of 2 is missing: solve 1 − η·low = η·high − 1."),
+        (2 / high, "At 2/high the steep direction never comes closer: its factor is −1."),
+        (1 / low, "At 1/low the steep direction diverges if high is more than twice low."),
+        (1 / (low * high) ** 0.5, "The geometric mean it is not: solve 1 − η·low = η·high − 1."),
+        ((1 / low + 1 / high) / 2, "The mean of 1/low and 1/high diverges. Solve 1 − η·low = η·high − 1."),
+    ]  # fmt: skip
+
+
+def _bowl_mistakes() -> tuple[Mistake, ...]:
+    def wrong(limit: int, best: int) -> Callable[..., Any]:
+        return lambda low, high: (_limits(low, high)[limit][0], _bests(low, high)[best][0])
+
+    listed = [
+        Mistake(
+            "The two are swapped: return the largest rate first.",
+            lambda low, high: (2 / (low + high), 2 / high),
+        )
+    ]
+    for limit, best in product(range(len(_limits(1, 1))), range(len(_bests(1, 1)))):
+        hints = (_limits(1, 1)[limit][1], _bests(1, 1)[best][1])
+        if any(hints):
+            listed.append(Mistake(" ".join(hint for hint in hints if hint), wrong(limit, best)))
+    return tuple(listed)
+
+
+def bowl_rates(function: Any) -> Answer:
+    """``bowl_rates(low, high)`` → the η beyond which descent diverges, and the best η, for curvatures low ≤ high.
+
+    Examples
+    --------
+    >>> bowl_rates(lambda low, high: (2 / high, 2 / (low + high))).ok
+    True
+    """
+    trials = []
+    for low, high in BOWLS:
+        right = [exact(2.0) / exact(high), exact(2.0) / (exact(low) + exact(high))]
+        names = ("the largest η", "the best η")
+        trials.append(Trial.enclosed(f"for curvatures {low:g} and {high:g}", (low, high), right, names))
+    said = hold("bowl_rates", function, trials, _bowl_mistakes(), checked=f"{len(trials)} bowls.")
+    return said
+
+
+# --- 2 and 3. momentum and Adam --------------------------------------------------------------------------
+
+ETA, MU = 0.05, 0.8
+BETA_1, BETA_2, EPSILON = 0.8, 0.95, 1e-6
+"""Not the usual numbers: whoever writes 0.9 into the function is found out."""
+
+SHAPE = (2, 3)
+
+
+def momentum_step(function: Any) -> Answer:
+    """``momentum_step(w, g, v, eta, mu)`` → (w, v): one step of momentum, v ← μv + g; v is zeros before the first.
+
+    Only w is judged: how the past is kept is the reader's choice.
+
+    Examples
+    --------
+    >>> momentum_step(lambda w, g, v, eta, mu: (w - eta * (mu * v + g), mu * v + g)).ok
+    True
+    """
+
+    def step(params: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
+        v = np.zeros_like(params) if state is None else state
+        returned = function(params, gradient, v, ETA, MU)
+        return np.asarray(returned[0]), returned[1]
+
+    rng = np.random.default_rng(SEED)
+    first = (rng.normal(size=SHAPE), rng.normal(size=SHAPE), np.zeros(SHAPE), ETA, MU)
+    refused = _unusable("momentum_step", function, first, ("w", "v"))
+    if refused is not None:
+        return refused
+    return _judged(
+        "momentum_step", step, Momentum(lr=ETA, momentum=MU), np.zeros(SHAPE), others=MOMENTUM_MISTAKES
+    )
+
+
+MOMENTUM_MISTAKES: tuple[tuple[Rule, str], ...] = (
+    (SGD(lr=ETA), "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one."),
+    (Momentum(lr=MU, momentum=ETA), "η and μ have changed places."),
+    (Nesterov(lr=ETA, momentum=MU), "That is Nesterov's momentum. It is a good one; here the plain one is asked for."),
+    (Momentum(lr=ETA, momentum=0.9), "Use the mu that the function is given, not 0.9."),
+    (Momentum(lr=ETA / (1 - MU), momentum=MU), "v itself is right. The step is η v, without 1/(1 − μ)."),
+)
+
+
+def adam_step(function: Any) -> Answer:
+    """``adam_step(w, g, state, eta, beta1, beta2, epsilon)`` → (w, state), where state is (m, v, t) and begins with zeros.
+
+    Examples
+    --------
+    >>> def right(w, g, state, eta, beta1, beta2, epsilon):
+    ...     m, v, t = state
+    ...     m, v, t = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2, t + 1
+    ...     return w - eta * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + epsilon), (m, v, t)
+    >>> adam_step(right).ok
+    True
+    """
+
+    def start(like: Any) -> tuple[Any, Any, int]:
+        return np.zeros_like(like), np.zeros_like(like), 0
+
+    def step(params: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
+        returned = function(
+            params, gradient, start(params) if state is None else state, ETA, BETA_1, BETA_2, EPSILON
+        )
+        return np.asarray(returned[0]), returned[1]
+
+    rng = np.random.default_rng(SEED)
+    w, g = rng.normal(size=SHAPE), rng.normal(size=SHAPE)
+    refused = _unusable(
+        "adam_step", function, (w, g, start(w), ETA, BETA_1, BETA_2, EPSILON), ("w", "state")
+    )
+    if refused is not None:
+        return refused
+    rule = Adam(lr=ETA, beta1=BETA_1, beta2=BETA_2, epsilon=EPSILON)
+    others = tuple((rule.but(**change), hint) for change, hint in ADAM_MISTAKES)
+    return _judged("adam_step", step, rule, np.zeros(SHAPE), others=others)
+
+
+ADAM_MISTAKES: tuple[tuple[dict[str, float], str], ...] = (
+    ({"epsilon": 0.0}, "ε is missing: a gradient of 0 divides 0 by 0."),
+    ({"epsilon": 1e-8}, "Use the epsilon that the function is given, not 1e-8."),
+    ({"beta1": 0.9, "beta2": 0.999}, "Use the betas that the function is given, not 0.9 and 0.999."),
+    ({"beta1": 0.0}, "m is not used, or not kept: that is RMSprop with a correction."),
+)
+
+
+def _unusable(exercise: str, function: Any, arguments: tuple[Any, ...], parts: tuple[str, str]) -> Answer | None:
+    """The answer to what need not be compared: a stub, an error, no pair, arguments changed in place."""
+    refused = unusable(exercise, function)
+    if refused is not None:
+        return refused
+    outcome = call(function, arguments)
+    if outcome.undone:
+        return not_done(exercise)
+    if outcome.error:
+        return raised(exercise, outcome, "in the first step")
+    value, wanted = outcome.value, f"({parts[0]}, {parts[1]})"
+    if value is None:
+        hint = "A Python function without `return` returns None."
+        return Answer(exercise, State.WRONG, "Your function returns None.", hint=hint)
+    if not isinstance(value, tuple) or len(value) != len(parts):
+        reason = f"Two things are needed, {wanted}; this is {tree.describe(value)}."
+        return Answer(exercise, State.WRONG, reason, hint="The next step needs what this one remembers.")
+    shape = np.shape(value[0]) if isinstance(value[0], np.ndarray) else None
+    if shape != SHAPE:
+        what = "no array" if shape is None else f"of shape {shape}"
+        reason = f"The new {parts[0]} is {what}; an array of the shape of {parts[0]}, {SHAPE}, is needed."
+        return Answer(exercise, State.WRONG, reason, hint=f"Return {wanted}, in this order.")
+    if not np.isfinite(value[0]).all():
+        hint = "t is 0 before the first step, and 1 − β⁰ is 0. Count the step before the corrections."
+        reason = f"The new {parts[0]} holds NaN or infinity after the first step."
+        return Answer(exercise, State.WRONG, reason, hint=hint if parts[1] == "state" else "")
+    if outcome.changed:
+        reason = f"Your function changes {outcome.changed} in place, in the first step."
+        hint = "The caller still needs it as it was. Work on a copy, or write x = x - … instead of x -= …"
+        return Answer(exercise, State.WRONG, reason, hint=hint)
+    return None
+
+
+def _judged(
+    exercise: str,
+    step: Any,
+    rule: Rule,
+    params: Any,
+    *,
+    others: Sequence[tuple[Rule, str]] = (),
+    handed_out: str = "",
+) -> Answer:
+    """What bpcheck.compare_update says, as an answer.
+
+    ``others``: rules that are no bugs in the catalogue, but easily taken for the one that is asked for.
+    ``handed_out``: the bug that is in the exercise; whoever still has it is not done yet, and is not told its name.
+    """
+    try:
+        report = _compared(step, rule, params)
+    except SubjectError as error:
+        cause = error.__cause__ or error
+        reason = f"{type(cause).__name__}: {cause}, in a later step."
+        return Answer(exercise, State.RAISED, reason)
+    except InputError as error:
+        return Answer(exercise, State.WRONG, str(error))
+    if report.ok:
+        limit = report.detection_limit.maximum
+        checked = f"{report.summary} A step that is wrong by more than {limit:.0e} of itself would have been seen."
+        return Answer(exercise, State.RIGHT, checked=checked)
+    for other, hint in others:
+        if _compared(step, other, params).ok:
+            return Answer(exercise, State.WRONG, _where(report), hint=hint)
+    found = report.diagnoses[0] if report.diagnoses else None
+    bug = UPDATES.get(found.bug) if found is not None else None
+    if bug is not None and bug.slug == handed_out:
+        hint = f"{bug.hints.symptom} {bug.hints.equation}"
+        return Answer(exercise, State.NOT_DONE, _where(report), hint=hint)
+    if bug is not None:
+        return Answer(exercise, State.WRONG, _where(report), hint=f"{bug.sentence} {bug.hint}")
+    return Answer(exercise, State.WRONG, _where(report), hint="" if found is None else found.hint)
+
+
+def _compared(step: Any, rule: Rule, params: Any) -> Report:
+    with np.errstate(all="ignore"):  # what a wrong step divides by is part of the question
+        return compare_update(step, rule=rule, params=params, seed=SEED, progress=False)
+
+
+def _where(report: Report) -> str:
+    """The first wrong step, in numbers."""
+    worst = max(report.comparisons, key=lambda c: c.verdict.severity)
+    if worst.actual is None or worst.expected is None or worst.worst_index is None or not report.diagnoses:
+        return f"{worst.path}: {worst.note}." if worst.note else report.summary
+    index = worst.worst_index
+    place = report.diagnoses[0].evidence[0].removesuffix(" is the first that is wrong")
+    entry = f"{worst.path.replace('params', 'w')}[{', '.join(map(str, index))}]"
+    return (
+        f"Where bpcheck tries {place}: {entry} changes by {float(worst.actual[index]):.6g}, "
+        f"but {float(worst.expected[index]):.6g} is right."
+    )
+
+
+# --- 4. an optimiser to mend -----------------------------------------------------------------------------
+
+CLIP_AT = 1.0
+MENDED = Clipped(rule=Momentum(lr=0.1, momentum=0.9), by="global norm", limit=CLIP_AT)
+HANDED_OUT = "clip-per-tensor-for-global"
+
+MENDED_MISTAKES: tuple[tuple[Rule, str], ...] = (
+    (
+        MENDED.but(by="value"),
+        "That clips every entry for itself, and changes the direction. The norm of all of them is asked for.",
+    ),
+    (
+        MENDED.but(rule=Momentum(lr=0.1, momentum=0.9, form="average")),
+        "The clipping is right now, and v has become an average.",
+    ),
+    (MENDED.but(rule=SGD(lr=0.1)), "The clipping is right now, and the momentum is gone: keep self.v."),
+)
+
+
+def mended_optimizer(optimizer: Any) -> Answer:
+    """A class with ``update(params, gradients)`` for lists of arrays: clip to a global norm of 1, then momentum 0.9, η = 0.1.
+
+    It is handed out clipping each array by its own norm.
+
+    Examples
+    --------
+    >>> class Right:
+    ...     def __init__(self):
+    ...         self.v = None
+    ...     def update(self, params, gradients):
+    ...         norm = np.sqrt(sum(np.sum(g**2) for g in gradients))
+    ...         v = self.v or [0.0] * len(params)
+    ...         self.v = [0.9 * a + g / max(norm, 1.0) for a, g in zip(v, gradients)]
+    ...         return [w - 0.1 * a for w, a in zip(params, self.v)]
+    >>> mended_optimizer(Right).ok
+    True
+    """
+    exercise = "mended_optimizer"
+    if is_stub(optimizer):
+        return not_done(exercise)
+    params = [np.zeros((3, 4)), np.zeros(3), np.zeros((2, 3)), np.zeros(2)]
+    return _judged(exercise, optimizer, MENDED, params, others=MENDED_MISTAKES, handed_out=HANDED_OUT)
+
+
+# --- 5. the factor a layer -------------------------------------------------------------------------------
+
+LAYER_TRIALS = ((64, 1 / 64, 0.0, 5), (10, 0.05, 1.0, 40), (64, 2 / 64, 0.5, 30), (30, 0.1, 2.0, 50))
+"""(units above, variance of their weights, spread of z, how many z)."""
+
+MEASURED_AT = 10
+"""The layer at which a right answer is held against gradient_health, as books count: in the middle of 20."""
+
+
+def _slope(z: Any) -> Any:
+    return ACTIVATION["sigmoid"].derivative(z, ACTIVATION["sigmoid"].value(z))
+
+
+def _factor(units: Any, variance: Any, z: Any) -> Any:
+    return np.sqrt(units * variance * np.mean(_slope(z) ** 2))
+
+
+def layer_factor(function: Any) -> Answer:
+    """``layer_factor(units, variance, z)``: by what a sigmoid layer multiplies the size of an error, as theory has it.
+
+    ``units`` is the number of units of the layer above, ``variance`` that of their weights, ``z`` an array of the layer's own
+    pre-activations.
+
+    Examples
+    --------
+    >>> def right(units, variance, z):
+    ...     s = 1 / (1 + np.exp(-z))
+    ...     return np.sqrt(units * variance * np.mean((s * (1 - s)) ** 2))
+    >>> layer_factor(right).ok
+    True
+    """
+    rng = np.random.default_rng(SEED)
+    trials = []
+    for units, variance, spread, count in LAYER_TRIALS:
+        z = spread * rng.normal(size=count)
+        right = np.asarray(_factor(units, variance, z))
+        # All terms are positive, so relative errors do not grow in the sum: one for each addition, some for the formula;
+        # 1 − σ loses what σ has in front of it, e^|z| at most.
+        roundings = (count + ROUNDINGS) * (1 + float(np.exp(np.max(abs(z)))))
+        about = f"for {units} units above, weights of variance {variance:.3g}, and z of spread {spread:g}"
+        trials.append(Trial(about, (units, variance, z), right, 2 * roundings * UNIT_ROUNDOFF * right, ("the factor",)))
+    said = hold("layer_factor", function, trials, LAYER_FACTOR, checked=f"{len(trials)} layers.")
+    if not said.ok:
+        return said
+    return Answer(said.exercise, said.state, checked=f"{said.checked} {_on_digits(function)}")
+
+
+ROUNDINGS = 16
+
+
+def _on_digits(function: Callable[..., Any]) -> str:
+    """The reader's function beside what gradient_health measures, in the middle of a deep network."""
+    architecture, _ = DEEP["sigmoid"]
+    data, network = load_digits(), build(architecture)
+    params = network.init(np.random.default_rng(SEED))
+    x, y = data.images[:EXAMPLES], data.one_hot[:EXAMPLES]
+    z = network.trace(params, x, y).pre_activations[MEASURED_AT - 2]
+    above: FloatArray = params[MEASURED_AT - 1]["weight"]
+    predicted = float(function(len(above), float(np.var(above)), np.asarray(z).ravel()))
+    health = gradient_health(network, params, x, y, jacobians=0, seed=SEED)
+    measured = next(layer.factor for layer in health.layers if layer.number == MEASURED_AT)
+    depth = len(architecture.layers)
+    return (
+        f"In layer {MEASURED_AT} of {depth} layers of sigmoids, on digits, your function predicts {predicted:.3f}; "
+        f"gradient_health measures {measured:.3f}. To the power of {depth - 1} your factor is {predicted ** (depth - 1):.0e}."
+    )
+
+
+LAYER_FACTOR = (
+    Mistake("That is the factor of the variance. Take the root.", lambda n, v, z: _factor(n, v, z) ** 2),
+    Mistake(
+        "σ stands there for σ': how much passes is decided by the slope, σ(z)(1 − σ(z)).",
+        lambda n, v, z: np.sqrt(n * v * np.mean(ACTIVATION["sigmoid"].value(z) ** 2)),
+    ),
+    Mistake(
+        "1/4 is the largest slope, at z = 0. Away from it, less passes.", lambda n, v, z: np.sqrt(n * v) / 4
+    ),
+    Mistake(
+        "Mean of σ', then squared: the other way round. Errors add up in their squares, so it is the mean of σ'².",
+        lambda n, v, z: np.sqrt(n * v) * np.mean(_slope(z)),
+    ),
+    Mistake(
+        "The number of units is missing: an error comes down by as many paths as there are units above.",
+        lambda n, v, z: np.sqrt(v * np.mean(_slope(z) ** 2)),
+    ),
+    Mistake(
+        "The variance is used as if it were the spread: it stands under the root.",
+        lambda n, v, z: np.sqrt(n * np.mean(_slope(z) ** 2)) * v,
+    ),
+    Mistake(
+        "n stands under the root: independent paths add up in their squares.",
+        lambda n, v, z: n * np.sqrt(v * np.mean(_slope(z) ** 2)),
+    ),
+    Mistake("The slopes are missing: the factor σ' of BP2.", lambda n, v, z: np.sqrt(n * v)),
+    Mistake(
+        "A mean over z is needed, not a sum: one unit of the layer has one slope.",
+        lambda n, v, z: np.sqrt(n * v * np.sum(_slope(z) ** 2)),
+    ),
+    Mistake("That is one number for each z. Take the mean of σ'² over all z.", lambda n, v, z: np.sqrt(n * v) * _slope(z)),
+)
+
+
+# --- 6. two minima, predicted ----------------------------------------------------------------------------
+
+MINIMA_CLAIMS: Mapping[str, Callable[[], bool]] = {
+    "plain descent ends in the valley it starts in": lambda: not _moved(SGD(lr=0.01)),
+    "momentum 0.9 leaves the higher minimum from some starts": lambda: (
+        two_minima(Momentum(lr=0.01, momentum=0.9)).left_bad > 0
+    ),
+    "momentum 0.9 leaves the lower minimum from some starts": lambda: (
+        two_minima(Momentum(lr=0.01, momentum=0.9)).left_good > 0
+    ),
+    "with a tenth of the rate, momentum 0.9 still does": lambda: _moved(Momentum(lr=0.001, momentum=0.9)),
+}
+"""Sentences about :func:`bpcheck.course.experiments.two_minima`, and the runs that decide them."""
+
+
+def _moved(rule: Rule) -> bool:
+    counts = two_minima(rule, steps=10_000)
+    return counts.left_bad + counts.left_good > 0
+
+
+def predicted_minima(prediction: Any) -> Answer:
+    """For each sentence of ``MINIMA_CLAIMS``, whether it holds.
+
+    Parameters
+    ----------
+    prediction : dict of str to bool
+
+    Examples
+    --------
+    >>> predicted_minima({}).state.value
+    'not done yet'
+    """
+    exercise = "predicted_minima"
+    if is_stub(prediction):
+        return not_done(exercise)
+    if not isinstance(prediction, Mapping):
+        return Answer(exercise, State.WRONG, "A dict is needed: {sentence: True or False, …}.")
+    missing = [claim for claim in MINIMA_CLAIMS if is_stub(prediction.get(claim))]
+    if missing:
+        return Answer(exercise, State.NOT_DONE, f"Still to be predicted: {'; '.join(missing)}.")
+    wrong = []
+    for claim, holds in MINIMA_CLAIMS.items():
+        if not isinstance(prediction[claim], bool | np.bool_):
+            reason = f"“{claim}” holds {prediction[claim]!r}; predict True or False."
+            return Answer(exercise, State.WRONG, reason)
+        if bool(prediction[claim]) is not holds():
+            wrong.append(f"“{claim}”: {'it does' if holds() else 'it does not'}.")
+    if not wrong:
+        return Answer(exercise, State.RIGHT, checked="All four were run, from 401 starting points each.")
+    count = f"{len(MINIMA_CLAIMS) - len(wrong)} of {len(MINIMA_CLAIMS)} predictions hold. "
+    hint = "A ball that is fast enough to roll over a hill does not ask which valley is the deeper one."
+    return Answer(exercise, State.WRONG, count + " ".join(wrong), hint=hint)
