@@ -52,7 +52,10 @@ def _limits(low: float, high: float) -> list[tuple[float, str]]:
     """The right bound of η, and wrong ones with a hint."""
     return [
         (2 / high, ""),
-        (1 / high, "At η = 1/h the steep direction arrives in one step: |1 − ηh| = 0. It diverges where |1 − ηh| > 1."),
+        (
+            1 / high,
+            "At η = 1/h the steep direction arrives in one step: |1 − ηh| = 0. It diverges where |1 − ηh| > 1.",
+        ),
         (2 / low, "You took the shallow direction for the limit. The steep one diverges first."),
         (1 / low, "|1 − ηh| < 1 must hold in both directions; the steep one diverges first, beyond 2/h."),
         (2 / (low + high), "That is the best rate, not the largest one."),
@@ -143,9 +146,15 @@ def momentum_step(function: Any) -> Answer:
 
 
 MOMENTUM_MISTAKES: tuple[tuple[Rule, str], ...] = (
-    (SGD(lr=ETA), "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one."),
+    (
+        SGD(lr=ETA),
+        "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one.",
+    ),
     (Momentum(lr=MU, momentum=ETA), "η and μ have changed places."),
-    (Nesterov(lr=ETA, momentum=MU), "That is Nesterov's momentum. It is a good one; here the plain one is asked for."),
+    (
+        Nesterov(lr=ETA, momentum=MU),
+        "That is Nesterov's momentum. It is a good one; here the plain one is asked for.",
+    ),
     (Momentum(lr=ETA, momentum=0.9), "Use the mu that the function is given, not 0.9."),
     (Momentum(lr=ETA / (1 - MU), momentum=MU), "v itself is right. The step is η v, without 1/(1 − μ)."),
 )
@@ -175,9 +184,7 @@ def adam_step(function: Any) -> Answer:
 
     rng = np.random.default_rng(SEED)
     w, g = rng.normal(size=SHAPE), rng.normal(size=SHAPE)
-    refused = _unusable(
-        "adam_step", function, (w, g, start(w), ETA, BETA_1, BETA_2, EPSILON), ("w", "state")
-    )
+    refused = _unusable("adam_step", function, (w, g, start(w), ETA, BETA_1, BETA_2, EPSILON), ("w", "state"))
     if refused is not None:
         return refused
     rule = Adam(lr=ETA, beta1=BETA_1, beta2=BETA_2, epsilon=EPSILON)
@@ -193,12 +200,15 @@ ADAM_MISTAKES: tuple[tuple[dict[str, float], str], ...] = (
 )
 
 
-def _unusable(exercise: str, function: Any, arguments: tuple[Any, ...], parts: tuple[str, str]) -> Answer | None:
+def _unusable(
+    exercise: str, function: Any, arguments: tuple[Any, ...], parts: tuple[str, str]
+) -> Answer | None:
     """The answer to what need not be compared: a stub, an error, no pair, arguments changed in place."""
     refused = unusable(exercise, function)
     if refused is not None:
         return refused
-    outcome = call(function, arguments)
+    with np.errstate(all="ignore"):  # what a wrong step divides by is part of the question
+        outcome = call(function, arguments)
     if outcome.undone:
         return not_done(exercise)
     if outcome.error:
@@ -244,13 +254,15 @@ def _judged(
         report = _compared(step, rule, params)
     except SubjectError as error:
         cause = error.__cause__ or error
-        reason = f"{type(cause).__name__}: {cause}, in a later step."
+        reason = f"{type(cause).__name__}: {cause}, in one of the steps that bpcheck tries."
         return Answer(exercise, State.RAISED, reason)
     except InputError as error:
         return Answer(exercise, State.WRONG, str(error))
     if report.ok:
         limit = report.detection_limit.maximum
-        checked = f"{report.summary} A step that is wrong by more than {limit:.0e} of itself would have been seen."
+        checked = (
+            f"{report.summary} A step that is wrong by more than {limit:.0e} of itself would have been seen."
+        )
         return Answer(exercise, State.RIGHT, checked=checked)
     for other, hint in others:
         if _compared(step, other, params).ok:
@@ -266,7 +278,7 @@ def _judged(
 
 
 def _compared(step: Any, rule: Rule, params: Any) -> Report:
-    with np.errstate(all="ignore"):  # what a wrong step divides by is part of the question
+    with np.errstate(all="ignore"):
         return compare_update(step, rule=rule, params=params, seed=SEED, progress=False)
 
 
@@ -368,7 +380,9 @@ def layer_factor(function: Any) -> Answer:
         # 1 − σ loses what σ has in front of it, e^|z| at most.
         roundings = (count + ROUNDINGS) * (1 + float(np.exp(np.max(abs(z)))))
         about = f"for {units} units above, weights of variance {variance:.3g}, and z of spread {spread:g}"
-        trials.append(Trial(about, (units, variance, z), right, 2 * roundings * UNIT_ROUNDOFF * right, ("the factor",)))
+        trials.append(
+            Trial(about, (units, variance, z), right, 2 * roundings * UNIT_ROUNDOFF * right, ("the factor",))
+        )
     said = hold("layer_factor", function, trials, LAYER_FACTOR, checked=f"{len(trials)} layers.")
     if not said.ok:
         return said
@@ -426,7 +440,10 @@ LAYER_FACTOR = (
         "A mean over z is needed, not a sum: one unit of the layer has one slope.",
         lambda n, v, z: np.sqrt(n * v * np.sum(_slope(z) ** 2)),
     ),
-    Mistake("That is one number for each z. Take the mean of σ'² over all z.", lambda n, v, z: np.sqrt(n * v) * _slope(z)),
+    Mistake(
+        "That is one number for each z. Take the mean of σ'² over all z.",
+        lambda n, v, z: np.sqrt(n * v) * _slope(z),
+    ),
 )
 
 
