@@ -35,8 +35,8 @@ def chart(title: str, views: Sequence[Mapping[str, Any]]) -> Figure:
     ----------
     title : str
     views : sequence of mappings
-        ``label`` for the choice, ``x`` and ``y`` as {"label": …, "log": …}, ``series`` as {name: points}, and ``says``, a list
-        of sentences.
+        ``label`` for the choice, ``x`` and ``y`` as {"label": …, "log": …}, ``series`` as {name: points}, and ``says``,
+        a list of sentences.
 
     Returns
     -------
@@ -187,8 +187,8 @@ def first_steps_figure() -> Figure:
         "series": series,
         "says": [
             "The gradient is 1 at every step, so that every step should have the size η. With the corrections each has. "
-            f"Without them the first is {bare[0][1]:.2f} η, the largest about {largest:.1f} η (t = {largest_at}), and at t = "
-            f"{FIRST_STEPS} it is still {bare[-1][1]:.2f} η. RMSprop, which corrects nothing, begins at "
+            f"Without them the first is {bare[0][1]:.2f} η, the largest about {largest:.1f} η (t = {largest_at}), and at "
+            f"t = {FIRST_STEPS} it is still {bare[-1][1]:.2f} η. RMSprop, which corrects nothing, begins at "
             f"{series['RMSprop, ρ = 0.999'][0][1]:.0f} η.",
         ],
     }

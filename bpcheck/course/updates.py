@@ -286,7 +286,7 @@ def _where(report: Report) -> str:
     """The first wrong step, in numbers."""
     worst = max(report.comparisons, key=lambda c: c.verdict.severity)
     if worst.actual is None or worst.expected is None or worst.worst_index is None or not report.diagnoses:
-        return f"{worst.path}: {worst.note}." if worst.note else report.summary
+        return f"{worst.path}: {worst.reason}." if worst.reason else report.summary
     index = worst.worst_index
     place = report.diagnoses[0].evidence[0].removesuffix(" is the first that is wrong")
     entry = f"{worst.path.replace('params', 'w')}[{', '.join(map(str, index))}]"
@@ -316,7 +316,7 @@ MENDED_MISTAKES: tuple[tuple[Rule, str], ...] = (
 
 
 def mended_optimizer(optimizer: Any) -> Answer:
-    """A class with ``update(params, gradients)`` for lists of arrays: clip to a global norm of 1, then momentum 0.9, η = 0.1.
+    """A class with ``update(params, gradients)``, lists of arrays: clip to a global norm of 1, momentum 0.9, η = 0.1.
 
     It is handed out clipping each array by its own norm.
 
@@ -360,8 +360,8 @@ def _factor(units: Any, variance: Any, z: Any) -> Any:
 def layer_factor(function: Any) -> Answer:
     """``layer_factor(units, variance, z)``: by what a sigmoid layer multiplies the size of an error, as theory has it.
 
-    ``units`` is the number of units of the layer above, ``variance`` that of their weights, ``z`` an array of the layer's own
-    pre-activations.
+    ``units`` is the number of units of the layer above, ``variance`` that of their weights, ``z`` an array of the layer's
+    own pre-activations.
 
     Examples
     --------
@@ -406,7 +406,7 @@ def _on_digits(function: Callable[..., Any]) -> str:
     depth = len(architecture.layers)
     return (
         f"In layer {MEASURED_AT} of {depth} layers of sigmoids, on digits, your function predicts {predicted:.3f}; "
-        f"gradient_health measures {measured:.3f}. To the power of {depth - 1} your factor is {predicted ** (depth - 1):.0e}."
+        f"gradient_health measures {measured:.3f}. {depth - 1} such layers leave {predicted ** (depth - 1):.0e} of an error."
     )
 
 

@@ -447,7 +447,7 @@ BUGS = (
         "β₁ was used for the squares and β₂ for the mean.",
         "The first step is right, later ones are too small.",
         "Which β belongs to m?",
-        "β₁ (0.9) belongs to m, β₂ (0.999) to v.",
+        "β₁, usually 0.9, belongs to m; β₂, usually 0.999, to v.",
         _but(
             Adam,
             lambda rule: {"beta1": rule.beta2, "beta2": rule.beta1} if rule.beta1 != rule.beta2 else None,

@@ -276,7 +276,7 @@ matters at the beginning, and then no more: a bug that only looks like a bad sta
 
 # %% tags=["exercise"]
 def adam_step(w, g, state, eta, beta1, beta2, epsilon):
-    m, v, t = state
+    # m, v, t = state
     # return w, (m, v, t)
     ...
 
@@ -564,11 +564,11 @@ for hidden in (2, 8):
 
 # %% [markdown]
 r"""
-**What it shows.** With two units about half of the starts end without XOR, whatever the rule. Momentum changes it little, and RMSprop and Adam, whose rates are adaptive, do not find it more often than
-plain descent. Six more units do what no rule did. **What it does not show.** The rates were not searched over, and “not found after 3000 steps” may be a minimum or a plateau. **Known.** In large networks the
+**What it shows.** With two units no rule finds XOR from much more than half of the starts. Momentum changes little, and RMSprop and Adam, whose rates are adaptive, find it less often than
+plain descent here. Six more units do what no rule did. **What it does not show.** The rates were not searched over, and “not found after 3000 steps” may be a minimum or a plateau. **Known.** In large networks the
 points at which the gradient vanishes and the cost is high seem to be mostly *saddles* (Dauphin et al. 2014, by experiment and by analogy with random surfaces), and minima to lie close to one another in cost
-(Choromanska et al. 2015, under assumptions that real networks do not meet). Bad minima do exist: Safran and Shamir 2018 prove it for small ReLU networks, and there too
-more units make them rarer. A saddle does not hold descent for ever, but for long. There, speed does help:
+(Choromanska et al. 2015, under assumptions that real networks do not meet). Bad minima do exist: Safran and Shamir 2018 prove it for small ReLU networks, and observe that
+a few more units make them rarer. A saddle does not hold descent for ever, but for long. There, speed does help:
 """
 
 # %%
@@ -582,7 +582,7 @@ for name, rule in {
 
 # %% [markdown]
 r"""
-So “momentum helps against slow places” would have been the better sentence.
+(Adam's step is about $\eta$ however small the gradient is. At a saddle that is what one wants; at the end of a noisy descent it is not.) “Momentum helps over slow places” would have been the better sentence.
 
 ### 6.3 One example at a time: “faster convergence”; mini-batches: “balance speed/stability”
 
@@ -709,7 +709,7 @@ print(f"Adam with its default, η = 0.001: {np.mean(default):.1%}")
 
 # %% [markdown]
 r"""
-**What it shows.** On this task, at its best rate, each rule reads within a percent of every other, and the seeds of one rule are spread by as much. Within each rule, the rate changes the loss more than the choice of the rule does. The default of Adam is not a
+**What it shows.** On this task, at its best rate, each rule reads within a percent of every other, and the seeds of one rule are spread by about as much. Within each rule, the rate changes the loss more than the choice of the rule does. The default of Adam is not a
 tuned rate. **What it does not show.** One small task; ten passes; and the rates were chosen on the images that are reported, which flatters all four. **Known.** Wilson et al. 2017 report tasks on which adaptive rules generalise worse than tuned SGD;
 Choi et al. 2019 that the order depends on how much is tuned, and that a general rule which contains another is never worse if all its numbers are tuned; Schmidt, Schneider and Hennig 2021 found no winner among fifteen over eight tasks. What speaks for
 Adam is that it is less touchy about the scale of the cost. That is worth something, and is not the same as best.

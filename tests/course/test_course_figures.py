@@ -12,9 +12,33 @@ import sympy
 
 import bpcheck
 from bpcheck.course.figure import figure
+from bpcheck.course import experiments
 from bpcheck.course.figures import CONVENTIONS, FUNCTIONS, network_figure, paths_figure, step_figure
+from bpcheck.course.update_figures import (
+    chart,
+    descent_figure,
+    first_steps_figure,
+    health_figure,
+    minima_figure,
+    noise_figure,
+    progress_figure,
+    schedules_figure,
+    stopping_figure,
+)
+from bpcheck.reference.optimizer import Momentum
 
-FIGURES = {"network": network_figure, "paths": paths_figure, "step": step_figure}
+FIGURES = {
+    "network": network_figure,
+    "paths": paths_figure,
+    "step": step_figure,
+    "descent": descent_figure,
+    "minima": minima_figure,
+    "noise": noise_figure,
+    "first steps": first_steps_figure,
+    "schedules": schedules_figure,
+    "health": health_figure,
+}
+CHARTS = {"noise", "first steps", "schedules", "health"}
 MADE = {}
 
 
@@ -72,7 +96,7 @@ def test_it_can_be_saved(tmp_path):
 def test_the_pages_are_part_of_the_package():
     names = {entry.name for entry in resources.files("bpcheck.course").joinpath("pages").iterdir()}
     assert {"frame.html", "frame.css", "frame.js"} <= names
-    assert {f"{name}.{end}" for name in FIGURES for end in ("html", "js")} <= names
+    assert {f"{name}.{end}" for name in {"chart", *FIGURES} - CHARTS for end in ("html", "js")} <= names
 
 
 def test_the_network_is_computed_by_the_reference():
@@ -164,6 +188,55 @@ def test_the_bar_that_is_drawn_holds():
             assert told["bpcheck"]["interval"] == pytest.approx([1.0, 2.0])
         else:
             assert told["bpcheck"]["off"] <= told["bpcheck"]["error"]
+
+
+def series(figure):
+    views = json.loads(re.search(r"const DATA = (.*);\n", figure.page)[1])["views"]
+    return [{one["name"]: one["points"] for one in view["series"]} for view in views]
+
+
+def test_a_chart_holds_its_points_and_no_text_of_it_is_markup():
+    view = {
+        "label": "<i>",
+        "x": {"label": "x"},
+        "y": {"label": "y"},
+        "series": {"<b>": [(1, 2 / 3)]},
+        "says": ["</p>"],
+    }
+    made = chart("Points", [view])
+    assert series(made) == [{"<b>": [[1, 0.66667]]}]
+    assert "</p>" not in made.page.split("const DATA")[1].split("\n")[0]
+
+
+def test_the_first_steps_are_those_of_the_formula():
+    (told,) = series(made("first steps"))
+    for t, size in told["Adam without the corrections"]:
+        assert size == pytest.approx((1 - 0.9**t) / np.sqrt(1 - 0.999**t), rel=1e-4)
+    assert all(size == pytest.approx(1, rel=1e-4) for _, size in told["Adam"])
+    assert "the first is 3.16 η" in made("first steps").page
+
+
+def test_the_health_chart_ends_at_one_and_falls_for_the_sigmoid():
+    (told,) = series(made("health"))
+    assert set(told) == set(experiments.DEEP)
+    assert all(points[-1][1] == 1 for points in told.values())
+    assert told["sigmoid"][0][1] < 1e-11
+    assert told["relu, skips"][0][1] > 1000
+
+
+def test_a_run_is_drawn_against_examples_and_against_steps():
+    run = experiments.progress_of(700, 0.5, steps=4)
+    by_examples, by_steps = series(progress_figure([run]))
+    (name,) = by_steps
+    assert [x for x, _ in by_steps[name]] == [1, 2, 4]
+    assert [x for x, _ in by_examples[name]] == [700, 1400, 2800]
+
+
+def test_the_stopping_figure_says_which_epoch_was_best():
+    run = experiments.overfitted(Momentum(lr=0.05), epochs=3)
+    (told,) = series(stopping_figure(run))
+    assert len(told["training"]) == len(told["held out"]) == 3
+    assert "is lowest in epoch 3" in stopping_figure(run).page
 
 
 def test_the_course_is_reached_lazily():

@@ -5,11 +5,29 @@ import time
 
 import pytest
 
+from bpcheck.course.experiments import two_minima
 from bpcheck.course.figures import FUNCTIONS, network_figure, paths_figure, step_figure
+from bpcheck.course.update_figures import chart, descent_figure, health_figure, minima_figure
+from bpcheck.reference.optimizer import Momentum
 
 pytestmark = pytest.mark.browser
 
-FIGURES = {"network": network_figure, "paths": paths_figure, "step": step_figure}
+
+def two_charts():
+    axes = {"x": {"label": "x", "log": True}, "y": {"label": "y"}, "says": ["It rises."]}
+    lines = [{"label": f"view {n}", "series": {f"line {n}": [(1, n), (100, 7)]}, **axes} for n in (1, 2)]
+    return chart("Two views", lines)
+
+
+FIGURES = {
+    "network": network_figure,
+    "paths": paths_figure,
+    "step": step_figure,
+    "descent": descent_figure,
+    "minima": minima_figure,
+    "health": health_figure,
+    "two charts": two_charts,
+}
 
 
 def load(browser, name, tmp_path):
@@ -230,6 +248,79 @@ def test_mistakes_on_the_way_down_are_counted_and_measured(browser, tmp_path):
     browser.execute_script("choose(3, 0)")
     assert "does not fit" in said(browser)
     assert "0 of 5 errors are wrong" in said(browser)
+    quiet(browser)
+
+
+def slide(browser, name, value):
+    browser.execute_script(
+        "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('input'))",
+        name,
+        str(value),
+    )
+
+
+def test_the_bowl_says_when_it_diverges_and_what_its_factors_are(browser, tmp_path):
+    load(browser, "descent", tmp_path)
+    slide(browser, "eta", 0.1)
+    assert "by 0.900 in the shallow direction, by 0.000 in the steep one" in said(browser)
+    slide(browser, "eta", 0.2)
+    assert "neither comes nearer nor goes away" in said(browser)
+    slide(browser, "eta", 0.21)
+    assert "It diverges" in said(browser)
+    slide(browser, "mu", 0.5)  # with momentum the limit is 2(1 + μ)/h
+    assert "It diverges" not in said(browser)
+    slide(browser, "eta", 0.18)
+    slide(browser, "mu", 0)
+    assert "overshoots the bottom at every step" in said(browser)
+    quiet(browser)
+
+
+def test_the_path_in_the_bowl_is_that_of_the_rule(browser, tmp_path):
+    import numpy as np
+
+    load(browser, "descent", tmp_path)
+    rule, w = Momentum(lr=0.07, momentum=0.6), np.array(browser.execute_script("return DATA.start"))
+    state, h = rule.init(w), np.array(browser.execute_script("return DATA.curvatures"))
+    drawn = browser.execute_script("return descend(0.07, 0.6)")
+    for place in drawn:
+        assert place == pytest.approx(w.tolist(), rel=1e-12, abs=1e-14)
+        w, state = rule.step(w, h * w, state)
+    for momentum, h in ((0.0, 10.0), (0.6, 10.0), (0.6, 1.0), (0.9, 1.0)):
+        roots = np.roots([1, -(1 + momentum - 0.07 * h), momentum])
+        said_factor = browser.execute_script("return factor(0.07, arguments[0], arguments[1])", momentum, h)
+        assert said_factor == pytest.approx(float(max(abs(roots))), rel=1e-9)
+
+
+def test_the_minima_are_counted_as_python_counts_them(browser, tmp_path):
+    load(browser, "minima", tmp_path)
+    for momentum, rate in ((0.9, "0.01"), (0, "0.01"), (0.9, "0.003")):
+        slide(browser, "mu", momentum)
+        choose(browser, "eta", rate)
+        counts = two_minima(Momentum(lr=float(rate), momentum=float(momentum)))
+        assert f"{counts.left_bad} leave the higher minimum" in said(browser)
+        assert f"{counts.left_good} leave the lower one for the higher" in said(browser)
+        assert f"{counts.ended_good} end in the lower minimum" in said(browser)
+        moved = len(browser.find_elements("css selector", "#plot .moved"))
+        assert moved == counts.left_bad + counts.left_good + counts.lost
+    slide(browser, "mu", 0.9)
+    choose(browser, "eta", "0.01")
+    slide(browser, "start", -1.9)
+    assert "in the valley of the lower minimum, it ends in the higher minimum" in said(browser)
+    slide(browser, "start", 0.5)
+    assert "in the valley that it began in" in said(browser)
+    quiet(browser)
+
+
+def test_a_chart_changes_its_view(browser, tmp_path):
+    load(browser, "two charts", tmp_path)
+    assert "line 1" in browser.find_element("id", "plot").text
+    choose(browser, "which", "1")
+    assert "line 2" in browser.find_element("id", "plot").text
+    assert said(browser) == "It rises."
+    quiet(browser)
+    load(browser, "health", tmp_path)
+    assert not browser.find_element("id", "controls").is_displayed()
+    assert len(browser.find_elements("css selector", "#plot .curve")) == 5
     quiet(browser)
 
 

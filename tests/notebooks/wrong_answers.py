@@ -75,5 +75,35 @@ WRONG = {
         "def tolerant_checker(f, gradient, x):\n    return bool(np.allclose(gradient(x), check.differences(f, x, 1e-6)))",
         "It passes a gradient of zeros",
     ),
+    "bowl_rates": (
+        "def bowl_rates(low, high):\n    return 2 / high, 1 / high",
+        "the shallow one shrinks by 1 − low/high only",
+    ),
+    "momentum_step": (
+        "def momentum_step(w, g, v, eta, mu):\n    v = mu * v + (1 - mu) * g\n    return w - eta * v, v",
+        "v is an average",
+    ),
+    "adam_step": (
+        "def adam_step(w, g, state, eta, beta1, beta2, epsilon):\n    m, v, t = state\n"
+        "    m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2\n"
+        "    return w - eta * m / (np.sqrt(v) + epsilon), (m, v, t + 1)",
+        "m and v, which start at 0, are used as they are",
+    ),
+    "mended_optimizer": (
+        "class Optimizer:\n    def __init__(self):\n        self.v = None\n\n"
+        "    def update(self, params, gradients):\n        g = clip_by_value(gradients, 1.0)\n"
+        "        v = self.v or [np.zeros_like(w) for w in params]\n"
+        "        self.v = [0.9 * a + b for a, b in zip(v, g)]\n"
+        "        return [w - 0.1 * a for w, a in zip(params, self.v)]",
+        "every entry for itself",
+    ),
+    "layer_factor": (
+        "def layer_factor(units, variance, z):\n    return np.sqrt(units * variance) / 4",
+        "1/4 is the largest slope",
+    ),
+    "predicted_minima": (
+        "prediction = dict.fromkeys(check.MINIMA_CLAIMS, True)",
+        "3 of 4 predictions hold",
+    ),
     "wrong_entry": ("found = (\"params[0]['bias']\", (0,))", "Every entry"),
 }

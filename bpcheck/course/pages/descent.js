@@ -60,6 +60,7 @@ function speak(rate, momentum, path, first) {
   else if (worst > 1 - 1e-9) why = "It neither comes nearer nor goes away: the steep direction jumps from side to side.";
   else if (momentum === 0 && 1 - rate * HIGH < 0) why = "In the steep direction it overshoots the bottom at every step, and still comes nearer.";
   else if (momentum > 0 && factors[0] > factors[1] + 1e-9) why = "The shallow direction is the slower one.";
+  else if (momentum > 0 && factors[1] > factors[0] + 1e-9) why = "The steep direction overshoots, and is the slower one.";
   else if (momentum > 0) why = "The momentum carries it past the bottom and back; in both directions its swings shrink.";
   else why = "It creeps: the steep direction arrives soon, the shallow one takes its time.";
   const how = momentum === 0
