@@ -11,8 +11,8 @@ import pytest
 import sympy
 
 import bpcheck
-from bpcheck.course.figure import figure
 from bpcheck.course import experiments
+from bpcheck.course.figure import figure
 from bpcheck.course.figures import CONVENTIONS, FUNCTIONS, network_figure, paths_figure, step_figure
 from bpcheck.course.update_figures import (
     chart,

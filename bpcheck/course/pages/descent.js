@@ -24,10 +24,8 @@ function draw() {
   $("etavalue").textContent = rate.toFixed(3);
   $("muvalue").textContent = momentum.toFixed(2);
   plot.replaceChildren();
-  const clip = svg("clipPath", { id: "inside" }, svg("defs", {}, plot));
-  svg("rect", { x: 10, y: 10, width: 550, height: 316 }, clip);
-  svg("rect", { x: 10, y: 10, width: 550, height: 316, fill: "var(--wash)", stroke: "var(--faint)" }, plot);
-  const bowl = svg("g", { "clip-path": "url(#inside)" }, plot);
+  svg("rect", { x: 10, y: 10, width: 550, height: 316, fill: "var(--wash)" }, plot);
+  const bowl = svg("g", {}, plot);
   for (let r = 1; r <= 14; r++) {
     svg("ellipse", { cx: CX, cy: CY, rx: r * 1.4 * UNIT / Math.sqrt(LOW), ry: r * 1.4 * UNIT * 1.9 / Math.sqrt(HIGH), fill: "none", stroke: "#c9c9c4" }, bowl);
   }
@@ -36,6 +34,11 @@ function draw() {
   svg("path", { d, fill: "none", stroke: "var(--blue)", "stroke-width": 1.6, id: "path" }, bowl);
   drawn.forEach((p, i) => svg("circle", { cx: p[0], cy: p[1], r: i ? 3 : 6, fill: i ? "var(--blue)" : "var(--orange)" }, bowl));
   svg("path", { d: `M${CX - 6} ${CY}H${CX + 6}M${CX} ${CY - 6}V${CY + 6}`, stroke: "var(--pink)", "stroke-width": 2.5 }, bowl);
+  // what leaves the frame is covered, and cut off at the edge of the picture
+  for (const [x, y, width, height] of [[0, 0, 900, 10], [0, 0, 10, 350], [0, 326, 900, 24], [560, 0, 340, 350]]) {
+    svg("rect", { x, y, width, height, fill: "#fff" }, plot);
+  }
+  svg("rect", { x: 10, y: 10, width: 550, height: 316, fill: "none", stroke: "var(--faint)" }, plot);
   svg("text", { x: 10, y: 344 }, plot, `The bowl from above: curvature ${LOW} to the side, ${HIGH} up and down; ${STEPS} steps.`);
   const py = c => BOTTOM - (Math.min(Math.max(Math.log10(c / first), Y[0]), Y[1]) - Y[0]) / (Y[1] - Y[0]) * (BOTTOM - TOP);
   const qx = n => LEFT + n / STEPS * (RIGHT - LEFT);
@@ -54,7 +57,7 @@ function draw() {
 function speak(rate, momentum, path, first) {
   const factors = [LOW, HIGH].map(h => factor(rate, momentum, h)), worst = Math.max(...factors);
   const done = path.findIndex(p => cost(p) < 1e-3 * first);
-  const number = v => `<b class="num">${v.toFixed(3)}</b>`;
+  const number = v => `<b class="num">${v.toFixed(3).replace("-", "−")}</b>`;
   let why;
   if (worst > 1 + 1e-9) why = "It diverges: in the steep direction every step overshoots by more than it had to go.";
   else if (worst > 1 - 1e-9) why = "It neither comes nearer nor goes away: the steep direction jumps from side to side.";
