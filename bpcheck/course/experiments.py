@@ -546,7 +546,7 @@ def explosion(
     Examples
     --------
     >>> norm, factor, loss = explosion(SGD(lr=0.01), epochs=1)
-    >>> norm > 1000, np.isnan(loss)
+    >>> norm > 1000, bool(np.isnan(loss))
     (True, True)
     """
     plain, _ = DEEP["relu, skips"]

@@ -306,3 +306,21 @@ def test_the_same_seed_gives_the_same_report_and_the_seed_is_said():
     first, second = (bpcheck.compare_update(code(Adam(lr=0.2)), rule=Adam(lr=0.1), seed=7) for _ in range(2))
     assert first.to_json() == second.to_json()
     assert bpcheck.compare_update(code(SGD()), rule=SGD()).seed is not None
+
+
+def test_a_beta_of_zero_is_a_rule_like_any_other():
+    # 1 − β is then no β: the mistake of exchanging them cannot be made
+    for rule in (Adam(lr=0.1, beta1=0.0), RMSprop(lr=0.1, decay=0.0)):
+        report = bpcheck.compare_update(
+            lambda w, g, state: (w - 0.5 * g, 0), rule=rule, params=np.zeros(4), seed=0
+        )
+        assert report.verdict is Verdict.DISAGREES
+
+
+def test_a_symbol_at_the_beginning_of_a_sentence_stays_small():
+    said = {slug: bug.sentence for slug, bug in UPDATES.items()}
+    assert said["momentum-average-for-sum"].startswith("v is an average")
+    assert said["adam-no-bias-correction"].startswith("m and v, which")
+    assert said["update-sign"].startswith("The step goes up")
+    assert said["momentum-sum-for-average"].startswith("v is a sum")
+    assert said["weight-decay-coupled"].startswith("λw was added")
