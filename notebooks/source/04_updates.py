@@ -547,8 +547,8 @@ figures.minima_figure()
 
 # %% [markdown]
 r"""
-**What it shows.** Momentum carries a fast ball over a hill, out of a bad minimum *and out of a good one*. What decides is the speed at the hill, not
-the depth behind it. With a small rate nothing is left of it: $\mu$ alone “avoids” nothing.
+**What it shows.** Momentum carries a fast ball over a hill, out of a bad minimum *and out of a good one*. On balance 16 starts more end in the lower
+one here. What decides is the speed at the hill, not the depth behind it. With a tenth of the rate nothing is left of it: $\mu$ alone “avoids” nothing.
 
 **What it does not show.** One dimension and no noise; how often either happens in a network is another question.
 
