@@ -85,7 +85,7 @@ def compare_update(
     --------
     >>> from bpcheck.reference.optimizer import Momentum
     >>> def step(params, gradient, v):
-    ...     v = [{name: 0.9 * v[k][name] + g if v else g for name, g in layer.items()} for k, layer in enumerate(gradient)]
+    ...     v = [{name: 0.9 * v[k][name] + g if v else 1.0 * g for name, g in layer.items()} for k, layer in enumerate(gradient)]
     ...     return [{n: w - 0.1 * v[k][n] for n, w in layer.items()} for k, layer in enumerate(params)], v
     >>> compare_update(step, rule=Momentum(lr=0.1, momentum=0.9), seed=0).verdict
     <Verdict.AGREES>
@@ -96,7 +96,10 @@ def compare_update(
         raise InputError(
             f"rule is {tree.describe(rule)}; give one of bpcheck.reference.optimizer, such as Adam(lr=0.001), or None."
         )
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError as error:
+        raise InputError(f"dtype is {dtype!r}; float64 and float32 are compared.") from error
     if kind not in (np.dtype(np.float64), np.dtype(np.float32)):
         raise InputError(f"dtype is {dtype!r}; float64 and float32 are compared.")
     used = seed_or_drawn(seed)
@@ -123,6 +126,7 @@ class _Check:
     nesting: str = NESTINGS[0]
     warnings: list[str] = field(default_factory=list)
     gradient_changed: bool = False
+    first: tuple[Run, Step] | None = None
 
     def against(self, rule: Rule | None) -> Report:
         self.nesting = self._nesting()
@@ -140,11 +144,23 @@ class _Check:
             except _WrongFormError as error:
                 wrong = Comparison(error.path, Verdict.WRONG_STRUCTURE, error.reason)
                 return self._report(Verdict.WRONG_STRUCTURE, (wrong,), inferred=inferred)
+            compared = judged(rule, trajectory)
+            if scenario.same_arrays:
+                self._keeps_gradients(compared)
+                continue
             trajectories.append(trajectory)
-            found.append(judged(rule, trajectory))
+            found.append(compared)
             if first_wrong(found[-1]) is not None:
                 break
         return self._summed(rule, trajectories, found, inferred)
+
+    def _keeps_gradients(self, compared: list[list[Comparison]]) -> None:
+        """Right with new arrays at each step, as in the runs before, and wrong where they are used again."""
+        if first_wrong(compared) is not None:
+            self.warnings.append(
+                "it keeps the gradient's own array, not a copy: its steps are wrong wherever the next gradient is written "
+                "into the same array, as with gradients that are set to zero in place. Keep gradient.copy()"
+            )
 
     # --- running -----------------------------------------------------------------------------------
 
@@ -160,17 +176,23 @@ class _Check:
                 "a function without a state cannot be told to begin anew: it was run once. If it remembers anything, give a "
                 "class, an object, or step(params, gradient, state)"
             )
-            listed = listed[:1]
+            alone = [one for one in listed if not (one.beside or one.same_arrays)]
+            every = [gradient for one in alone for gradient in one.gradients]
+            listed = [Scenario("gradients of every kind in a row", listed[0].params, every)]
         for i, scenario in enumerate(listed):
             self.bar.advance(i, len(listed), evaluations=self.calls)
             yield scenario
 
     def _run(self, scenario: Scenario) -> Trajectory:
         run, params, steps = self._begun(), tree.copy(scenario.params), []
+        if self.first is not None:  # it remembers that step
+            run, steps = self.first[0], [self.first[1]]
+            params = steps[0].after
+        run.same_arrays = scenario.same_arrays
         other = self._begun() if scenario.beside else None
         for i, gradient in enumerate(scenario.gradients):
             if scenario.saved_after == i:
-                run.state = self._restored(run.state)
+                run.state, run.held = self._restored(run.state), None
             if other is not None:  # what it keeps must be its own, not its class's or its module's
                 other(scenario.params, scenario.gradients[-1 - i])
             self.calls += 1
@@ -207,8 +229,11 @@ class _Check:
         for nesting in NESTINGS:
             scenario = next(scenarios(np.random.default_rng(0), nesting, self.dtype))
             try:
-                new = self._begun()(scenario.params, scenario.gradients[0])
+                run = self._begun()
+                new = run(scenario.params, scenario.gradients[0])
                 _same_form(scenario.params, new)
+                if not self.optimizer.begins_anew:
+                    self.first = run, Step(scenario.params, scenario.gradients[0], tree.copy(new))
             except (SubjectError, InputError, _WrongFormError) as error:
                 errors.append(error)
                 continue
@@ -333,6 +358,12 @@ def _same_form(before: Tree, after: Tree) -> None:
             )
         if not isinstance(new[path], np.ndarray):
             raise _WrongFormError(str(path), f"the new parameter is {tree.describe(new[path])}, no array")
+        if leaf.dtype.kind == "f" and np.finfo(new[path].dtype).eps > np.finfo(leaf.dtype).eps:
+            raise _WrongFormError(
+                str(path),
+                f"the new parameter is {new[path].dtype}, the old one {leaf.dtype}. If it computes in {new[path].dtype} on "
+                f"purpose, compare with dtype={new[path].dtype}",
+            )
     extra = next((path for path in new if path not in old), None)
     if extra is not None:
         raise _WrongFormError(str(extra), "the old parameters have no such entry")

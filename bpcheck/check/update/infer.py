@@ -72,9 +72,9 @@ def probe(step: Callable[[Tree, Tree], Tree], shape: Shape) -> Probe:
         gradient = np.zeros(PROBES)
         gradient[CONSTANT], gradient[IMPULSE], gradient[DOUBLE] = BIG, BIG * (t == 0), 2 * BIG
         gradient[STILL + 1 :] = TINY
-        new = step(params, shape(gradient)[0])
-        seen.append(taken_out(new) - taken_out(params))
-        params = new
+        before = taken_out(params)  # they may be changed in place
+        params = step(params, shape(gradient)[0])
+        seen.append(taken_out(params) - before)
     return np.array(seen)
 
 

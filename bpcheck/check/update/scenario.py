@@ -13,8 +13,9 @@ from bpcheck.tree import Tree
 
 __all__ = ["NESTINGS", "Scenario", "scenarios"]
 
-SHAPES = ((3, 4), (3,), (2, 3), (2,))
-"""Weights and biases of two layers: several tensors, so that what is done to one and not to another is seen."""
+SHAPES = ((3, 4), (3,), (3, 3), (3,))
+"""Weights and biases of two layers: several tensors, so that what is done to one and not to another is seen; two of them
+of one shape, so that a memory that is kept by shape is."""
 
 NESTINGS = ("[{weight, bias}]", "{W1, b1, W2, b2}", "[W1, b1, W2, b2]", "one array")
 """How they are handed over, in the order in which they are tried."""
@@ -24,6 +25,9 @@ SHORT, LONG = 12, 200
 
 DECADES = (-5, 2)
 """Sizes of gradients, 10^k: from about the ε of practice to where a limit on the norm counts."""
+
+TINY, HUGE = (-12.0, -5.0), (2.0, 7.0)
+"""Of each entry's own size where all are tiny, and where all are huge: thresholds of 1e-8 and of 1e4 lie inside."""
 
 SMALL = 2.0**-7
 """Size of weights beside which a step of 1e-3 can be seen in float32, whose rounding of weights of size 1 hides it."""
@@ -46,6 +50,8 @@ class Scenario:
         The optimiser is saved and restored after so many steps.
     beside : bool
         A second model is trained in turn with the first, by an optimiser of its own.
+    same_arrays : bool
+        Each gradient is written into the arrays of the one before.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Scenario:
     gradients: list[Tree]
     saved_after: int | None = None
     beside: bool = False
+    same_arrays: bool = False
 
 
 def _nested(nesting: str, arrays: list[Any]) -> Tree:
@@ -88,6 +95,14 @@ def scenarios(
         ]
         return _nested(nesting, arrays) if like is None else tree.restore(like, arrays)
 
+    def entries(decades: tuple[float, float]) -> Tree:
+        """Each entry of a size of its own."""
+        arrays = [
+            np.asarray(rng.normal(size=shape) * 10.0 ** rng.uniform(*decades, size=shape)).astype(dtype)
+            for shape in shapes
+        ]
+        return _nested(nesting, arrays) if like is None else tree.restore(like, arrays)
+
     def sizes() -> float:
         return float(10.0 ** rng.integers(DECADES[0], DECADES[1] + 1))
 
@@ -104,3 +119,7 @@ def scenarios(
         )
     yield Scenario("two models in turn", drawn(1.0), [drawn(1.0) for _ in range(SHORT)], beside=True)
     yield Scenario(f"{LONG} steps", drawn(1.0), [drawn(1.0) for _ in range(LONG)])
+    yield Scenario("tiny gradients", drawn(SMALL), [entries(TINY) for _ in range(SHORT)])
+    yield Scenario("huge gradients", drawn(1.0), [entries(HUGE) for _ in range(SHORT)])
+    same = [drawn(1.0) for _ in range(SHORT)]
+    yield Scenario("gradients in the same arrays at every step", drawn(1.0), same, same_arrays=True)

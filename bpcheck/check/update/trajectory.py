@@ -55,8 +55,10 @@ class Trajectory:
 
     @property
     def roundoff(self) -> float:
-        """U of the coarsest dtype in the parameters."""
-        kinds = [leaf.dtype for _, leaf in tree.leaves(self.steps[0].after) if leaf.dtype.kind == "f"]
+        """U of the coarsest dtype of parameters and gradients, old and new: all may take part in a rounding."""
+        first = self.steps[0]
+        trees = (first.before, first.gradient, first.after)
+        kinds = [leaf.dtype for one in trees for _, leaf in tree.leaves(one) if leaf.dtype.kind == "f"]
         return max((float(np.finfo(kind).eps) / 2 for kind in kinds), default=2.0**-53)
 
 
