@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Iterator
@@ -62,7 +63,8 @@ def fit(
     stop : EarlyStopping, optional
         Needs ``held_out``.
     resume : Training, optional
-        A run to go on with. The result is, to the last bit, that of a run which was never stopped.
+        A run to go on with, with the same data, rule and batch. The result is, to the last bit, that of a run which was
+        never stopped, if ``schedule`` and ``held_out`` are the same too.
     seed : int, optional
         For initial parameters and shuffling; drawn and reported if not given. Not with ``resume``, which has its own.
     progress : bool or callable, optional
@@ -88,10 +90,10 @@ def fit(
     (True, 1, '')
     """
     built = as_network(network)
-    _usable(built, rule, epochs, batch, held_out, stop, resume, params, seed)
+    _usable(built, rule, epochs, batch, held_out, stop, resume, params, seed, schedule)
     x, y = _data(built, x, y, "x", "y")
     fingerprint = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()[:16]
-    started = _started(built, rule, params, fingerprint, seed) if resume is None else resume
+    started = _started(built, rule, params, fingerprint, seed, int(batch)) if resume is None else resume
     if resume is not None and resume.data != fingerprint:
         raise InputError(
             "resume= was trained on other data than these; give the same x and y, or begin anew with params=resume.params."
@@ -134,7 +136,7 @@ class _Loop:
     def epochs(self, run: Training, last: int) -> Iterator[Training]:
         """One state after each epoch."""
         rng = np.random.default_rng()
-        rng.bit_generator.state = dict(run.random_state)
+        rng.bit_generator.state = copy.deepcopy(dict(run.random_state))
         while len(run.history) < last:
             run = self._epoch(run, rng)
             yield run
@@ -144,7 +146,7 @@ class _Loop:
         order, eta = rng.permutation(len(self.x)), self.rule.lr
         for start in range(0, len(order), self.batch):
             rows = order[start : start + self.batch]
-            before, eta = params, eta if self.schedule is None else self.schedule(state.step)
+            before, eta = params, eta if self.schedule is None else _rate(self.schedule, state.step)
             loss, gradient = self.network.evaluate(params, self.x[rows], self.y[rows])
             losses.append(float(loss))
             norms = np.array([global_norm(layer) for layer in gradient])
@@ -179,6 +181,13 @@ class _Loop:
         return loss, accuracy(self.network, params, *self.held) if self.one_hot else None
 
 
+def _rate(schedule: Schedule, step: int) -> float:
+    eta = schedule(step)
+    if isinstance(eta, bool) or not isinstance(eta, int | float | np.number) or not 0 <= eta < math.inf:
+        raise InputError(f"schedule({step}) gives {eta!r}; a learning rate is a finite number, 0 or more.")
+    return float(eta)
+
+
 def _rms(activation: Any) -> float:
     """Of an array, or of the last layer inside a skip connection."""
     while isinstance(activation, list):
@@ -204,7 +213,7 @@ def _diverged(epoch: Epoch) -> str:
     )
 
 
-def _started(network: Network, rule: Rule, params: Tree, data: str, seed: int | None) -> Training:
+def _started(network: Network, rule: Rule, params: Tree, data: str, seed: int | None, batch: int) -> Training:
     used = seed_or_drawn(seed)
     rng = np.random.default_rng(used)
     first = network.init(rng)
@@ -215,9 +224,11 @@ def _started(network: Network, rule: Rule, params: Tree, data: str, seed: int | 
             raise InputError(
                 f"params does not fit {network.architecture!r}: give what network.init(rng) gives."
             )
+        if not all(np.isfinite(leaf).all() for _, leaf in tree.leaves(params)):
+            raise InputError("params holds NaN or infinity; every parameter must be finite.")
         first = tree.copy(params)
     return Training(
-        network, rule, first, first, rule.init(first), (), "", used, rng.bit_generator.state, data
+        network, rule, first, first, rule.init(first), (), "", used, rng.bit_generator.state, data, batch
     )
 
 
@@ -254,6 +265,7 @@ def _usable(
     resume: Training | None,
     params: Any,
     seed: Any,
+    schedule: Any,
 ) -> None:
     if not isinstance(rule, Rule):
         raise InputError(
@@ -268,14 +280,27 @@ def _usable(
         raise InputError(
             "stop= needs held_out=(x, y): early stopping looks at examples that are not trained on."
         )
+    if stop is not None and not callable(stop):
+        raise InputError(f"stop is {tree.describe(stop)}; give EarlyStopping(patience=5), for instance.")
+    if schedule is not None and not callable(schedule):
+        raise InputError(
+            f"schedule is {tree.describe(schedule)}; give a function of the step, such as step_decay(0.1, every=100)."
+        )
     if resume is None:
         return
+    if not isinstance(resume, Training):
+        raise InputError(f"resume is {tree.describe(resume)}; give what fit() or load() returned.")
     for name, value in (("seed", seed), ("params", params)):
         if value is not None:
             raise InputError(f"{name}= and resume= exclude one another: the run that goes on has its own.")
     if repr(resume.rule) != repr(rule) or resume.network.architecture != network.architecture:
         raise InputError(
             "resume= has another rule or network; begin anew with params=resume.params to change either."
+        )
+    if resume.batch != batch:
+        raise InputError(
+            f"batch is {batch}, and resume= was trained with {resume.batch}; give batch={resume.batch}, or begin anew with "
+            "params=resume.params."
         )
     if len(resume.history) >= epochs:
         raise InputError(

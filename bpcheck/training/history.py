@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from types import MappingProxyType
 from typing import Any
 
+from bpcheck import tree
 from bpcheck.reference.network import Network
 from bpcheck.reference.optimizer import Rule, State
 from bpcheck.tree import Tree
@@ -43,6 +46,10 @@ class Epoch:
     held_out_accuracy: float | None = None
 
 
+def _frozen(params: Tree) -> Tree:
+    return tree.restore(params, [tree.freeze(leaf) for _, leaf in tree.leaves(params)])
+
+
 @dataclass(frozen=True, eq=False)
 class Training:
     """Where a training run stands: enough to go on as if it had never stopped.
@@ -65,6 +72,10 @@ class Training:
         Of the generator that shuffles.
     data : str
         A fingerprint of x and y.
+    batch : int
+        Examples a step.
+
+    All arrays are read-only, so that the run goes on from where it stood: copy what you want to change.
     """
 
     network: Network
@@ -77,6 +88,22 @@ class Training:
     seed: int
     random_state: Mapping[str, Any]
     data: str
+    batch: int
+
+    def __post_init__(self) -> None:
+        slots = {name: _frozen(slot) for name, slot in self.state.slots.items()}
+        for name, value in (
+            ("params", _frozen(self.params)),
+            ("best", _frozen(self.best)),
+            ("state", State(self.state.step, slots)),
+            ("random_state", MappingProxyType(copy.deepcopy(dict(self.random_state)))),
+        ):
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """To be copied and pickled, which a mapping proxy alone cannot be."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Training, (*{**values, "random_state": dict(self.random_state)}.values(),)
 
     @property
     def last(self) -> Epoch:

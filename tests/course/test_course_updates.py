@@ -72,7 +72,7 @@ def velocity(w, g, v, eta, mu):
 def test_right_momentum(function):
     said = check.momentum_step(function)
     assert said.ok, said
-    assert "284 steps" in said.checked
+    assert "308 steps" in said.checked
 
 
 def in_place(w, g, v, eta, mu):

@@ -236,7 +236,7 @@ def test_a_run_cannot_go_on_as_another_one(tmp_path):
             run(resume=half, **options)
     x, y = data(40, 8)
     with pytest.raises(InputError, match="other data"):
-        fit(NETWORK, x, y, rule=Adam(lr=0.01), epochs=6, resume=half)
+        fit(NETWORK, x, y, rule=Adam(lr=0.01), epochs=6, batch=7, resume=half)
     path = half.save(tmp_path / "run.npz")
     with pytest.raises(InputError, match="trained with the rule Adam"):
         load(path, build(NETWORK), SGD())

@@ -85,7 +85,8 @@ def compare_update(
     --------
     >>> from bpcheck.reference.optimizer import Momentum
     >>> def step(params, gradient, v):
-    ...     v = [{name: 0.9 * v[k][name] + g if v else 1.0 * g for name, g in layer.items()} for k, layer in enumerate(gradient)]
+    ...     old = [{n: 0.0 for n in layer} for layer in params] if v is None else v
+    ...     v = [{n: 0.9 * old[k][n] + g for n, g in layer.items()} for k, layer in enumerate(gradient)]
     ...     return [{n: w - 0.1 * v[k][n] for n, w in layer.items()} for k, layer in enumerate(params)], v
     >>> compare_update(step, rule=Momentum(lr=0.1, momentum=0.9), seed=0).verdict
     <Verdict.AGREES>
@@ -198,7 +199,7 @@ class _Check:
             self.calls += 1
             new = run(params, gradient)
             _same_form(params, new)
-            new = tree.copy(new)
+            new = _copied(params, new)
             steps.append(Step(params, gradient, new))
             params = new
         self.gradient_changed |= run.gradient_changed
@@ -233,15 +234,19 @@ class _Check:
                 new = run(scenario.params, scenario.gradients[0])
                 _same_form(scenario.params, new)
                 if not self.optimizer.begins_anew:
-                    self.first = run, Step(scenario.params, scenario.gradients[0], tree.copy(new))
+                    self.first = (
+                        run,
+                        Step(scenario.params, scenario.gradients[0], _copied(scenario.params, new)),
+                    )
             except (SubjectError, InputError, _WrongFormError) as error:
                 errors.append(error)
                 continue
             finally:
                 self.calls += 1
             return nesting
-        if isinstance(errors[0], _WrongFormError):
-            return NESTINGS[0]  # it runs, and what it returns is said
+        for nesting, why in zip(NESTINGS[:-1], errors, strict=False):
+            if isinstance(why, _WrongFormError):
+                return nesting  # it runs, and what it returns is said
         raise errors[0]
 
     def _inferred(self) -> Rule | None:
@@ -356,7 +361,7 @@ def _same_form(before: Tree, after: Tree) -> None:
             raise _WrongFormError(
                 str(path), f"the new parameter has shape {np.shape(new[path])}, the old one {leaf.shape}"
             )
-        if not isinstance(new[path], np.ndarray):
+        if not isinstance(new[path], np.ndarray | np.generic):  # NumPy makes scalars of arrays without axes
             raise _WrongFormError(str(path), f"the new parameter is {tree.describe(new[path])}, no array")
         if leaf.dtype.kind == "f" and np.finfo(new[path].dtype).eps > np.finfo(leaf.dtype).eps:
             raise _WrongFormError(
@@ -367,6 +372,12 @@ def _same_form(before: Tree, after: Tree) -> None:
     extra = next((path for path in new if path not in old), None)
     if extra is not None:
         raise _WrongFormError(str(extra), "the old parameters have no such entry")
+
+
+def _copied(before: Tree, after: Tree) -> Tree:
+    """New parameters of the same form, as arrays of our own."""
+    new = dict(tree.leaves(after))
+    return tree.restore(before, [np.array(new[path]) for path, _ in tree.leaves(before)])
 
 
 def _limits(found: Sequence[Sequence[Sequence[Comparison]]]) -> dict[str, float]:

@@ -24,6 +24,9 @@ METHODS = ("update", "step", "apply")
 GRADIENT_NAMES = {"g", "gs", "grad", "grads", "gradient", "gradients", "updates", "slope", "slopes"}
 """Names of a first parameter that say that the gradient comes first and the parameters second."""
 
+STATE_NAMES = {"s", "memory", "cache", "slots"}
+"""Names of a third parameter that is a state, whatever its default; and all with "state" in them."""
+
 WITH_STATE = 3
 """Positional parameters of ``step(params, gradient, state)``."""
 
@@ -88,7 +91,11 @@ class Run:
                 f"{self.name} raised {type(error).__name__}: {error}{where_raised(error)}"
             ) from from_its_own_frame(error)
         self.gradient_changed |= not _same(gradient, slope)
-        self.held = given if new is None else new
+        # a number is no parameters, but what is returned beside a change in place: a norm, or that all went well
+        in_place = new is None or (
+            isinstance(new, bool | int | float | str) and not isinstance(given, np.ndarray)
+        )
+        self.held = given if in_place else new
         return self.held
 
     def _slope(self, gradient: Tree) -> Tree:
@@ -96,14 +103,14 @@ class Run:
             self.slope = tree.copy(gradient)
             return self.slope
         for (_, kept), (_, leaf) in zip(tree.leaves(self.slope), tree.leaves(gradient), strict=False):
-            kept[...] = leaf
+            if isinstance(kept, np.ndarray) and kept.shape == leaf.shape:
+                kept[...] = leaf
         return self.slope if _same(gradient, self.slope) else tree.copy(gradient)
 
 
 def _same(one: Tree, other: Tree) -> bool:
     """The same entries at the same places; a step may have emptied what it was given."""
-    a = dict(tree.leaves(one))
-    b = dict(tree.leaves(other)) if other else {}
+    a, b = dict(tree.leaves(one)), dict(tree.leaves(other))
     return a.keys() == b.keys() and all(np.array_equal(leaf, b[path]) for path, leaf in a.items())
 
 
@@ -128,7 +135,9 @@ def optimizer_of(step: Any) -> Optimizer:
         return Optimizer(name, f"a class, {name}()", lambda: _bound(_made(step, name), name), True, False)
     name = getattr(step, "__name__", type(step).__name__)
     if callable(getattr(step, "init", None)) and _first_is_gradient(getattr(step, "update", None)):
-        return Optimizer(name, "init(params), update(gradient, state, params)", lambda: _chained(step), True, True)
+        return Optimizer(
+            name, "init(params), update(gradient, state, params)", lambda: _chained(step), True, True
+        )
     if any(callable(getattr(step, method, None)) for method in METHODS):
         _bound(step, name)  # says at once what is wrong with it
         return Optimizer(
@@ -233,7 +242,8 @@ def _parameters(step: Any) -> list[inspect.Parameter] | None:
 def _takes(step: Callable[..., Any]) -> int:
     """How many it must be given; a state that may be left out, ``state=None``, counts too."""
     parameters = [p for p in _parameters(step) or [] if p.kind in POSITIONAL]
-    if len(parameters) >= WITH_STATE and "state" in parameters[WITH_STATE - 1].name.lower():
+    third = parameters[WITH_STATE - 1].name.lower() if len(parameters) >= WITH_STATE else ""
+    if "state" in third or third in STATE_NAMES:
         return WITH_STATE
     return sum(p.default is inspect.Parameter.empty for p in parameters)
 

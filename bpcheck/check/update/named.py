@@ -58,6 +58,11 @@ def named(
         if len(standing) > 1:
             others = ", ".join(other.slug for other in standing[1:])
             evidence.append(f"so would {others}: these cannot be told apart by what was tried")
+        factor = _factor(wrong)
+        if factor is not None and factor > 0:
+            evidence.append(
+                f"every step is {factor:.6g} times the right one: a learning rate of so much would give the same"
+            )
         hints = (bug.hints.symptom, bug.hints.equation, bug.hints.line)
         hint = f"{bug.sentence} {bug.hint}"
         return Diagnosis("update", path, bug.slug, tuple(evidence), hint, hints=hints)
@@ -84,14 +89,21 @@ def _factor(wrong: Sequence[Sequence[Comparison]]) -> float | None:
     if not below or not np.isfinite(top):
         return None
     c = top / below
-    fits = all(bool(np.all(abs(a - c * e) <= 2 * (1 + abs(c)) * b)) for a, e, b in table.values())
-    return c if fits and c else None
+    fits = all(bool(np.all(abs(a - c * e) <= (1 + abs(c)) * b)) for a, e, b in table.values())
+    # a factor of nearly 1 fits whatever lies near the bound: it must itself be what leads beyond it
+    explains = any(bool(np.any(abs(c - 1) * abs(e) > b)) for _, e, b in table.values())
+    return c if fits and explains and c else None
+
+
+def _power_of_ten(count: int) -> bool:
+    """As many learning rates as batch sizes are wrong by these."""
+    return str(count).rstrip("0") == "1"
 
 
 def _scaled(c: float, path: str, first: str) -> Diagnosis:
     share = 1.0 / c
     evidence = (first, f"every step is {c:.6g} times the right one")
-    if share >= 1.5 and abs(share - round(share)) <= WHOLE * share:
+    if share >= 1.5 and abs(share - round(share)) <= WHOLE * share and not _power_of_ten(round(share)):
         return Diagnosis(
             "update",
             path,

@@ -24,12 +24,13 @@ class Momentum(Rule):
     ``form``      equations                             where
     ============  ====================================  ====================================================
     ``sum``       v ← μv + g,         w ← w − ηv        ``torch.optim.SGD`` (Polyak's heavy ball)
-    ``average``   v ← μv + (1 − μ)g,  w ← w − ηv        courses, Adam's first half; torch's ``dampening`` = μ
+    ``average``   v ← μv + (1 − μ)g,  w ← w − ηv        courses, Adam's first half
     ``velocity``  v ← μv − ηg,        w ← w + v         Sutskever et al. 2013, Keras
     ============  ====================================  ====================================================
 
     At a constant η the first and the third are the same; where η changes, the third carries the old η along. The
-    average is the sum with η(1 − μ) for η.
+    average is the sum with η(1 − μ) for η. torch's ``dampening`` = μ is the average but for its start: the first gradient
+    enters whole, v₁ = g₁.
 
     Parameters
     ----------
