@@ -22,6 +22,8 @@ RULES = {
     "adam": Adam(),
     "adam with decay": Adam(lr=0.1, weight_decay=0.1),
     "adamw": AdamW(lr=0.1),
+    "amsgrad": Adam(lr=0.1, amsgrad=True),
+    "centered": RMSprop(lr=0.1, centered=True, epsilon=1e-3),
     "grouped": Grouped(rule=AdamW(lr=0.1), groups=(("bias", Momentum(lr=0.1)),)),
     "clipped": Clipped(rule=Momentum(lr=0.1), by="global norm", limit=0.5),
 }

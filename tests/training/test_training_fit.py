@@ -25,6 +25,10 @@ from bpcheck.training import EarlyStopping, fit, load
 NETWORK = mlp([3, 5, 2], activation="tanh")
 
 
+NOT_A_NUMBER = build(NETWORK).init(np.random.default_rng(0))
+NOT_A_NUMBER[0]["weight"][0, 0] = np.nan
+
+
 def data(n=40, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 3))
@@ -282,3 +286,35 @@ def test_a_run_is_immutable():
     with pytest.raises(AttributeError):
         run().stopped = "x"
     assert replace(run().last, loss=0.0).loss == 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"schedule": lambda step: float("nan")}, r"schedule\(0\) gives nan"),
+        ({"schedule": 0.1}, "schedule is"),
+        ({"stop": 3, "held_out": data(5)}, "stop is"),
+        ({"resume": 3, "seed": None}, "resume is"),
+        (
+            {
+                "params": [
+                    {"weight": np.full((5, 3), np.nan), "bias": np.zeros(5)},
+                    {"weight": np.zeros((2, 5)), "bias": np.zeros(2)},
+                ]
+            },
+            "params holds NaN",
+        ),
+    ],
+)
+def test_options_of_a_wrong_kind_are_told(options, words):
+    with pytest.raises(InputError, match=words):
+        run(**options)
+
+
+def test_a_run_cannot_be_spoiled_before_it_goes_on():
+    half = run(epochs=3)
+    with pytest.raises(ValueError, match="read-only"):
+        half.params[0]["weight"][0, 0] = 9.0
+    with pytest.raises(InputError, match="was trained with 7; give batch=7"):
+        run(resume=half, seed=None, batch=8)
+    assert same(run(resume=half, seed=None).params, run().params)
