@@ -35,10 +35,10 @@ def from_torch_optimizer(make: Callable[[list[Any]], Any]) -> Any:
 
     Examples
     --------
-    >>> import bpcheck, torch  # doctest: +SKIP
-    >>> from bpcheck.reference.optimizer import Adam  # doctest: +SKIP
-    >>> step = bpcheck.from_torch_optimizer(lambda p: torch.optim.Adam(p, lr=0.01))  # doctest: +SKIP
-    >>> bpcheck.compare_update(step, rule=Adam(lr=0.01)).verdict  # doctest: +SKIP
+    >>> import bpcheck, torch
+    >>> from bpcheck.reference.optimizer import Adam
+    >>> step = bpcheck.from_torch_optimizer(lambda p: torch.optim.Adam(p, lr=0.01))
+    >>> bpcheck.compare_update(step, rule=Adam(lr=0.01), seed=0).verdict
     <Verdict.AGREES>
     """
     _need_callable(make, "(parameters) -> optimizer")
@@ -71,8 +71,11 @@ def from_keras_optimizer(make: Callable[[], Any]) -> Any:
 
     Examples
     --------
-    >>> import bpcheck, keras  # doctest: +SKIP
-    >>> step = bpcheck.from_keras_optimizer(lambda: keras.optimizers.SGD(0.5))  # doctest: +SKIP
+    >>> import bpcheck, keras
+    >>> from bpcheck.reference.optimizer import SGD
+    >>> step = bpcheck.from_keras_optimizer(lambda: keras.optimizers.SGD(0.5))
+    >>> bpcheck.compare_update(step, rule=SGD(lr=0.5), seed=0).verdict
+    <Verdict.AGREES>
     """
     _need_callable(make, "() -> optimizer")
     return _Keras(make)

@@ -57,6 +57,7 @@ XOR_RULES = {
 }
 
 
+@pytest.mark.nightly
 def test_no_rule_finds_xor_from_much_more_than_half_of_the_starts():
     best = {
         name: max(experiments.xor(rule, hidden=2).solved for rule in rules)
@@ -104,6 +105,7 @@ def test_speed_helps_at_a_saddle():
     assert experiments.saddle(SGD(lr=0.1), offset=0.0, most=50) == 50
 
 
+@pytest.mark.nightly
 def test_small_batches_win_by_examples_and_large_ones_by_steps():
     runs = [
         experiments.progress_of(1, 0.1, steps=2800),
@@ -135,6 +137,7 @@ def test_the_full_batch_is_gradient_descent():
     assert run.losses[-1] == pytest.approx(float(network.loss(params, x, y)), rel=1e-12)
 
 
+@pytest.mark.nightly
 def test_the_floor_is_in_proportion_to_the_rate_and_to_one_over_the_batch():
     first, half, quarter, sixteen, decayed = (floor.excess for floor in experiments.noise_floor())
     assert first / half == pytest.approx(2, rel=0.15)
@@ -143,6 +146,7 @@ def test_the_floor_is_in_proportion_to_the_rate_and_to_one_over_the_batch():
     assert 0 < decayed < sixteen
 
 
+@pytest.mark.nightly
 def test_a_penalty_does_nothing_about_an_explosion():
     norm, factor, loss = experiments.explosion(SGD(lr=0.01))
     held, same, still = experiments.explosion(SGD(lr=0.01), penalty=1.0)
@@ -196,6 +200,7 @@ def test_the_five_networks_are_those_of_the_page_on_health():
         assert float(row[2]) == pytest.approx(found.factor, rel=0.05)
 
 
+@pytest.mark.nightly
 def test_no_rule_is_best_by_more_than_the_spread_of_its_seeds():
     found = experiments.optimizers()
     best = {name: max(rates.values(), key=lambda one: one[1].mean()) for name, rates in found.items()}

@@ -205,3 +205,14 @@ def test_the_bound_is_not_narrower_than_it_has_to_be_nor_much_wider():
                     used = max(used, float(np.max(abs(c.actual - c.expected) / np.maximum(c.bound, 1e-300))))
     print(f"torch.optim uses {used:.2f} of the bound, with FORMULATIONS = {FORMULATIONS}")
     assert 0.1 < used < 0.5
+
+
+def test_the_examples_of_the_docstrings():
+    import doctest
+
+    from bpcheck.adapters import optimizer
+
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    outcome = doctest.testmod(optimizer)
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
