@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from bpcheck.diagnosis.backward import Forward, Rules
+from bpcheck.diagnosis.backward import Forward, Gradient, Rules, backward
 from bpcheck.diagnosis.bug import Bug, Hints
+from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.loss import LOSS
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
@@ -45,6 +48,26 @@ def _absent(f: Forward, k: int, delta: FloatArray) -> FloatArray:
 
 def _times_bias(f: Forward, k: int, delta: FloatArray) -> Any:
     return delta.sum(axis=0) * f.case.params[k]["bias"]
+
+
+def _along_the_batch(f: Forward, gradient: Gradient) -> Gradient | None:
+    """The whole pass again with (n, 1) for a bias beside rows, or (n,) beside columns: b_i is added to example i."""
+    case = f.case
+    if any(len(layer["bias"]) != case.batch for layer in case.params):
+        return None  # does not fit (or, for one example, makes a square of it: the loss is no number then)
+    z, a, derivative = [], [f.a[0]], []
+    for k, layer in enumerate(case.params):
+        activation = ACTIVATION[f.sigma(k)]
+        z.append(a[-1] @ layer["weight"].T + layer["bias"][:, None])
+        a.append(activation.value(z[-1]))
+        derivative.append(activation.derivative(z[-1], a[-1]))
+    if f.fused:
+        derivative[-1] = np.ones_like(z[-1])
+    cost_gradient = LOSS[case.architecture.loss].gradient(z[-1] if f.fused else a[-1], case.y)
+    if case.architecture.reduction == "mean":
+        cost_gradient = cost_gradient / case.batch
+    moved = replace(f, z=z, a=a, derivative=derivative, cost_gradient=cost_gradient)
+    return backward(moved, RIGHT)
 
 
 def _bug(
@@ -142,5 +165,18 @@ BUGS = (
         "∂z/∂b = 1, not b.",
         _times_bias,
         "all biases 1",
+    ),
+    Bug(
+        "bias-broadcast-square",
+        "the bias added along the batch",
+        "",
+        "the bias was added along the batch axis: b_i to all units of example i instead of to unit i of all examples.",
+        Hints(
+            "Everything is wrong, the loss too, where the batch is as large as the layers are wide; elsewhere it raises.",
+            "z^l = W^l a^{l-1} + b^l: to which axis of z does b belong?",
+            "Give b the shape (n,) beside rows, or (n, 1) beside columns; NumPy fits axes from the right.",
+        ),
+        RIGHT.but(finish=_along_the_batch),
+        silent="raises unless the batch is as large as every layer is wide",
     ),
 )

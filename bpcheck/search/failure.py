@@ -347,7 +347,7 @@ class Investigation:
         name = f", {first.bug}" if first.bug else ""
         return (
             f"\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong: "
-            f"{first.equation or 'equation unknown'}{name}. {first.hint}"
+            f"{first.equation or ('equation unknown' if not name else 'its bug')}{name}. {first.hint}"
         ).rstrip()
 
 

@@ -256,3 +256,26 @@ def test_an_explanation_that_fails_elsewhere_is_no_name():
     assert report.verdict is Verdict.DISAGREES
     assert [d.bug for d in report.diagnoses] == [""], str(report)
     assert any("gave these numbers until" in e for e in report.diagnoses[0].evidence)
+
+
+def added_along_the_batch(params, x, y):
+    """Biases as columns beside rows: NumPy raises, or adds b_i to example i."""
+    (W1, b1), (W2, b2) = ((layer["weight"], layer["bias"][:, None]) for layer in params)
+    a = np.tanh(x @ W1.T + b1)
+    r = (a @ W2.T + b2 - y) / len(x)
+    d = (r @ W2) * (1 - a**2)
+    gradient = [{"weight": d.T @ x, "bias": d.sum(0)}, {"weight": r.T @ a, "bias": r.sum(0)}]
+    return 0.5 * len(x) * np.sum(r**2), gradient
+
+
+def test_a_bias_that_is_added_along_the_batch_is_named_where_it_fits():
+    cases = drawn(mlp([4, 4, 4]), batch=4, count=5)
+    report = bpcheck.compare(added_along_the_batch, cases=cases, seed=0)
+    assert report.verdict is Verdict.DISAGREES
+    assert [d.bug for d in report.diagnoses] == ["bias-broadcast-square"]
+
+
+def test_where_it_does_not_fit_it_raises_and_the_error_names_it():
+    with pytest.raises(bpcheck.SubjectError, match=r"broadcast.*") as caught:
+        bpcheck.compare(added_along_the_batch, architectures=mlp([3, 4, 2]), seed=0)
+    assert isinstance(caught.value.__cause__, ValueError)
