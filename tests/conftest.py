@@ -27,12 +27,15 @@ def pytest_report_header(config):
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items):
-    """``@pytest.mark.thin(every)``: the default suite stays below two minutes, the nightly run has all cases."""
+    """``@pytest.mark.thin(every)``, or ``together=True`` for all tests of a file, keeps the default suite short.
+
+    The nightly run has all cases.
+    """
     seen = {}
     for item in items:
         mark = item.get_closest_marker("thin")
         if mark is not None:
-            place = item.nodeid.partition("[")[0]
+            place = item.nodeid.partition("::" if mark.kwargs.get("together") else "[")[0]
             seen[place] = seen.get(place, -1) + 1
             if seen[place] % mark.args[0]:
                 item.add_marker(pytest.mark.nightly)

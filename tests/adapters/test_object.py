@@ -9,6 +9,8 @@ import bpcheck
 from bpcheck import Verdict, from_object, mlp
 from bpcheck.adapters.object import parameters_of
 
+pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
+
 
 class Net:
     """Two layers, (out, in), tanh, ½‖·‖² averaged; gradients in attributes."""

@@ -13,6 +13,8 @@ from bpcheck.check.contract import Clock
 from bpcheck.check.power import bars_seen, smallest_seen
 from bpcheck.errors import GradientInconclusive, InputError
 
+pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
+
 RNG = np.random.default_rng(7)
 SMALL = RNG.standard_normal((3, 4))
 LARGE = RNG.standard_normal((40, 25))

@@ -6,6 +6,8 @@ import pytest
 import bpcheck
 from bpcheck import Verdict, check_gradient
 
+pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
+
 
 def sines(dtype):
     """Σ sin(w), in one precision throughout."""

@@ -12,6 +12,8 @@ from bpcheck.search.judging import Judge
 from bpcheck.search.sample import random_case
 from bpcheck.subject import as_subject
 
+pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
+
 NETWORK = mlp([64, 32, 10], loss="cross_entropy")
 SMALL = mlp([8, 6, 4], loss="cross_entropy")  # a failure is shrunk, which takes hundreds of calls
 

@@ -10,6 +10,8 @@ from bpcheck.reference import build
 from bpcheck.strategies.values import case_from_seed
 from bpcheck.subject import STEP_RATES, NotAPair, as_subject
 
+pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
+
 ARCHITECTURE = mlp([3, 4, 2], activation="tanh")
 NETWORK = build(ARCHITECTURE)
 
