@@ -92,8 +92,8 @@ class Run:
             ) from from_its_own_frame(error)
         self.gradient_changed |= not _same(gradient, slope)
         # a number is no parameters, but what is returned beside a change in place: a norm, or that all went well
-        in_place = (
-            new is None or isinstance(new, bool | int | float | str) and not isinstance(given, np.ndarray)
+        in_place = new is None or (
+            isinstance(new, bool | int | float | str) and not isinstance(given, np.ndarray)
         )
         self.held = given if in_place else new
         return self.held
