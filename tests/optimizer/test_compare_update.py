@@ -290,7 +290,7 @@ def test_nan_is_not_right():
 
 
 def test_steps_that_rounding_hides_are_inconclusive():
-    report = bpcheck.compare_update(code(SGD(lr=1e-40)), rule=SGD(lr=1e-40), seed=0)
+    report = bpcheck.compare_update(code(SGD(lr=1e-18)), rule=SGD(lr=1e-18), seed=0)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "larger learning rate" in report.remedies[0]
 
@@ -353,14 +353,6 @@ class Remembering:
 MOMENTUM = Momentum(lr=0.1, momentum=0.9)
 
 
-def test_a_memory_by_shape_is_found():
-    class ByShape(Remembering):
-        def key(self, name, w):
-            return w.shape
-
-    assert bpcheck.compare_update(ByShape, rule=MOMENTUM, seed=0).verdict is Verdict.DISAGREES
-
-
 def test_a_memory_by_the_identity_of_arrays_that_stay_is_right():
     class ById(Remembering):
         def key(self, name, w):
@@ -387,36 +379,6 @@ def test_what_is_wrong_for_tiny_gradients_alone_is_found(limit):
         return code(Adam(lr=0.1))(params, small, state)
 
     assert bpcheck.compare_update(flushed, rule=Adam(lr=0.1), seed=0).verdict is Verdict.DISAGREES
-
-
-def test_the_gradients_own_array_kept_as_memory_is_noted():
-    class Aliased:
-        def __init__(self):
-            self.v = None
-
-        def update(self, params, grads):
-            if self.v is None:
-                self.v = dict(grads)
-            else:
-                self.v = {name: 0.9 * self.v[name] + grads[name] for name in grads}
-            for name, w in params.items():
-                w -= 0.1 * self.v[name]
-
-    report = bpcheck.compare_update(Aliased, rule=MOMENTUM, seed=0)
-    assert report.verdict is Verdict.AGREES
-    assert "keeps the gradient's own array" in report.warnings[0]
-
-
-def test_parameters_of_a_coarser_dtype_are_a_wrong_structure():
-    class Cast(Remembering):
-        def update(self, params, grads):
-            super().update(params, grads)
-            return {name: w.astype(np.float32) for name, w in params.items()}
-
-    report = bpcheck.compare_update(Cast, rule=MOMENTUM, seed=0)
-    assert report.verdict is Verdict.WRONG_STRUCTURE
-    assert "dtype=float32" in report.comparisons[0].reason
-    assert bpcheck.compare_update(Cast, rule=MOMENTUM, seed=0, dtype=np.float32).ok
 
 
 def test_numbers_of_numpy_that_make_float64_of_float32_are_right():
