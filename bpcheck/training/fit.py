@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from bpcheck.reference import accuracy
 from bpcheck.reference.network import Network, as_network
 from bpcheck.reference.optimizer import Rule, Schedule, global_norm
 from bpcheck.report.progress import progress_bar
-from bpcheck.training.history import Epoch, Training
+from bpcheck.training.history import Epoch, Training, plain
 from bpcheck.training.stopping import EarlyStopping
 from bpcheck.tree import FloatArray, Tree
 
@@ -136,7 +135,7 @@ class _Loop:
     def epochs(self, run: Training, last: int) -> Iterator[Training]:
         """One state after each epoch."""
         rng = np.random.default_rng()
-        rng.bit_generator.state = copy.deepcopy(dict(run.random_state))
+        rng.bit_generator.state = plain(run.random_state)
         while len(run.history) < last:
             run = self._epoch(run, rng)
             yield run

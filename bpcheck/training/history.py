@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -48,6 +47,17 @@ class Epoch:
 
 def _frozen(params: Tree) -> Tree:
     return tree.restore(params, [tree.freeze(leaf) for _, leaf in tree.leaves(params)])
+
+
+def _read_only(values: Any) -> Any:
+    if not isinstance(values, Mapping):
+        return values
+    return MappingProxyType({name: _read_only(value) for name, value in values.items()})
+
+
+def plain(values: Any) -> Any:
+    """Mappings within mappings as dicts of our own."""
+    return {name: plain(value) for name, value in values.items()} if isinstance(values, Mapping) else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +106,14 @@ class Training:
             ("params", _frozen(self.params)),
             ("best", _frozen(self.best)),
             ("state", State(self.state.step, slots)),
-            ("random_state", MappingProxyType(copy.deepcopy(dict(self.random_state)))),
+            ("random_state", _read_only(self.random_state)),
         ):
             object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """To be copied and pickled, which a mapping proxy alone cannot be."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Training, (*{**values, "random_state": dict(self.random_state)}.values(),)
+        return Training, (*{**values, "random_state": plain(self.random_state)}.values(),)
 
     @property
     def last(self) -> Epoch:

@@ -16,7 +16,7 @@ from bpcheck.errors import InputError
 from bpcheck.reference import build
 from bpcheck.reference.network import Network
 from bpcheck.reference.optimizer import Rule, State
-from bpcheck.training.history import Epoch, Training
+from bpcheck.training.history import Epoch, Training, plain
 from bpcheck.tree import Tree
 
 __all__ = ["load", "save"]
@@ -41,7 +41,7 @@ def save(training: Training, path: str | FilePath) -> FilePath:
         "history": [asdict(epoch) for epoch in training.history],
         "stopped": training.stopped,
         "seed": training.seed,
-        "random_state": dict(training.random_state),
+        "random_state": plain(training.random_state),
         "data": training.data,
         "batch": training.batch,
     }
@@ -118,10 +118,10 @@ def load(path: str | FilePath, network: Network | Architecture, rule: Rule) -> T
     held, about = _read(_file(path))
     if about.get("format") != FORMAT:
         raise InputError(f"{path} has the format {about.get('format')}; this version reads {FORMAT}.")
+    for name, given in (("architecture", built.architecture), ("rule", rule)):
+        if about.get(name) != repr(given):
+            raise InputError(f"{path} was trained with the {name} {about.get(name)}, not with {given!r}.")
     try:
-        for name, given in (("architecture", built.architecture), ("rule", rule)):
-            if about[name] != repr(given):
-                raise InputError(f"{path} was trained with the {name} {about[name]}, not with {given!r}.")
         return _training(built, rule, held, about)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(

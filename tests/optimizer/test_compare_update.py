@@ -290,7 +290,7 @@ def test_nan_is_not_right():
 
 
 def test_steps_that_rounding_hides_are_inconclusive():
-    report = bpcheck.compare_update(code(SGD(lr=1e-40)), rule=SGD(lr=1e-40), seed=0)
+    report = bpcheck.compare_update(code(SGD(lr=1e-18)), rule=SGD(lr=1e-18), seed=0)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "larger learning rate" in report.remedies[0]
 
@@ -326,3 +326,185 @@ def test_a_symbol_at_the_beginning_of_a_sentence_stays_small():
     assert said["update-sign"].startswith("The step goes up")
     assert said["momentum-sum-for-average"].startswith("v is a sum")
     assert said["weight-decay-coupled"].startswith("λw was added")
+
+
+# --- memory in the wrong place, and right code that remembers in its own way -------------------------------
+
+
+class Remembering:
+    """Momentum; where it keeps v, and what it does to a gradient first, is for others to say."""
+
+    def __init__(self):
+        self.v = {}
+
+    def key(self, name, w):
+        return name
+
+    def changed(self, g):
+        return g
+
+    def update(self, params, grads):
+        for name, w in params.items():
+            key = self.key(name, w)
+            self.v[key] = 0.9 * self.v.get(key, 0.0) + self.changed(grads[name])
+            w -= 0.1 * self.v[key]
+
+
+MOMENTUM = Momentum(lr=0.1, momentum=0.9)
+
+
+def test_a_memory_by_the_identity_of_arrays_that_stay_is_right():
+    class ById(Remembering):
+        def key(self, name, w):
+            return id(w)
+
+    report = bpcheck.compare_update(ById, rule=MOMENTUM, seed=0)
+    assert report.verdict is Verdict.AGREES, str(report)
+
+
+@pytest.mark.parametrize("limit", [5.0, 1e4])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_is_wrong_for_huge_gradients_alone_is_found(limit, dtype):
+    class Limited(Remembering):
+        def changed(self, g):
+            return np.clip(g, -limit, limit)
+
+    assert bpcheck.compare_update(Limited, rule=MOMENTUM, seed=0, dtype=dtype).verdict is Verdict.DISAGREES
+
+
+@pytest.mark.parametrize("limit", [1e-6, 1e-8, 1e-10])
+def test_what_is_wrong_for_tiny_gradients_alone_is_found(limit):
+    def flushed(params, gradient, state):
+        small = [{n: np.where(abs(g) < limit, 0.0, g) for n, g in layer.items()} for layer in gradient]
+        return code(Adam(lr=0.1))(params, small, state)
+
+    assert bpcheck.compare_update(flushed, rule=Adam(lr=0.1), seed=0).verdict is Verdict.DISAGREES
+
+
+def test_numbers_of_numpy_that_make_float64_of_float32_are_right():
+    def step(params, gradient, state):
+        m, v, t = state or ([0.0] * len(params), [0.0] * len(params), 0)
+        t += 1
+        m = [0.9 * a + 0.1 * g for a, g in zip(m, gradient, strict=True)]
+        v = [0.999 * a + 0.001 * g * g for a, g in zip(v, gradient, strict=True)]
+        root = np.sqrt(1 - 0.999**t)  # an np.float64, not a float
+        rate = 0.01 / (1 - 0.9**t)
+        new = [w - rate * a / (np.sqrt(b) / root + 1e-8) for w, a, b in zip(params, m, v, strict=True)]
+        return new, (m, v, t)
+
+    report = bpcheck.compare_update(step, rule=Adam(lr=0.01), seed=0, dtype=np.float32)
+    assert report.verdict is Verdict.AGREES, str(report)
+
+
+def function_with_a_memory(changed=lambda g: g):
+    memory = {}
+
+    def step(params, gradient):
+        for name, g in gradient.items():
+            memory[name] = 0.9 * memory.get(name, 0.0) + changed(g)
+            params[name] = params[name] - 0.1 * memory[name]
+        return params
+
+    return step
+
+
+def test_a_function_with_a_memory_is_right_from_its_first_call():
+    report = bpcheck.compare_update(function_with_a_memory(), rule=MOMENTUM, seed=0)
+    assert report.verdict is Verdict.AGREES, str(report)
+
+
+def test_a_function_without_a_state_gets_gradients_of_every_kind():
+    step = function_with_a_memory(lambda g: np.clip(g, -20.0, 20.0))
+    assert bpcheck.compare_update(step, rule=MOMENTUM, seed=0).verdict is Verdict.DISAGREES
+
+
+class GradientFirst(Remembering):
+    def update(self, grads, params):
+        super().update(params, grads)
+
+
+class Counting(Remembering):
+    def update(self, params, grads):
+        super().update(params, grads)
+        return 3
+
+
+class Emptying(Remembering):
+    def update(self, params, grads):
+        super().update(params, grads)
+        grads.clear()
+
+
+class Chained:
+    """As optax has it."""
+
+    def init(self, params):
+        return [0.0 * w for w in params]
+
+    def update(self, updates, state, params=None):
+        v = [0.9 * a + g for a, g in zip(state, updates, strict=True)]
+        return [-0.1 * a for a in v], v
+
+
+def optional_state(params, gradient, state=None):
+    v = [0.9 * a + g for a, g in zip(state or [0.0] * len(params), gradient, strict=True)]
+    return [w - 0.1 * a for w, a in zip(params, v, strict=True)], v
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda: Remembering(),
+        Remembering().update,
+        GradientFirst,
+        Counting,
+        Emptying,
+        Chained(),
+        optional_state,
+    ],
+)
+def test_more_forms_of_the_same_momentum(form):
+    report = bpcheck.compare_update(form, rule=MOMENTUM, seed=0)
+    assert report.verdict is Verdict.AGREES, str(report)
+
+
+def test_a_parameter_without_axes_may_become_a_number_of_numpy():
+    params = {"w": np.ones(3), "b": np.array(1.0)}
+    step = code(SGD(lr=0.1))
+    assert bpcheck.compare_update(step, rule=SGD(lr=0.1), params=params, seed=0).ok
+
+
+def test_what_cannot_be_copied_or_has_another_form_is_told():
+    mine = Remembering()
+    mine.rates = (0.1 for _ in range(3))
+    with pytest.raises(InputError, match=r"cannot be copied .* lambda"):
+        bpcheck.compare_update(mine, rule=MOMENTUM, seed=0)
+    mine = type("Own", (), {"step": lambda self: None})()
+    with pytest.raises(InputError, match=r"does not take \(params, gradient\).*from_torch_optimizer"):
+        bpcheck.compare_update(mine, rule=MOMENTUM, seed=0)
+    with pytest.raises(InputError, match="dtype is 'foo'"):
+        bpcheck.compare_update(Remembering, rule=MOMENTUM, dtype="foo")
+
+
+# --- no name that is not sure ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.1, 0.01])
+def test_a_rate_ten_times_too_small_is_no_batch_size(share):
+    report = bpcheck.compare_update(code(SGD(lr=0.1 * share)), rule=SGD(lr=0.1), seed=0)
+    assert report.diagnoses[0].bug == ""
+    assert f"{share} times" in report.diagnoses[0].hint
+
+
+def test_a_name_that_another_rate_would_explain_says_so():
+    report = bpcheck.compare_update(code(MOMENTUM.but(form="average")), rule=MOMENTUM, seed=0)
+    assert report.diagnoses[0].bug == "momentum-average-for-sum"
+    assert "a learning rate of so much" in report.diagnoses[0].evidence[-1]
+
+
+def test_a_decay_that_is_slightly_off_is_no_rate():
+    rule = AdamW(lr=0.01, weight_decay=0.01)
+    wrong = code(rule.but(weight_decay=0.0101))
+    for seed in range(3):
+        report = bpcheck.compare_update(wrong, rule=rule, seed=seed, dtype=np.float32)
+        assert "learning rate is" not in str(report), str(report)

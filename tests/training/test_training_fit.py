@@ -1,6 +1,7 @@
 """The training loop: the same from the same seed, exactly the same after a restart, and honest about what went wrong."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -292,6 +293,7 @@ def test_a_run_is_immutable():
     ("options", "words"),
     [
         ({"schedule": lambda step: float("nan")}, r"schedule\(0\) gives nan"),
+        ({"schedule": lambda step: None}, r"schedule\(0\) gives None"),
         ({"schedule": 0.1}, "schedule is"),
         ({"stop": 3, "held_out": data(5)}, "stop is"),
         ({"resume": 3, "seed": None}, "resume is"),
@@ -311,10 +313,50 @@ def test_options_of_a_wrong_kind_are_told(options, words):
         run(**options)
 
 
-def test_a_run_cannot_be_spoiled_before_it_goes_on():
+def test_a_run_is_read_only_and_goes_on_from_where_it_stood():
     half = run(epochs=3)
-    with pytest.raises(ValueError, match="read-only"):
-        half.params[0]["weight"][0, 0] = 9.0
-    with pytest.raises(InputError, match="was trained with 7; give batch=7"):
-        run(resume=half, seed=None, batch=8)
-    assert same(run(resume=half, seed=None).params, run().params)
+    for array in (half.params[0]["weight"], half.best[0]["bias"], half.state.slots["m"][0]["weight"]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0.0
+    with pytest.raises(TypeError):
+        half.random_state["state"]["state"] = 0
+    copied = pickle.loads(pickle.dumps(half))
+    assert same(run(epochs=6, resume=copied, seed=None).params, run().params)
+
+
+def test_a_run_goes_on_with_its_own_batch_only(tmp_path):
+    half = load(run(epochs=3).save(tmp_path / "run.npz"), NETWORK, Adam(lr=0.01))
+    assert half.batch == 7
+    with pytest.raises(InputError, match="batch is 8, and resume= was trained with 7"):
+        run(epochs=6, resume=half, seed=None, batch=8)
+
+
+@pytest.mark.parametrize("change", ["missing", "shape", "number", "list", "short", "array"])
+def test_a_broken_file_is_told(change, tmp_path):
+    path = run(epochs=1).save(tmp_path / "run.npz")
+    with np.load(path) as file:
+        held = {name: file[name] for name in file.files}
+    name = next(name for name in held if name.startswith("params"))
+    if change == "missing":
+        del held[name]
+    elif change in ("shape", "number"):
+        held[name] = np.ones((1, 1)) if change == "shape" else held[name].astype(int)
+    else:
+        held["about"] = np.array("[1]" if change == "list" else '{"format": 1}')
+    np.savez(path, **held)
+    if change == "array":
+        np.save(path.with_suffix(".npy"), np.ones(3))
+        path = path.with_suffix(".npy")
+    with pytest.raises(InputError, match=r"is no (saved|whole) training run|was trained with"):
+        load(path, NETWORK, Adam(lr=0.01))
+
+
+def test_paths_and_networks_that_are_none_are_told(tmp_path):
+    done = run(epochs=1)
+    for path in ("", None, 3):
+        with pytest.raises(InputError, match="give the name of a file"):
+            done.save(path)
+    with pytest.raises(InputError, match="network is None"):
+        load(done.save(tmp_path / "run.npz"), None, Adam(lr=0.01))
+    with pytest.raises(InputError, match="least is"):
+        EarlyStopping(least="a")

@@ -16,7 +16,7 @@ from bpcheck.check.options import seed_or_drawn
 from bpcheck.check.update.forms import Optimizer, Run, optimizer_of
 from bpcheck.check.update.infer import PROBES, guesses, probe, row_of
 from bpcheck.check.update.named import named
-from bpcheck.check.update.scenario import NESTINGS, Scenario, scenarios
+from bpcheck.check.update.scenario import NESTINGS, ORDINARY, Scenario, scenarios
 from bpcheck.check.update.trajectory import Step, Trajectory, first_wrong, follows, judged
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.reference.optimizer import Rule
@@ -285,7 +285,7 @@ class _Check:
     ) -> Report:
         wrong = first_wrong(found[-1])
         if wrong is None:
-            limits = _limits(found)
+            limits = _limits(trajectories, found)
             verdict = Verdict.AGREES
             if not max(limits.values(), default=np.inf) <= RESOLUTION:
                 verdict = Verdict.INCONCLUSIVE
@@ -380,11 +380,18 @@ def _copied(before: Tree, after: Tree) -> Tree:
     return tree.restore(before, [np.array(new[path]) for path, _ in tree.leaves(before)])
 
 
-def _limits(found: Sequence[Sequence[Sequence[Comparison]]]) -> dict[str, float]:
-    """What an error of a step must be, beside the step, to be seen for certain at its best place."""
+def _limits(
+    trajectories: Sequence[Trajectory], found: Sequence[Sequence[Sequence[Comparison]]]
+) -> dict[str, float]:
+    """What an error of a step must be, beside the step, to be seen for certain at its best place.
+
+    Huge gradients do not count: with them even a step is seen that rounding hides in all training.
+    """
     best: dict[str, float] = {}
-    for run in found:
-        for compared in run:
+    for trajectory, run in zip(trajectories, found, strict=True):
+        for step, compared in zip(trajectory.steps, run, strict=True):
+            if any(np.max(abs(leaf), initial=0.0) > ORDINARY for _, leaf in tree.leaves(step.gradient)):
+                continue
             for c in compared:
                 if c.verdict.ok and c.expected is not None and np.any(c.expected):
                     best[c.path] = min(best.get(c.path, np.inf), c.detection_limit)

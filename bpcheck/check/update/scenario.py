@@ -11,7 +11,7 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.tree import Tree
 
-__all__ = ["NESTINGS", "Scenario", "scenarios"]
+__all__ = ["NESTINGS", "ORDINARY", "Scenario", "scenarios"]
 
 SHAPES = ((3, 4), (3,), (3, 3), (3,))
 """Weights and biases of two layers: several tensors, so that what is done to one and not to another is seen; two of them
@@ -28,6 +28,9 @@ DECADES = (-5, 2)
 
 TINY, HUGE = (-12.0, -5.0), (2.0, 7.0)
 """Of each entry's own size where all are tiny, and where all are huge: thresholds of 1e-8 and of 1e4 lie inside."""
+
+ORDINARY = 10.0 ** (DECADES[1] + 1)
+"""Entries of gradients that are larger are huge."""
 
 SMALL = 2.0**-7
 """Size of weights beside which a step of 1e-3 can be seen in float32, whose rounding of weights of size 1 hides it."""
