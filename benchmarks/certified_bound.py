@@ -19,11 +19,11 @@ import numpy as np
 from scipy.special import erf
 
 from bpcheck import Case, certified, certify, mlp, tree
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES
 from bpcheck.certified.balls import Balls, radii
 from bpcheck.certified.reverse import propagate
 from bpcheck.certified.working import SAFETY, Working
-from bpcheck.search.sample import STRATA, random_architecture, random_case
+from bpcheck.network.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES
+from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 from bpcheck.tree import rms
 
 # --- correct code, as people write it ------------------------------------------------------------

@@ -9,9 +9,9 @@ from bpcheck.rendering import register as _register
 
 # Importing bpcheck loads NumPy and nothing heavier: the rest comes when a name is first used.
 _HOMES = {
-    "Architecture": "bpcheck.architecture",
-    "mlp": "bpcheck.architecture",
-    "Case": "bpcheck.case",
+    "Architecture": "bpcheck.network.architecture",
+    "mlp": "bpcheck.network.architecture",
+    "Case": "bpcheck.network.case",
     "Conventions": "bpcheck.conventions",
     "BpcheckError": "bpcheck.errors",
     "ArchitectureError": "bpcheck.errors",
@@ -66,7 +66,10 @@ _WINGS = (
     "training",
 )
 
-# A report does not know what draws it; it looks here for these two names.
+# A report or a derivation does not know what writes or draws it; it looks here for these names.
+_register("text", "bpcheck.report.text:render")
+_register("hint", "bpcheck.report.text:hint")
+_register("derivation", "bpcheck.symbolic.index.document:as_text")
 _register("page", "bpcheck.report.page.page:page")
 _register("notebook", "bpcheck.report.page.page:fragment")
 
@@ -95,9 +98,6 @@ if TYPE_CHECKING:
     from bpcheck.adapters.optimizer import from_keras_optimizer as from_keras_optimizer
     from bpcheck.adapters.optimizer import from_torch_optimizer as from_torch_optimizer
     from bpcheck.adapters.torch import from_torch as from_torch
-    from bpcheck.architecture import Architecture as Architecture
-    from bpcheck.architecture import mlp as mlp
-    from bpcheck.case import Case as Case
     from bpcheck.check.certify import certify as certify
     from bpcheck.check.every_entry import check_every_entry as check_every_entry
     from bpcheck.check.gradient import assert_gradient as assert_gradient
@@ -131,6 +131,9 @@ if TYPE_CHECKING:
     )
     from bpcheck.health import GradientHealth as GradientHealth
     from bpcheck.health import gradient_health as gradient_health
+    from bpcheck.network.architecture import Architecture as Architecture
+    from bpcheck.network.architecture import mlp as mlp
+    from bpcheck.network.case import Case as Case
     from bpcheck.numeric.derivative import derivative as derivative
     from bpcheck.result import Comparison as Comparison
     from bpcheck.result import Diagnosis as Diagnosis

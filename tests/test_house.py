@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from bpcheck import Case, certified, mlp, numeric, reference, symbolic
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, Dense, LayerSpec, Skip
 from bpcheck.certified import series
 from bpcheck.certified.activation import LOW_SLOPE, SMOOTH
 from bpcheck.certified.exact import is_rational
 from bpcheck.certified.loss import LOSS as CERTIFIED_LOSS
 from bpcheck.check import witness
 from bpcheck.check.agreement import agree
+from bpcheck.network.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, Dense, LayerSpec, Skip
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.loss import LOSS
 from bpcheck.reference.network import LAYERS

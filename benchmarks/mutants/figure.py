@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.architecture import ACTIVATIONS, LOSSES
 from bpcheck.diagnosis import CATALOGUE
+from bpcheck.network.architecture import ACTIVATIONS, LOSSES
 
 __all__ = ["draw"]
 

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import PROBABILITY_LOSSES, Dense, LayerSpec
-from bpcheck.case import Case
 from bpcheck.certified.balls import Balls, exactly
 from bpcheck.certified.engine import SERIES_LENGTH, flint
 from bpcheck.certified.engine import precision as with_precision
@@ -25,6 +23,8 @@ from bpcheck.certified.oracle import MAX_PRECISION, SETTLED, SMALLEST, START, ch
 from bpcheck.certified.reverse import propagate
 from bpcheck.certified.series import HALF, LOSS, activate, constant, first, to_probabilities
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import PROBABILITY_LOSSES, Dense, LayerSpec
+from bpcheck.network.case import Case
 from bpcheck.tree import Path
 
 __all__ = ["Confirmation", "Route", "confirm"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.case import Case
+from bpcheck.network.case import Case
 from bpcheck.tree import Path
 
 __all__ = ["add", "at_kink"]

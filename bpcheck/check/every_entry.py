@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, book_name
-from bpcheck.case import Case
 from bpcheck.check.agreement import detection_limit, judge
 from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.diagnosis import Observation, diagnose
 from bpcheck.diagnosis.locate import locate
+from bpcheck.network.architecture import Architecture, book_name
+from bpcheck.network.case import Case
 from bpcheck.numeric import Contradiction, structured_step
 from bpcheck.numeric.complex_step import entry_errors, points_around
 from bpcheck.reference import Network, Perturbations
@@ -91,7 +91,7 @@ def check_every_entry(
     Notes
     -----
     Source: Squire and Trapp, *Using complex variables to estimate derivatives of real functions*, SIAM Review 40, 1998;
-    what a parameter touches, and what of the real parts is reused, in :mod:`bpcheck.reference.imaginary` and
+    what a parameter touches, and what of the real parts is reused, in :mod:`bpcheck.reference.touching.imaginary` and
     :mod:`bpcheck.numeric.structured`.
 
     Examples

@@ -2,7 +2,7 @@
 
 Worst-case bounds are useless there: for a network of 100 units they are 10³ to 10⁶ times wider than the errors
 that rounding makes. So the difference is held against what rounding *probably* does: a standard deviation for
-each entry, from a model carried through the equations (:mod:`bpcheck.reference.variance`) or, for any other
+each entry, from a model carried through the equations (:mod:`bpcheck.reference.numbers.variance`) or, for any other
 NumPy function, from runs in simulated low precision (:mod:`bpcheck.numeric.monte_carlo`).
 
 A probability proves nothing wrong, and errors that add up defeat it. Hence three answers:
@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, book_name
-from bpcheck.case import Case
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
 from bpcheck.check.contract import from_its_own_frame, where_raised
 from bpcheck.check.options import seed_or_drawn
 from bpcheck.check.structure import match
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.architecture import Architecture, book_name
+from bpcheck.network.case import Case
 from bpcheck.numeric.monte_carlo import Arithmetic, simulate, smoothed_variance
 from bpcheck.precision import FORMATS, FloatFormat, coarsest, format_of, rounded, widened
 from bpcheck.reference import Enclosure, build

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import mlp
-from bpcheck.case import Case
 from bpcheck.course.figure import Figure, figure
+from bpcheck.network.architecture import mlp
+from bpcheck.network.case import Case
 from bpcheck.numeric import complex_derivative, derivative
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.reference import build

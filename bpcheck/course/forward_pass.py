@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.architecture import Dense, mlp
 from bpcheck.check.agreement import judge
 from bpcheck.course.answer import Answer, State, shortened
 from bpcheck.course.exercise import Mistake, Trial, call, exact, hold, not_done, raised, unusable
 from bpcheck.course.networks import dense_layer, draw_case, draw_widths, enclosed_forward, thawed
 from bpcheck.errors import BpcheckError
+from bpcheck.network.architecture import Dense, mlp
 from bpcheck.reference import build
 from bpcheck.search import compare
 from bpcheck.tree import FloatArray

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bpcheck.architecture import FIRST_LAYER
-from bpcheck.case import Case
+from bpcheck.network.architecture import FIRST_LAYER
+from bpcheck.network.case import Case
 from bpcheck.result import Comparison, Diagnosis
 from bpcheck.verdict import Verdict
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture
-from bpcheck.reference.ball import EXTRA_ROUNDINGS, Ball
-from bpcheck.reference.variance import Noisy
+from bpcheck.network.architecture import Architecture
+from bpcheck.reference.numbers.ball import EXTRA_ROUNDINGS, Ball
+from bpcheck.reference.numbers.variance import Noisy
 from bpcheck.tree import Tree
 
 __all__ = ["penalised", "penalty", "penalty_gradient"]

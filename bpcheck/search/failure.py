@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import numpy as np
 
-from bpcheck.case import Case
 from bpcheck.check.contract import ALIASED, HungError
 from bpcheck.diagnosis import CATALOGUE, Observation
 from bpcheck.diagnosis import diagnose as explain
@@ -19,13 +18,14 @@ from bpcheck.diagnosis.hypothesis import Hypothesis, standing
 from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.case import Case
 from bpcheck.result import Diagnosis
-from bpcheck.search.experiment import Experiment, experiments, separating
+from bpcheck.search.cases.experiment import Experiment, experiments, separating
+from bpcheck.search.cases.sample import jittered, random_architecture, random_case
+from bpcheck.search.cases.shrink import shrink
+from bpcheck.search.cases.sources import Source
+from bpcheck.search.cases.sweep import sweep
 from bpcheck.search.judging import Judge, Judged
-from bpcheck.search.sample import jittered, random_architecture, random_case
-from bpcheck.search.shrink import shrink
-from bpcheck.search.sources import Source
-from bpcheck.search.sweep import sweep
 from bpcheck.verdict import Verdict
 
 __all__ = ["Investigation"]

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, book_name
-from bpcheck.case import Case
 from bpcheck.check.agreement import judge
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, ask
 from bpcheck.check.declared import EXACT, Declared
 from bpcheck.check.low_precision import DOUBT, LOSS, SURE, ZERO, LowPrecision, default_resolution, of_case
 from bpcheck.conventions import Conventions
-from bpcheck.conventions.carry import paths
+from bpcheck.conventions.convert import paths
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.architecture import Architecture, book_name
+from bpcheck.network.case import Case
 from bpcheck.precision import FORMATS
 from bpcheck.reference import Enclosure, Network, build
-from bpcheck.reference.ball import unit_roundoff
+from bpcheck.reference.numbers.ball import unit_roundoff
 from bpcheck.result import Comparison, SetAside
 from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, rms
@@ -148,7 +148,9 @@ def reproducer(case: Case, name: str, conventions: Conventions = OURS, declared:
         text = text.replace(word, f",\n    {word[2:]}", 1)
     text = text.replace("Case(", "Case(\n    ", 1)[:-1] + ",\n)"
     skip = (
-        "" if case.architecture.is_chain else "\nfrom bpcheck.architecture import Architecture, Dense, Skip"
+        ""
+        if case.architecture.is_chain
+        else "\nfrom bpcheck.network.architecture import Architecture, Dense, Skip"
     )
     numpy = "import numpy as np\n" if "np." in text else ""
     return (

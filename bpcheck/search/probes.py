@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bpcheck.case import Case
 from bpcheck.check.memory import LAYOUTS, laid_out, overwritten, refused
 from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.case import Case
 from bpcheck.result import Comparison, Diagnosis
+from bpcheck.search.cases.sample import jittered
+from bpcheck.search.dialect.translate import translated
 from bpcheck.search.judging import Judge, Judged
-from bpcheck.search.sample import jittered
-from bpcheck.search.translate import translated
 from bpcheck.subject import Subject
 from bpcheck.verdict import Verdict
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from bpcheck.architecture import (
+from bpcheck.network.architecture import (
     ACTIVATIONS,
     DEFAULT_OUTPUT,
     LOSSES,
@@ -20,7 +20,7 @@ from bpcheck.architecture import (
     Skip,
     mlp,
 )
-from bpcheck.case import Case
+from bpcheck.network.case import Case
 from bpcheck.strategies.numbers import fill, random_targets, readable
 
 __all__ = ["architectures", "cases"]

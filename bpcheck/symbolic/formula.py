@@ -11,8 +11,8 @@ import numpy as np
 import sympy
 
 from bpcheck import tree
-from bpcheck.architecture import PROBABILITY_LOSSES, Architecture, LayerSpec, Skip
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture, LayerSpec, Skip
 from bpcheck.symbolic import activation, loss
 from bpcheck.symbolic.algebra import Algebra, Explicit
 from bpcheck.symbolic.size import refuse_large_formula

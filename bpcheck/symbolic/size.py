@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from bpcheck.architecture import Architecture, LayerSpec, Skip
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture, LayerSpec, Skip
 
 __all__ = ["FORMULA_LIMIT", "LIMITS", "Limit", "refuse_large_formula", "refuse_much_work"]
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import bpcheck
 from bpcheck import Architecture, Case, InputError, Verdict, certify, mlp, reference, strategies, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Dense, Skip
 from bpcheck.certified import forward, proof, reverse
 from bpcheck.certified.oracle import MAX_PRECISION
 from bpcheck.check.agreement import RESOLUTION
+from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Dense, Skip
 from bpcheck.strategies.values import case_from_seed
 
 

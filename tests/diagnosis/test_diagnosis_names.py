@@ -8,11 +8,11 @@ import pytest
 import bpcheck
 from bpcheck import Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE, Observation, diagnose
-from bpcheck.diagnosis.backward import Rules, backward, forward
 from bpcheck.diagnosis.bug import program_of
 from bpcheck.diagnosis.hypothesis import standing
+from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
 from bpcheck.reference import build
-from bpcheck.search.sample import GENERIC, random_case
+from bpcheck.search.cases.sample import GENERIC, random_case
 
 RIGHT = Rules()
 DEEP = mlp([3, 5, 4, 2], activation="sigmoid")

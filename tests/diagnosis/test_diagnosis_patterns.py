@@ -9,7 +9,7 @@ from bpcheck.diagnosis import CATALOGUE, Observation
 from bpcheck.diagnosis.cost import logarithm, loss_with
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.reference import build
-from bpcheck.search.sample import GENERIC, random_case
+from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.tree import Path, leaves
 
 DEEP = mlp([3, 5, 4, 2])

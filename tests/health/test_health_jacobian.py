@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from bpcheck import Architecture, Case, mlp
-from bpcheck.architecture import ACTIVATIONS, Dense, Skip
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import ACTIVATIONS, Dense, Skip
 from bpcheck.reference import build, jacobian
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.dense import DenseLayer
+from bpcheck.reference.layers.dense import DenseLayer
 from bpcheck.reference.network import TRAINING
 from bpcheck.strategies.values import case_from_seed
 

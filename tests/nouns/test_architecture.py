@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 
 from bpcheck import Architecture, mlp
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, Dense, Skip, book_name
 from bpcheck.errors import ArchitectureError, BpcheckError, InputError
+from bpcheck.network.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, Dense, Skip, book_name
 from bpcheck.strategies import architectures
 
 NAMES = {"mlp": mlp, "Architecture": Architecture, "Dense": Dense, "Skip": Skip}

@@ -18,8 +18,8 @@ from bpcheck.check import witness
 from bpcheck.check.agreement import agree
 from bpcheck.errors import InputError
 from bpcheck.reference import activation as reference_activation
-from bpcheck.reference import dense
-from bpcheck.reference.ball import EVALUATION_ULPS
+from bpcheck.reference.layers import dense
+from bpcheck.reference.numbers.ball import EVALUATION_ULPS
 from bpcheck.strategies.values import case_from_seed
 from bpcheck.symbolic import activation as symbolic_activation
 
@@ -142,7 +142,7 @@ def test_a_thousand_random_networks():
 
     The certified witness has no network that it refuses, and no entry that it leaves open.
     """
-    from bpcheck.search.sample import STRATA, random_architecture, random_case
+    from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 
     seed = 20261121
     print(f"seed {seed}")

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from bpcheck import Case, mlp, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
 from bpcheck.errors import ArchitectureError, InputError
+from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
 from bpcheck.reference import build
 from bpcheck.reference.activation import softmax
-from bpcheck.reference.chain import Chain
-from bpcheck.reference.dense import DenseLayer
 from bpcheck.reference.initialize import SMALL, glorot, he, lecun, small_random, zeros
-from bpcheck.reference.layer import Context, LayerTrace
+from bpcheck.reference.layers.chain import Chain
+from bpcheck.reference.layers.dense import DenseLayer
+from bpcheck.reference.layers.layer import Context, LayerTrace
+from bpcheck.reference.layers.skip import SkipLayer
 from bpcheck.reference.network import Network, Trace
-from bpcheck.reference.skip import SkipLayer
 from bpcheck.strategies.values import case_from_seed
 
 SKIP = Architecture(
@@ -506,9 +506,9 @@ def test_architectures_that_cannot_be_built_say_so():
 
 
 def test_the_context_reaches_every_layer():
-    from bpcheck.reference.chain import Chain
-    from bpcheck.reference.dense import DenseLayer
-    from bpcheck.reference.layer import Context
+    from bpcheck.reference.layers.chain import Chain
+    from bpcheck.reference.layers.dense import DenseLayer
+    from bpcheck.reference.layers.layer import Context
     from bpcheck.reference.network import Network
 
     seen = []

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 from bpcheck import Case, mlp, symbolic, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
 from bpcheck.data import load_digits
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.ball import Ball, gamma, underflow, unit_roundoff
-from bpcheck.reference.chain import Chain
-from bpcheck.search.sample import random_architecture, random_case, stratum
+from bpcheck.reference.layers.chain import Chain
+from bpcheck.reference.numbers.ball import Ball, gamma, underflow, unit_roundoff
+from bpcheck.search.cases.sample import random_architecture, random_case, stratum
 from bpcheck.strategies.values import case_from_seed
 
 mp = mpmath.mp.clone()

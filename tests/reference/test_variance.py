@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from bpcheck import Architecture, Case, InputError, mlp, tree
-from bpcheck.architecture import ACTIVATIONS, Dense, Skip
+from bpcheck.network.architecture import ACTIVATIONS, Dense, Skip
 from bpcheck.precision import FORMATS, coarsest, format_of, rounded, widened
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.variance import Noisy, Rounding, flips, through
+from bpcheck.reference.numbers.variance import Noisy, Rounding, flips, through
 from bpcheck.strategies.values import case_from_seed
 
 BFLOAT16 = ml_dtypes.bfloat16

@@ -6,10 +6,10 @@ from layouts import BUGS, PRESETS, nielsen, one_hot, sigmoid
 
 import bpcheck
 from bpcheck import Conventions, Verdict, mlp, tree
-from bpcheck.conventions.carry import params_into, tensors_back, tensors_into
+from bpcheck.conventions.convert import params_into, tensors_back, tensors_into
 from bpcheck.conventions.nesting import FOLDED, NESTINGS
 from bpcheck.reference import build
-from bpcheck.search.candidates import candidates
+from bpcheck.search.dialect.candidates import candidates
 from bpcheck.strategies.values import case_from_seed
 
 PINNED = {

@@ -6,7 +6,7 @@ from students import make
 
 import bpcheck
 from bpcheck import Case, Verdict, mlp
-from bpcheck.search.sample import STRATA, random_architecture, random_case, stratum
+from bpcheck.search.cases.sample import STRATA, random_architecture, random_case, stratum
 
 
 # both orders and both seeds; the other two pairs, and a thousand networks below, are nightly

@@ -6,7 +6,7 @@ from students import make
 
 import bpcheck
 from bpcheck import Case, mlp
-from bpcheck.search.shrink import shrink
+from bpcheck.search.cases.shrink import shrink
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_known_bugs_shrink_to_their_smallest_network(bug, depth, batch, seed):
 
 
 def test_shrinking_stays_within_its_budget():
-    case = bpcheck.search.sample.random_case(np.random.default_rng(0), mlp([6, 6, 6, 6]), "generic")
+    case = bpcheck.search.cases.sample.random_case(np.random.default_rng(0), mlp([6, 6, 6, 6]), "generic")
     calls = []
 
     def always(candidate):
@@ -42,19 +42,19 @@ def test_shrinking_stays_within_its_budget():
         return True
 
     smallest = shrink(case, always)
-    assert len(calls) <= bpcheck.search.shrink.MAX_EVALUATIONS
+    assert len(calls) <= bpcheck.search.cases.shrink.MAX_EVALUATIONS
     assert smallest.architecture.widths == (1, 1)
     assert smallest.batch == 1
     assert all((array == 0).all() for layer in smallest.params for array in layer.values())
 
 
 def test_a_case_that_nothing_makes_smaller_is_returned_as_it_is():
-    case = bpcheck.search.sample.random_case(np.random.default_rng(0), mlp([3, 4, 2]), "generic")
+    case = bpcheck.search.cases.sample.random_case(np.random.default_rng(0), mlp([3, 4, 2]), "generic")
     assert shrink(case, lambda candidate: False) is case
 
 
 def test_targets_of_cross_entropy_stay_one_hot():
-    case = bpcheck.search.sample.random_case(
+    case = bpcheck.search.cases.sample.random_case(
         np.random.default_rng(0), mlp([4, 5, 4], loss="cross_entropy"), "generic"
     )
     seen = []

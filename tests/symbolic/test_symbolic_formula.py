@@ -8,7 +8,7 @@ import pytest
 import sympy
 
 from bpcheck import Case, InputError, mlp, symbolic, tree
-from bpcheck.architecture import Architecture, Dense, Skip
+from bpcheck.network.architecture import Architecture, Dense, Skip
 
 
 def test_it_prints_as_it_is_written():

@@ -13,7 +13,7 @@ import scipy.special
 import sympy
 
 from bpcheck import Case, InputError, mlp, symbolic, tree
-from bpcheck.architecture import Architecture, Dense, Skip
+from bpcheck.network.architecture import Architecture, Dense, Skip
 from bpcheck.symbolic import activation
 
 DIGITS = 80

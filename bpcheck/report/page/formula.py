@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.case import Case
 from bpcheck.errors import InputError
+from bpcheck.network.case import Case
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison, Report
 from bpcheck.symbolic import cost

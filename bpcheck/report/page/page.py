@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib import resources
 
-from bpcheck.plain import TITLES
 from bpcheck.report.page.closing import proof, reproducer, totals, written
 from bpcheck.report.page.evidence import evidence
 from bpcheck.report.page.formula import wrong_formula
@@ -13,6 +12,7 @@ from bpcheck.report.page.opening import opening, where
 from bpcheck.report.page.replay import Replay, replay
 from bpcheck.report.page.tensors import tensors
 from bpcheck.report.page.walk import walk
+from bpcheck.report.text import TITLES
 from bpcheck.result import Report
 from bpcheck.verdict import Verdict
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import FIRST_LAYER, Dense
-from bpcheck.case import Case
 from bpcheck.diagnosis import CATALOGUE, Observation
-from bpcheck.diagnosis.backward import Forward, Rules, forward
 from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.hypothesis import standing
+from bpcheck.diagnosis.layers.dense.steps import Forward, Rules, forward
 from bpcheck.diagnosis.observation import ROUNDINGS
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import FIRST_LAYER, Dense
+from bpcheck.network.case import Case
 from bpcheck.reference import build
 from bpcheck.result import Comparison, Report
 from bpcheck.tree import rms
