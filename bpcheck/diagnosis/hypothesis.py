@@ -14,6 +14,7 @@ from itertools import combinations
 from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.layers.dense.steps import IN_A_LAYER, Forward, Gradient, Rules, backward, forward
 from bpcheck.diagnosis.observation import Observation
+from bpcheck.network.names import FIRST_LAYER
 from bpcheck.network.case import Case
 
 __all__ = ["Hypothesis", "standing"]
@@ -52,10 +53,9 @@ class _Layer:
     @property
     def words(self) -> str:
         if self.k < 0:
-            return (
-                "in the output layer only" if self.k == -1 else f"only {-1 - self.k} below the output layer"
-            )
-        return "in the first layer only" if self.k == 0 else f"in layer {self.k + 2} only"
+            near = {-1: "in the output layer only", -2: "in the layer below the output only"}
+            return near.get(self.k, f"{-1 - self.k} layers below the output only")
+        return f"in layer {self.k + FIRST_LAYER} only"
 
 
 def _everywhere(bugs: Iterable[Bug]) -> Iterator[Hypothesis]:

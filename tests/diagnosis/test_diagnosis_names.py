@@ -88,14 +88,14 @@ def test_a_bug_in_one_layer_only_is_named_with_its_place(slug, k):
     rules = CATALOGUE[slug].rules.only(lambda f, layer: layer == k)
     found = standing(observed(rules, DEEP), CATALOGUE.values())
     assert slugs(found) == [(slug,)]
-    assert found[0].where == ("in the first layer only", "in layer 3 only", "in layer 4 only")[k]
+    assert found[0].where == ("in layer 2 only", "in layer 3 only", "in layer 4 only")[k]
 
 
 def test_a_bug_of_one_hidden_layer_is_not_taken_for_one_of_all():
     rules = CATALOGUE["hidden-derivative-missing"].rules.only(lambda f, k: k == 0)
     found = standing(observed(rules, DEEP), CATALOGUE.values())
     assert slugs(found) == [("hidden-derivative-missing",)]
-    assert found[0].where == "in the first layer only"
+    assert found[0].where == "in layer 2 only"
 
 
 PAIRS = [
