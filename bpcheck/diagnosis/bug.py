@@ -10,6 +10,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.diagnosis.layers.dense.steps import Gradient, Rules, backward, forward
+from bpcheck.diagnosis.observation import Observation
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
 from bpcheck.reference import build
@@ -68,6 +69,9 @@ class Bug:
         Slugs that give the same numbers on some networks.
     plant : callable or None
         ``plant(right) -> program`` with the mistake, for mistakes that ``rules`` cannot express.
+    needs : callable or None
+        Whether what was observed has what the mistake is about (an update step, both parts of a penalty); where it has
+        not, this bug is no explanation, and another one gives the same numbers. None if it needs nothing.
 
     Examples
     --------
@@ -86,6 +90,7 @@ class Bug:
     silent: str = ""
     confused: tuple[str, ...] = ()
     plant: Callable[[Program], Program] | None = None
+    needs: Callable[[Observation], bool] | None = None
 
     @property
     def hint(self) -> str:

@@ -14,8 +14,8 @@ from itertools import combinations
 from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.layers.dense.steps import IN_A_LAYER, Forward, Gradient, Rules, backward, forward
 from bpcheck.diagnosis.observation import Observation
-from bpcheck.network.names import FIRST_LAYER
 from bpcheck.network.case import Case
+from bpcheck.network.names import FIRST_LAYER
 
 __all__ = ["Hypothesis", "standing"]
 
@@ -123,7 +123,7 @@ def standing(observations: Sequence[Observation], bugs: Iterable[Bug]) -> list[H
     """
     if not observations:
         return []
-    listed = list(bugs)
+    listed = [bug for bug in bugs if bug.needs is None or any(map(bug.needs, observations))]
     seen = [(observation, forward(observation.case), bool(observation.wrong)) for observation in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
     depth = max(len(f.z) for _, f, _ in seen)

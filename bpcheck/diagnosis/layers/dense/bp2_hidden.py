@@ -8,6 +8,7 @@ import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
 from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
+from bpcheck.diagnosis.observation import Observation
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.four_equations import bp1_output_error, bp2_hidden_error
 from bpcheck.subject.step import STEP_RATES
@@ -93,9 +94,11 @@ def _bug(
     silent: str,
     symptom: str = "The layers below the output are wrong, the output layer is right.",
     confused: tuple[str, ...] = (),
+    needs: Callable[[Observation], bool] | None = None,
 ) -> Bug:
     hints = Hints(symptom, f"BP2: {question}", line)
-    return Bug(slug, title, "BP2", explanation, hints, RIGHT.but(bp2=delta), silent=silent, confused=confused)
+    rules = RIGHT.but(bp2=delta)
+    return Bug(slug, title, "BP2", explanation, hints, rules, silent=silent, confused=confused, needs=needs)
 
 
 SECOND = "The top two layers are right, everything below is wrong."
@@ -175,6 +178,7 @@ BUGS = (
         "Compute the gradients of all layers first, then update.",
         _updated_first,
         silent="no hidden layer; a gradient without an update step",
+        needs=lambda observation: observation.is_step,
     ),
     _bug(
         "relu-mask-overwrites",
