@@ -10,10 +10,10 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.diagnosis.layers.dense.steps import Gradient, Rules, backward, forward
-from bpcheck.diagnosis.observation import Observation
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
 from bpcheck.reference import build
+from bpcheck.subject import from_step
 
 __all__ = ["Bug", "Hints", "Program"]
 
@@ -69,9 +69,9 @@ class Bug:
         Slugs that give the same numbers on some networks.
     plant : callable or None
         ``plant(right) -> program`` with the mistake, for mistakes that ``rules`` cannot express.
-    needs : callable or None
-        Whether what was observed has what the mistake is about (an update step, both parts of a penalty); where it has
-        not, this bug is no explanation, and another one gives the same numbers. None if it needs nothing.
+    needs : frozenset of str
+        What the mistake is about (:attr:`~bpcheck.diagnosis.observation.Observation.traits`): where there is nothing of
+        the kind, it is no explanation, whatever the numbers are.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class Bug:
     silent: str = ""
     confused: tuple[str, ...] = ()
     plant: Callable[[Program], Program] | None = None
-    needs: Callable[[Observation], bool] | None = None
+    needs: frozenset[str] = frozenset()
 
     @property
     def hint(self) -> str:
@@ -116,6 +116,24 @@ class Bug:
             ``program(params, x, y, architecture) -> (loss, gradient)``.
         """
         return self.plant(right_program) if self.plant is not None else program_of(self.rules or Rules())
+
+    def subject(self) -> Any:
+        """The mutant as :func:`bpcheck.compare` takes it: an update step, for a mistake of one."""
+        program = self.program()
+        if "step" not in self.needs:
+            return program
+
+        def loss(params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
+            return program(params, x, y, architecture)[0]
+
+        def step(params: Any, x: Any, y: Any, lr: float, architecture: Architecture) -> Any:
+            gradient = program(params, x, y, architecture)[1]
+            return [
+                {name: values - lr * own[name] for name, values in layer.items()}
+                for layer, own in zip(params, gradient, strict=True)
+            ]
+
+        return from_step(step, loss=loss)
 
 
 def program_of(rules: Rules) -> Program:

@@ -123,7 +123,8 @@ def standing(observations: Sequence[Observation], bugs: Iterable[Bug]) -> list[H
     """
     if not observations:
         return []
-    listed = [bug for bug in bugs if bug.needs is None or any(map(bug.needs, observations))]
+    traits = [observation.traits for observation in observations]
+    listed = [bug for bug in bugs if any(bug.needs <= there for there in traits)]
     seen = [(observation, forward(observation.case), bool(observation.wrong)) for observation in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
     depth = max(len(f.z) for _, f, _ in seen)

@@ -45,6 +45,29 @@ class Observation:
     is_step: bool = False
 
     @property
+    def traits(self) -> frozenset[str]:
+        """What a mistake can be about here: several examples, several outputs, hidden layers, a penalty, a step.
+
+        Examples
+        --------
+        >>> from bpcheck import mlp
+        >>> case = Case(mlp([1, 2], l2=0.1), [{"weight": [[1.0], [2.0]], "bias": [0.0, 0.0]}], [[1.0]], [[0.0, 1.0]])
+        >>> sorted(Observation(case, {}, {}).traits)
+        ['l2', 'outputs', 'penalty']
+        """
+        network = self.case.architecture
+        there = {
+            "batch": self.case.batch > 1,
+            "outputs": network.outputs > 1,
+            "hidden": len(network.layers) > 1,
+            "penalty": bool(network.l1 or network.l2),
+            "l1": bool(network.l1),
+            "l2": bool(network.l2),
+            "step": self.is_step,
+        }
+        return frozenset(name for name, is_there in there.items() if is_there)
+
+    @property
     def same(self) -> float:
         """Fraction of a tensor's root mean square up to which numbers count as the same."""
         return max(REPRODUCTION, ROUNDINGS * self.roundoff)

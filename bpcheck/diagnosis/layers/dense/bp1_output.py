@@ -15,6 +15,8 @@ __all__ = ["BUGS"]
 
 RIGHT = Rules()
 
+BATCH, OUTPUTS = frozenset({"batch"}), frozenset({"outputs"})
+
 Delta = Callable[[Forward], FloatArray]
 
 
@@ -65,9 +67,11 @@ def _bug(
     *,
     silent: str = "",
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
+    rules = RIGHT.but(bp1=delta)
     return Bug(
-        slug, title, "BP1", explanation, Hints(*hints), RIGHT.but(bp1=delta), silent=silent, confused=confused
+        slug, title, "BP1", explanation, Hints(*hints), rules, silent=silent, confused=confused, needs=needs
     )
 
 
@@ -173,6 +177,7 @@ BUGS = (
         _scaled(lambda f: 1.0 / _outputs(f)),
         silent="one output",
         confused=("averaged-twice", "factor-half"),
+        needs=OUTPUTS,
     ),
     _bug(
         "outputs-not-averaged",
@@ -186,6 +191,7 @@ BUGS = (
         _scaled(_outputs),
         silent="one output",
         confused=("sum-for-mean", "factor-two"),
+        needs=OUTPUTS,
     ),
     _bug(
         "sum-for-mean",
@@ -195,6 +201,7 @@ BUGS = (
         _scaled(lambda f: _batch(f) if f.case.architecture.reduction == "mean" else 1.0),
         silent="batch of one, a loss that is a sum",
         confused=("outputs-not-averaged", "factor-two"),
+        needs=BATCH,
     ),
     _bug(
         "averaged-twice",
@@ -209,6 +216,7 @@ BUGS = (
         _scaled(lambda f: 1.0 / _batch(f)),
         silent="batch of one",
         confused=("mean-over-outputs", "factor-half"),
+        needs=BATCH,
     ),
     _bug(
         "output-error-zero",

@@ -8,7 +8,6 @@ import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
 from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
-from bpcheck.diagnosis.observation import Observation
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.four_equations import bp1_output_error, bp2_hidden_error
 from bpcheck.subject.step import STEP_RATES
@@ -17,6 +16,8 @@ from bpcheck.tree import FloatArray
 __all__ = ["BUGS"]
 
 RIGHT = Rules()
+
+HIDDEN = frozenset({"hidden"})
 
 JUDGED_RATE = STEP_RATES[0]
 """The learning rate whose step :func:`bpcheck.from_step` takes for the gradient."""
@@ -94,7 +95,7 @@ def _bug(
     silent: str,
     symptom: str = "The layers below the output are wrong, the output layer is right.",
     confused: tuple[str, ...] = (),
-    needs: Callable[[Observation], bool] | None = None,
+    needs: frozenset[str] = HIDDEN,
 ) -> Bug:
     hints = Hints(symptom, f"BP2: {question}", line)
     rules = RIGHT.but(bp2=delta)
@@ -178,7 +179,7 @@ BUGS = (
         "Compute the gradients of all layers first, then update.",
         _updated_first,
         silent="no hidden layer; a gradient without an update step",
-        needs=lambda observation: observation.is_step,
+        needs=HIDDEN | {"step"},
     ),
     _bug(
         "relu-mask-overwrites",

@@ -17,6 +17,8 @@ __all__ = ["BUGS"]
 
 RIGHT = Rules()
 
+BATCH = frozenset({"batch"})
+
 
 def _first(f: Forward, k: int, delta: FloatArray) -> FloatArray:
     return np.asarray(delta[0])
@@ -79,11 +81,11 @@ def _bug(
     gradient: Any,
     silent: str,
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
     hints = Hints("The biases are wrong, the weights of the same layers are right.", f"BP3: {question}", line)
-    return Bug(
-        slug, title, "BP3", explanation, hints, RIGHT.but(bp3=gradient), silent=silent, confused=confused
-    )
+    rules = RIGHT.but(bp3=gradient)
+    return Bug(slug, title, "BP3", explanation, hints, rules, silent=silent, confused=confused, needs=needs)
 
 
 SUM = "Sum δ over the examples: delta.sum(axis=0) where they are rows."
@@ -101,6 +103,7 @@ BUGS = (
         _first,
         "batch of one",
         ("bias-last-example",),
+        needs=BATCH,
     ),
     _bug(
         "bias-last-example",
@@ -111,6 +114,7 @@ BUGS = (
         _last,
         "batch of one",
         ("bias-not-summed",),
+        needs=BATCH,
     ),
     _bug(
         "bias-mean-weight-sum",
@@ -120,6 +124,7 @@ BUGS = (
         ONCE,
         _mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "bias-sum-weight-mean",
@@ -129,6 +134,7 @@ BUGS = (
         ONCE,
         _summed_though_mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "bias-summed-over-units",
@@ -138,6 +144,7 @@ BUGS = (
         SUM,
         _over_units,
         "raises unless the batch is as large as the layer is wide",
+        needs=BATCH,
     ),
     _bug(
         "bias-scalar",

@@ -13,6 +13,8 @@ __all__ = ["BUGS"]
 
 RIGHT = Rules()
 
+BATCH, HIDDEN = frozenset({"batch"}), frozenset({"hidden"})
+
 
 def _wrong_layer(f: Forward, k: int, delta: FloatArray) -> FloatArray:
     return bp4_weight_gradient(delta, f.a[k + 1])
@@ -59,11 +61,11 @@ def _bug(
     gradient: Any,
     silent: str,
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
     hints = Hints("The weights are wrong, the biases of the same layers are right.", f"BP4: {question}", line)
-    return Bug(
-        slug, title, "BP4", explanation, hints, RIGHT.but(bp4=gradient), silent=silent, confused=confused
-    )
+    rules = RIGHT.but(bp4=gradient)
+    return Bug(slug, title, "BP4", explanation, hints, rules, silent=silent, confused=confused, needs=needs)
 
 
 PREVIOUS = "∂C/∂W^l = δ^l (a^{l−1})ᵀ: the right factor is the activation of the layer below."
@@ -88,6 +90,7 @@ BUGS = (
         PREVIOUS,
         _pre_activation,
         "one layer, identity activation",
+        needs=HIDDEN,
     ),
     _bug(
         "outer-transposed",
@@ -107,6 +110,7 @@ BUGS = (
         _last_example,
         "batch of one",
         ("first-sample-only",),
+        needs=BATCH,
     ),
     _bug(
         "first-sample-only",
@@ -117,6 +121,7 @@ BUGS = (
         _first_example,
         "batch of one",
         ("last-sample-wins",),
+        needs=BATCH,
     ),
     _bug(
         "weight-mean-bias-sum",
@@ -126,6 +131,7 @@ BUGS = (
         "The 1/m of a mean belongs into δ^L, once.",
         _mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "weight-sum-bias-mean",
@@ -135,6 +141,7 @@ BUGS = (
         "The 1/m of a mean belongs into δ^L, once.",
         _summed_though_mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "input-for-activation",
@@ -144,6 +151,7 @@ BUGS = (
         PREVIOUS,
         _input_everywhere,
         "one layer; raises unless widths are equal",
+        needs=HIDDEN,
     ),
     _bug(
         "weight-absent",
