@@ -19,7 +19,8 @@ from bpcheck.certified import penalty
 from bpcheck.certified.balls import Balls, balls, exactly, nearest, radii
 from bpcheck.certified.engine import precision
 from bpcheck.certified.oracle import MAX_PRECISION, START
-from bpcheck.certified.reverse import Pass, Unit, propagate
+from bpcheck.certified.reverse import Pass, propagate
+from bpcheck.certified.units import Unit
 from bpcheck.certified.working import SAFETY, Working
 from bpcheck.network.case import Case
 from bpcheck.tree import FloatArray, Path
