@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import index as int_index
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from bpcheck.tree import Path
 
 __all__ = ["Confirmation", "Route", "confirm"]
 
+Entry: TypeAlias = tuple[str, tuple[int, ...]]
+"""The path of a parameter, and the index of one number of it."""
+
 
 @dataclass(frozen=True)
 class Confirmation:
@@ -45,8 +48,8 @@ class Confirmation:
     """
 
     confirmed: int
-    contradicted: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    undecided: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    contradicted: tuple[Entry, ...] = ()
+    undecided: tuple[Entry, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -85,7 +88,7 @@ class Route:
             for layer, params in zip(self.layers, self.params, strict=True):
                 self.inputs.append([layer.forward(params, a) for a in self.inputs[-1]])
             self.before = [
-                [layer.before_activation(params, a) for a in batch]
+                [layer.pre_activation(params, a) for a in batch]
                 for layer, params, batch in zip(self.layers, self.params, self.inputs, strict=False)
             ]
 
@@ -184,27 +187,36 @@ def confirm(
 def _confirm(case: Case, entries: Any, precision: int) -> Confirmation:
     checked(case, precision)
     refuse_weights(case)
-    if entries is None:
-        left = [(str(p), index) for p, leaf in tree.leaves(case.params) for index in np.ndindex(leaf.shape)]
-    else:
-        left = _named(entries)
+    left = _every(case) if entries is None else _named(entries)
     asked = len(left)
-    contradicted: list[tuple[str, tuple[int, ...]]] = []
+    contradicted: list[Entry] = []
     while left and precision <= MAX_PRECISION:
-        route, wide = Route(case, precision), []
-        found = {str(path): m.entries() for path, m in propagate(case, Balls(precision)).gradient.items()}
-        for path, index in left:
-            forward = route.derivative(path, index)
-            reverse = found[path][np.ravel_multi_index(index, route.leaves[path][1].shape)]
-            if not forward.is_nan() and not forward.overlaps(reverse):
-                contradicted.append((path, index))
-            elif not (_is_narrow(forward) and _is_narrow(reverse)):
-                wide.append((path, index))
-        left, precision = wide, 2 * precision
+        apart, left = _held(case, left, precision)
+        contradicted += apart
+        precision *= 2
     return Confirmation(asked - len(contradicted) - len(left), tuple(contradicted), tuple(left))
 
 
-def _named(entries: Any) -> list[tuple[str, tuple[int, ...]]]:
+def _every(case: Case) -> list[Entry]:
+    return [(str(path), index) for path, leaf in tree.leaves(case.params) for index in np.ndindex(leaf.shape)]
+
+
+def _held(case: Case, entries: list[Entry], precision: int) -> tuple[list[Entry], list[Entry]]:
+    """Entries for which the two routes contradict one another, and entries whose balls stay wide."""
+    route = Route(case, precision)
+    found = {str(path): m.entries() for path, m in propagate(case, Balls(precision)).gradient.items()}
+    apart, wide = [], []
+    for path, index in entries:
+        forward = route.derivative(path, index)
+        reverse = found[path][np.ravel_multi_index(index, route.leaves[path][1].shape)]
+        if not forward.is_nan() and not forward.overlaps(reverse):
+            apart.append((path, index))
+        elif not (_is_narrow(forward) and _is_narrow(reverse)):
+            wide.append((path, index))
+    return apart, wide
+
+
+def _named(entries: Any) -> list[Entry]:
     """Entries as a caller names them; the index into a vector may be a plain number."""
     if isinstance(entries, str) or not isinstance(entries, Iterable):
         raise _not_named(entries)

@@ -62,7 +62,7 @@ class AffineLayer(Layer):
     def part(self, params: Any, x: Any, unit: int) -> Any:
         """Z of one unit or channel, for one example."""
 
-    def before_activation(self, params: Any, x: Any) -> Any:
+    def pre_activation(self, params: Any, x: Any) -> Any:
         """Z, for one example."""
         z = np.empty(self.spec.output_shape(self.shape), dtype=object)
         for unit in range(len(z)):
@@ -71,7 +71,7 @@ class AffineLayer(Layer):
 
     def forward(self, params: Any, x: Any) -> Any:
         """σ(z)."""
-        return self._activated(self.before_activation(params, x))
+        return self._activated(self.pre_activation(params, x))
 
     def moved(self, params: Any, x: Any, before: Any, index: Sequence[int]) -> Any:
         """An entry of weight or bias moves one unit or channel alone."""

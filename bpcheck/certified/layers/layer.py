@@ -26,7 +26,7 @@ class Layer(ABC):
     def forward(self, params: Any, x: Any) -> Any:
         """The output for one example, an object array; numbers and series may be mixed."""
 
-    def before_activation(self, params: Any, x: Any) -> Any:
+    def pre_activation(self, params: Any, x: Any) -> Any:
         """What :meth:`moved` wants to know of the pass in which nothing moves."""
         return None
 
