@@ -44,6 +44,8 @@ class Limit:
 #   symengine: 8-8-8-4, batch 3 (work 291 600): tanh 0.4 s, softmax everywhere 1.6 s;
 #              10-10-10-5, batch 3 (work 680 625): tanh 1.2 s, softmax everywhere 4 to 7 s, refused;
 #              11 times 3, batch 3 (work 432 000): tanh 0.5 s, softmax everywhere 1.8 s
+#              two convolutions of 3 × 3 and 3 channels on 2 × 6 × 6, batch 3 (work 5 856 300): 1.2 s; refused, though
+#              parameters that reach few units are cheap
 #   sympy:     2-3-2, batch 3 (work 1 734): tanh 0.5 s, softmax everywhere (432 paths) 1.8 s;
 #              4-5-3, batch 3 (work 11 094): tanh 1.3 s, silu and softmax (720 paths) 7 s,
 #              softmax everywhere (4 320 paths) 30 s, refused
