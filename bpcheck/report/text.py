@@ -8,8 +8,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bpcheck.precision import told_apart
 from bpcheck.verdict import Verdict
 
@@ -160,7 +158,7 @@ def render(report: Report) -> str:
     if report.summary:
         blocks.append(_fill(report.summary))
     if report.inferred:
-        blocks.append(_row("network", report.inferred))
+        blocks.append(_row("network" if _is_of_a_network(report) else "assumed", report.inferred))
     blocks += [_diagnosis(report, number) for number in range(len(report.diagnoses))]
     if not report.ok:
         blocks += [block for block in (_table(report),) if block]
@@ -461,7 +459,11 @@ def _seen(report: Report, limit: float, *, alone: bool) -> str:
     if not limit:
         return f"Any wrong entry {seen}."
     tensors = len(report.detection_limit)
-    if alone and tensors == 1 and [np.size(c.expected) for c in report.comparisons] == [1]:
+    if (
+        alone
+        and tensors == 1
+        and [c.expected.size for c in report.comparisons if c.expected is not None] == [1]
+    ):
         return f"A derivative that is wrong by more than {limit:.1e} of itself {seen}."
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
     coarsest = f" (the coarsest is {worst})" if tensors > 1 else ""
@@ -483,7 +485,7 @@ def footer(report: Report) -> str:
     if report.examples:
         parts.append(f"{report.examples} case{'s' * (report.examples != 1)}")
     if report.evaluations:
-        parts.append(f"{report.evaluations} calls")
+        parts.append(f"{report.evaluations} call{'s' * (report.evaluations != 1)}")
     if report.seed is not None:
         parts.append(f"seed {report.seed}")
     return ", ".join(parts)
