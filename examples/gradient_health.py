@@ -15,9 +15,11 @@ import numpy as np
 import bpcheck
 from bpcheck.data import load_digits
 from bpcheck.network.architecture import Dense, Skip
-from bpcheck.reference import accuracy, build, train
+from bpcheck.reference import build
 from bpcheck.reference.initialize import initializer
+from bpcheck.reference.optimizer import SGD
 from bpcheck.strategies.numbers import fill
+from bpcheck.training import fit
 
 FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "gradient_health.svg"
 DEPTH, WIDTH, EXAMPLES, SEED = 20, 64, 64, 0
@@ -132,14 +134,19 @@ def start(network, rule):
 
 def trained(network, rule, rate, epochs=EPOCHS):
     """Loss of the last pass and accuracy on the images held out; NaN where training diverges."""
-    built, x, y = build(network), DIGITS.images, DIGITS.one_hot
-    options = {"epochs": epochs, "batch": BATCH, "learning_rate": rate, "rng": np.random.default_rng(SEED)}
-    try:
-        with np.errstate(all="ignore"):
-            *_, last = train(built, start(network, rule), x[:TRAINING], y[:TRAINING], **options)
-            return last.loss, accuracy(built, last.params, x[TRAINING:], y[TRAINING:])
-    except bpcheck.InputError:  # the parameters are no longer finite
-        return np.nan, np.nan
+    x, y = DIGITS.images, DIGITS.one_hot
+    run = fit(
+        network,
+        x[:TRAINING],
+        y[:TRAINING],
+        rule=SGD(lr=rate),
+        epochs=epochs,
+        batch=BATCH,
+        params=start(network, rule),
+        held_out=(x[TRAINING:], y[TRAINING:]),
+        seed=SEED,
+    )
+    return (np.nan, np.nan) if run.stopped else (run.last.loss, run.last.held_out_accuracy)
 
 
 def table_of_training():

@@ -11,10 +11,10 @@ from bpcheck.check.options import seed_or_drawn
 from bpcheck.errors import InputError
 from bpcheck.health.findings import judge, judge_tensors
 from bpcheck.health.measure import clipped, layer_health, tensor_health
-from bpcheck.health.numbers import Clipping
 from bpcheck.health.result import GradientHealth
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
+from bpcheck.options import positive, whole
 from bpcheck.precision import widened
 from bpcheck.reference.initialize import initializer, zeros
 from bpcheck.reference.jacobian import nodes
@@ -97,7 +97,8 @@ def gradient_health(
     >>> print(gradient_health(gradients=[np.full((2, 2), 1e-9), np.ones((2, 2))]).words)
     vanishing: 1e-9 a tensor, 1e-9 over 1 tensor
     """
-    clips = {"norm": _limit("clip_norm", clip_norm), "value": _limit("clip_value", clip_value)}
+    clips = [("norm", clip_norm), ("value", clip_value)]
+    limits = {by: positive(f"clip_{by}", limit) for by, limit in clips if limit is not None}
     if gradients is not None:
         given = {"network": network, "params": params, "x": x, "y": y, "initialization": initialization}
         also = [name for name, value in given.items() if value is not None]
@@ -105,11 +106,12 @@ def gradient_health(
             raise InputError(f"gradients was given, and {also[0]} too; give a network, or gradients alone.")
         arrays = _arrays(gradients)
         findings = judge_tensors([tensor_health(path, array) for path, array in arrays.items()])
-        return _result(arrays, clips, findings=findings)
+        return _result(arrays, limits, findings=findings)
     built = as_network(network, otherwise="A gradient of another framework goes to gradients=.")
     used = seed_or_drawn(seed)
     case, drawn = _case(built, params, x, y, initialization, np.random.default_rng(used))
-    count = _examples(jacobians, case.batch)
+    count = JACOBIANS if jacobians is None else whole("jacobians", jacobians, least=0, of="examples")
+    count = min(count, case.batch)
     with np.errstate(all="ignore"):  # numbers that overflow are a finding, not a warning
         cut = nodes(built, case.params, case.x, case.y)
         layers = layer_health(cut, examples=count)
@@ -119,7 +121,7 @@ def gradient_health(
         arrays[str(flow.path.item("bias"))] = flow.bias_gradient
     return _result(
         arrays,
-        clips,
+        limits,
         findings=judge(layers),
         layers=layers,
         drawn=drawn,
@@ -128,11 +130,9 @@ def gradient_health(
     )
 
 
-def _result(arrays: dict[str, FloatArray], clips: dict[str, float | None], **known: Any) -> GradientHealth:
+def _result(arrays: dict[str, FloatArray], limits: dict[str, float], **known: Any) -> GradientHealth:
     finite = all(np.isfinite(array).all() for array in arrays.values())
-    clipping: tuple[Clipping, ...] = tuple(
-        clipped(arrays, rule, limit) for rule, limit in clips.items() if limit is not None and finite
-    )
+    clipping = tuple(clipped(arrays, by, limit) for by, limit in limits.items() if finite)
     tensors = tuple(tensor_health(path, array) for path, array in arrays.items())
     return GradientHealth(tensors=tensors, clipping=clipping, **known)
 
@@ -166,22 +166,6 @@ def _case(
         y = random_targets(rng, architecture.loss, (len(x), *architecture.output_shape))  # type: ignore[arg-type]
         drawn.append("targets")
     return Case(architecture, params, x, y), tuple(drawn)
-
-
-def _examples(jacobians: Any, batch: int) -> int:
-    if jacobians is None:
-        return min(JACOBIANS, batch)
-    if isinstance(jacobians, bool) or not isinstance(jacobians, int | np.integer) or jacobians < 0:
-        raise InputError(f"jacobians is {jacobians!r}; give a whole number of examples, 0 or more.")
-    return min(int(jacobians), batch)
-
-
-def _limit(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
-        raise InputError(f"{name} is {value!r}; give a positive, finite number.")
-    return float(value)
 
 
 def _arrays(gradients: Tree) -> dict[str, FloatArray]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from bpcheck import tree
 from bpcheck.errors import InputError
+from bpcheck.options import non_negative
 from bpcheck.reference.optimizer.arithmetic import sign, zeros_like
 from bpcheck.tree import Tree
 
-__all__ = ["Rule", "Slots", "State", "share", "size"]
+__all__ = ["Rule", "Slots", "State"]
 
 Slots = Mapping[str, Any]
 """What a rule keeps of one parameter array: name → array."""
@@ -80,9 +80,12 @@ class Rule(ABC):
         return ()
 
     def __post_init__(self) -> None:
-        size("lr", self.lr)
-        size("weight_decay", self.weight_decay)
-        size("l1", self.l1)
+        self._settle(non_negative, "lr", "weight_decay", "l1")
+
+    def _settle(self, accept: Callable[[str, Any], float], *names: str) -> None:
+        """Hyperparameters as Python's floats, which leave the dtype of an array as it is, or an error."""
+        for name in names:
+            object.__setattr__(self, name, accept(name, getattr(self, name)))
 
     def init(self, params: Tree) -> State:
         """The state before the first step: zeros.
@@ -179,15 +182,3 @@ class Rule(ABC):
             )
             raise InputError(f"{what}; {name} must be nested as the parameters are.")
         return [found[path.keys] for path in paths]
-
-
-def size(name: str, value: Any) -> None:
-    """Refuse what is no finite number of 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise InputError(f"{name} is {value!r}; give a finite number, 0 or more.")
-
-
-def share(name: str, value: Any) -> None:
-    """Refuse what is no number of at least 0 and below 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise InputError(f"{name} is {value!r}; give a number of at least 0 and below 1.")
