@@ -239,7 +239,8 @@ def test_the_code_computes_the_last_line(name, place, seed):
 def test_the_skip_layer_computes_the_last_line():
     """Its f is a layer, so the Jacobian is taken of that layer: by the complex step."""
     from bpcheck import Architecture
-    from bpcheck.network.architecture import Dense, Skip
+    from bpcheck.network.layers import Dense, Skip
+    from bpcheck.reference.layers.layer import Context
 
     rng = np.random.default_rng(0)
     network = reference.build(
@@ -249,11 +250,11 @@ def test_the_skip_layer_computes_the_last_line():
     x, y_bar = rng.normal(size=(1, 3)), rng.normal(size=(1, 3))
 
     def f(x):
-        return layer.inner.forward(params[0], x, reference.layer.Context())[0]
+        return layer.inner.forward(params[0], x, Context())[0]
 
     step = 1e-30
     jacobian = np.stack([f(x + 1j * step * e).imag[0] / step for e in np.eye(3)], axis=1)
-    _, residuals, _ = layer.forward(params[0], x, reference.layer.Context())
+    _, residuals, _ = layer.forward(params[0], x, Context())
     _, x_bar = layer.pullback(params[0], residuals, y_bar)
     assert np.all(abs(x_bar[0] - (y_bar[0] + jacobian.T @ y_bar[0])) <= ROUNDING)
     assert not np.all(abs(x_bar[0] - (y_bar[0] + jacobian @ y_bar[0])) <= ROUNDING)
