@@ -175,8 +175,8 @@ def _misread(asked: Asked, line: Any) -> tuple[str, str]:
     terms = [asked.before, *(slip.term for slip in asked.slips)]
     ours = {index.name: index for index in symbols_of(terms, Index)}
     for index in symbols_of([line], Index):
-        own = ours.get(index.name)
-        if own is not None and own != index:
+        own = ours.get(index.name, index)
+        if own != index:
             reason = (
                 f"{index.name} runs from {text(index.lower)} to {text(index.upper)} in your line; "
                 f"here it runs from {text(own.lower)} to {text(own.upper)}."
@@ -184,8 +184,8 @@ def _misread(asked: Asked, line: Any) -> tuple[str, str]:
             return reason, "Run the cell that makes the letters of this section again."
     examples = {entry.base: entry for entry in symbols_of(terms, sympy.Indexed)}
     for entry in symbols_of([line], sympy.Indexed):
-        example = examples.get(entry.base)
-        if example is not None and len(example.indices) != len(entry.indices):
+        example = examples.get(entry.base, entry)
+        if len(example.indices) != len(entry.indices):
             layered = (
                 "The layer comes first, then the units." if getattr(entry.base, "superscripts", 0) else ""
             )
