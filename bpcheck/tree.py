@@ -71,23 +71,28 @@ def _values(node: Tree) -> list[Tree] | None:
     if isinstance(node, list | tuple):
         return list(node)
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        return [getattr(node, field.name) for field in dataclasses.fields(node)]
+        return [getattr(node, name) for name in _names(node)]
     return None
+
+
+def _names(node: Tree) -> Sequence[str]:
+    """The attributes of a named tuple or a dataclass; none of other sequences."""
+    if isinstance(node, list | tuple):
+        return getattr(node, "_fields", ())
+    return [field.name for field in dataclasses.fields(node)]
 
 
 def _children(node: Tree, path: Path) -> list[tuple[Path, Tree]] | None:
     """Children of a container in order, or None for a leaf."""
-    if isinstance(node, _LEAVES):
+    values = _values(node)
+    if values is None:
         return None
     if isinstance(node, Mapping):
-        return [(path.item(key), value) for key, value in node.items()]
-    if isinstance(node, tuple) and hasattr(node, "_fields"):
-        return [(path.attribute(name), getattr(node, name)) for name in node._fields]
-    if isinstance(node, list | tuple):
-        return [(path.item(index), value) for index, value in enumerate(node)]
-    if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        return [(path.attribute(field.name), getattr(node, field.name)) for field in dataclasses.fields(node)]
-    return None
+        return [(path.item(key), value) for key, value in zip(node, values, strict=True)]
+    names = _names(node)
+    if names:
+        return [(path.attribute(name), value) for name, value in zip(names, values, strict=True)]
+    return [(path.item(index), value) for index, value in enumerate(values)]
 
 
 def leaves(tree: Tree, root: str = "params") -> Iterator[tuple[Path, Any]]:
@@ -209,7 +214,7 @@ def real_array(leaf: object, path: Path | str) -> FloatArray:
 def restore(like: Tree, values: Sequence[Any]) -> Tree:
     """Build a tree shaped as ``like`` with ``values`` at its leaves, in order.
 
-    A leaf that was a plain float comes back as one, so that ``params["b"] * 2`` does what it did.
+    A leaf that was a Python float comes back as one, so that ``params["b"] * 2`` does what it did.
 
     Examples
     --------
@@ -227,16 +232,12 @@ def restore(like: Tree, values: Sequence[Any]) -> Tree:
         rebuilt = [build(child) for child in children]
         if isinstance(node, Mapping):
             return dict(zip(node.keys(), rebuilt, strict=True))
-        if isinstance(node, tuple) and hasattr(node, "_fields"):
-            return type(node)(*rebuilt)
         if isinstance(node, list):
             return rebuilt
+        names = _names(node)
         if isinstance(node, tuple):
-            return tuple(rebuilt)
-        return dataclasses.replace(
-            node,
-            **{field.name: value for field, value in zip(dataclasses.fields(node), rebuilt, strict=True)},
-        )
+            return type(node)(*rebuilt) if names else tuple(rebuilt)
+        return dataclasses.replace(node, **dict(zip(names, rebuilt, strict=True)))
 
     return build(like)
 

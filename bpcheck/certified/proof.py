@@ -177,11 +177,7 @@ def _proofs(
     proofs = {}
     with precision(bits):
         for path, claim in claims.items():
-            low = high = passes[0].gradient[path].entries()
-            for other in passes[1:]:
-                entries = other.gradient[path].entries()
-                low = [a.min(b) for a, b in zip(low, entries, strict=True)]
-                high = [a.max(b) for a, b in zip(high, entries, strict=True)]
+            low, high = _span([one.gradient[path].entries() for one in passes])
             if path in weights and weights[path].any():
                 # at a weight of 0 the slope of λ₁|w| is any in [−λ₁, λ₁]
                 l1 = exactly(case.architecture.l1)
@@ -192,23 +188,27 @@ def _proofs(
     return proofs
 
 
+def _span(passes: Sequence[list[Any]]) -> tuple[list[Any], list[Any]]:
+    """The least and the largest of each entry."""
+    low = high = passes[0]
+    for entries in passes[1:]:
+        low = [a.min(b) for a, b in zip(low, entries, strict=True)]
+        high = [a.max(b) for a, b in zip(high, entries, strict=True)]
+    return low, high
+
+
 def _proof(claim: FloatArray, bound: FloatArray, low: list[Any], high: list[Any], bits: int) -> Proof:
     values = balls(claim)
     allowed = balls(bound)
     below = [value - a for value, a in zip(values, low, strict=True)]
-    above = below if high is low else [value - b for value, b in zip(values, high, strict=True)]
+    above = [value - b for value, b in zip(values, high, strict=True)]
     # a comparison of balls is true only where it is certain
     inside = [bool(u >= -b and v <= b) for u, v, b in zip(below, above, allowed, strict=True)]
     outside = [bool(u < -b or v > b) for u, v, b in zip(below, above, allowed, strict=True)]
-    if high is low:
-        expected, _ = nearest(low)
-        kink = np.zeros(claim.shape)
-        error = abs(np.array([float(value) for value in below]))
-    else:
-        middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
-        expected, _ = nearest(middle)
-        kink = abs(np.array([float((b - a) / 2) for a, b in zip(low, high, strict=True)]))
-        error = abs(np.array([float(value - m) for value, m in zip(values, middle, strict=True)]))
+    middle = low if high is low else [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+    expected, _ = nearest(middle)
+    kink = abs(np.array([float((b - a) / 2) for a, b in zip(low, high, strict=True)]))
+    error = abs(np.array([float(value - m) for value, m in zip(values, middle, strict=True)]))
     shape = claim.shape
     known = np.isfinite(bound)
     return Proof(

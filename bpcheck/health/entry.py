@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from bpcheck.network.case import Case
 from bpcheck.options import positive, whole
 from bpcheck.precision import widened
 from bpcheck.reference.initialize import initializer, zeros
-from bpcheck.reference.jacobian import nodes
+from bpcheck.reference.jacobian import Node, nodes
 from bpcheck.reference.network import Network, as_network
 from bpcheck.strategies.numbers import fill, random_targets
 from bpcheck.tree import FloatArray, Tree
@@ -115,12 +116,8 @@ def gradient_health(
     with np.errstate(all="ignore"):  # numbers that overflow are a finding, not a warning
         cut = nodes(built, case.params, case.x, case.y)
         layers = layer_health(cut, examples=count)
-    arrays = {}
-    for flow in (flow for node in cut for flow in node.dense):
-        arrays[str(flow.path.item("weight"))] = flow.weight_gradient
-        arrays[str(flow.path.item("bias"))] = flow.bias_gradient
     return _result(
-        arrays,
+        _gradients(cut),
         limits,
         findings=judge(layers),
         layers=layers,
@@ -128,6 +125,14 @@ def gradient_health(
         seed=used if drawn else None,
         examples=count,
     )
+
+
+def _gradients(cut: Sequence[Node]) -> dict[str, FloatArray]:
+    arrays = {}
+    for flow in (flow for node in cut for flow in node.dense):
+        arrays[str(flow.path.item("weight"))] = flow.weight_gradient
+        arrays[str(flow.path.item("bias"))] = flow.bias_gradient
+    return arrays
 
 
 def _result(arrays: dict[str, FloatArray], limits: dict[str, float], **known: Any) -> GradientHealth:

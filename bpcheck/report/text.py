@@ -171,17 +171,19 @@ def to_do(report: Report) -> tuple[str, ...]:
     if report.verdict is Verdict.INCONCLUSIVE:  # where there is no remedy, the summary says what would help
         return report.remedies[:1]
     hints = tuple(dict.fromkeys(d.hint for d in report.diagnoses if d.hint))
-    if hints:
-        return hints
+    return hints or (_where_to_look(report),)
+
+
+def _where_to_look(report: Report) -> str:
     if report.verdict is not Verdict.DISAGREES:
-        return (report.verdict.remedy,)
+        return report.verdict.remedy
     first = (*report.diagnoses, Diagnosis(""))[0]
     if first.equation.startswith("BP"):
         layer = f" in layer {first.layer}" if first.layer is not None else ""
-        return (f"Look at how your code computes {first.equation}{layer}, then run the same case again.",)
+        return f"Look at how your code computes {first.equation}{layer}, then run the same case again."
     wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
-    where = (first.path or "".join(wrong[:1])) or "the gradient"
-    return (f"Look at the lines of your code that compute {_quantity(where, wrong)}.",)
+    path = (first.path or "".join(wrong[:1])) or "the gradient"
+    return f"Look at the lines of your code that compute {_quantity(path, wrong)}."
 
 
 def _quantity(path: str, wrong: Sequence[str]) -> str:

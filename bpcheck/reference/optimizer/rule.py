@@ -170,15 +170,15 @@ class Rule(ABC):
 
     def _matching(self, paths: Sequence[tree.Path], other: Tree, name: str) -> list[Any]:
         """The leaves of another tree in the order of the parameters'."""
-        found = {} if other is None else {path.keys: leaf for path, leaf in tree.leaves(other, name)}
-        missing = [path for path in paths if path.keys not in found]
-        if missing or len(found) != len(paths):
-            known = {path.keys for path in paths}
-            extra = [path for path in found if path not in known]
-            what = (
-                f"{name}{''.join(missing[0].keys)} is missing"
-                if missing
-                else f"{name}{''.join(extra[0])} has no parameter"
-            )
-            raise InputError(f"{what}; {name} must be nested as the parameters are.")
-        return [found[path.keys] for path in paths]
+        found = {path.keys: leaf for path, leaf in tree.leaves({} if other is None else other, name)}
+        values = []
+        for path in paths:
+            if path.keys not in found:
+                raise InputError(
+                    f"{name}{''.join(path.keys)} is missing; {name} must be nested as the parameters are."
+                )
+            values.append(found.pop(path.keys))
+        if found:
+            extra = "".join(next(iter(found)))
+            raise InputError(f"{name}{extra} has no parameter; {name} must be nested as the parameters are.")
+        return values

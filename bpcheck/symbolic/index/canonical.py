@@ -215,6 +215,16 @@ def _denominators(monomials: Polynomial) -> dict[Any, Any]:
     }
 
 
+def _of_a_sum(inside: Polynomial, exponent: Any) -> Monomial:
+    """(2x + 2y)⁻¹ and (x + y)⁻¹/2 are one: the first coefficient is 1."""
+    first = min(inside, key=lambda m: str(m.expression() / m.coefficient)).coefficient
+    taken = first**exponent
+    if not taken.is_Rational or (first < 0 and not exponent.is_Integer):
+        first = taken = sympy.Integer(1)
+    base = sympy.Add(*(replace(m, coefficient=m.coefficient / first).expression() for m in inside))
+    return Monomial(taken, factors={base: exponent})
+
+
 class Rewriter:
     """One piece of rewriting: the facts it may use, and its source of fresh indices."""
 
@@ -324,13 +334,7 @@ class Rewriter:
             (only,) = inside
             factors = {factor: power * exponent for factor, power in only.factors.items()}
             return [Monomial(only.coefficient**exponent, factors=factors)]
-        # (2x + 2y)⁻¹ and (x + y)⁻¹/2 are one: the first coefficient is 1
-        first = min(inside, key=lambda m: str(m.expression() / m.coefficient)).coefficient
-        taken = first**exponent
-        if not taken.is_Rational or (first < 0 and not exponent.is_Integer):
-            first = taken = sympy.Integer(1)
-        base = sympy.Add(*(replace(m, coefficient=m.coefficient / first).expression() for m in inside))
-        return [Monomial(taken, factors={base: exponent})]
+        return [_of_a_sum(inside, exponent)]
 
     def _exponential(self, argument: Any) -> Polynomial:
         """exp(a + b) = exp(a) exp(b), and exp(2a) = exp(a)²."""
@@ -530,14 +534,9 @@ class Rewriter:
 
     def _orders(self, monomial: Monomial) -> Iterable[list[Index]]:
         """All ways to number the bound indices, less those that their surroundings tell apart."""
-        colour = {index: f"{index.lower}…{index.upper}" for index in monomial.bound}
-        for _ in range(2):
-            if len(set(colour.values())) < len(colour):
-                colour = {i: f"{colour[i]} {self._surroundings(monomial, i, colour)}" for i in colour}
-        groups = [
-            list(group)
-            for _, group in itertools.groupby(sorted(colour, key=colour.__getitem__), colour.__getitem__)
-        ]
+        colour = self._colours(monomial)
+        order = sorted(colour, key=colour.__getitem__)
+        groups = [list(group) for _, group in itertools.groupby(order, colour.__getitem__)]
         ways = [[group] if self._alike(monomial, group) else group for group in groups]
         # a group in a list of its own is in one order: any other would give the same
         if math.prod(math.factorial(len(way)) for way in ways) > MAX_NUMBERINGS:
@@ -546,6 +545,14 @@ class Rewriter:
             )
         for choice in itertools.product(*(itertools.permutations(way) for way in ways)):
             yield [index for part in choice for index in _flat(part)]
+
+    def _colours(self, monomial: Monomial) -> dict[Index, str]:
+        """What can be said of each bound index without naming another one."""
+        colour = {index: f"{index.lower}…{index.upper}" for index in monomial.bound}
+        for _ in range(2):
+            if len(set(colour.values())) < len(colour):
+                colour = {i: f"{colour[i]} {self._surroundings(monomial, i, colour)}" for i in colour}
+        return colour
 
     def _alike(self, monomial: Monomial, group: Sequence[Index]) -> bool:
         """Whether any two of a group may change places and the monomial stays: Σ_jk x_j x_k."""
