@@ -62,6 +62,14 @@ class Path:
 _LEAVES = (np.ndarray, float, int, complex, str, np.generic, type(None))
 
 
+def _names(node: Tree) -> Sequence[str] | None:
+    """The attributes of a named tuple or a dataclass; None of anything else."""
+    if isinstance(node, tuple):
+        return getattr(node, "_fields", None)
+    is_value = dataclasses.is_dataclass(node) and not isinstance(node, type)
+    return [field.name for field in dataclasses.fields(node)] if is_value else None
+
+
 def _values(node: Tree) -> list[Tree] | None:
     """Children of a container in order, without their paths, or None for a leaf."""
     if isinstance(node, _LEAVES):
@@ -70,29 +78,22 @@ def _values(node: Tree) -> list[Tree] | None:
         return list(node.values())
     if isinstance(node, list | tuple):
         return list(node)
-    if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        return [getattr(node, name) for name in _names(node)]
-    return None
-
-
-def _names(node: Tree) -> Sequence[str]:
-    """The attributes of a named tuple or a dataclass; none of other sequences."""
-    if isinstance(node, list | tuple):
-        return getattr(node, "_fields", ())
-    return [field.name for field in dataclasses.fields(node)]
+    names = _names(node)
+    return None if names is None else [getattr(node, name) for name in names]
 
 
 def _children(node: Tree, path: Path) -> list[tuple[Path, Tree]] | None:
     """Children of a container in order, or None for a leaf."""
-    values = _values(node)
-    if values is None:
+    if isinstance(node, _LEAVES):
         return None
     if isinstance(node, Mapping):
-        return [(path.item(key), value) for key, value in zip(node, values, strict=True)]
+        return [(path.item(key), value) for key, value in node.items()]
     names = _names(node)
-    if names:
-        return [(path.attribute(name), value) for name, value in zip(names, values, strict=True)]
-    return [(path.item(index), value) for index, value in enumerate(values)]
+    if names is not None:
+        return [(path.attribute(name), getattr(node, name)) for name in names]
+    if isinstance(node, list | tuple):
+        return [(path.item(index), value) for index, value in enumerate(node)]
+    return None
 
 
 def leaves(tree: Tree, root: str = "params") -> Iterator[tuple[Path, Any]]:
@@ -235,8 +236,10 @@ def restore(like: Tree, values: Sequence[Any]) -> Tree:
         if isinstance(node, list):
             return rebuilt
         names = _names(node)
+        if names is None:
+            return tuple(rebuilt)
         if isinstance(node, tuple):
-            return type(node)(*rebuilt) if names else tuple(rebuilt)
+            return type(node)(*rebuilt)
         return dataclasses.replace(node, **dict(zip(names, rebuilt, strict=True)))
 
     return build(like)
