@@ -33,7 +33,7 @@ DIGITS = load_digits()
 X, Y = DIGITS.images[:EXAMPLES], DIGITS.one_hot[:EXAMPLES]
 
 
-def plain(activation, depth=DEPTH):
+def without_skips(activation, depth=DEPTH):
     """64 pixels, depth − 1 hidden layers of 64 units, 10 classes."""
     return bpcheck.mlp([WIDTH] * depth + [10], activation=activation, loss="cross_entropy")
 
@@ -47,9 +47,9 @@ def with_skips(activation, depth=DEPTH):
 
 # name: network, initialisation (None: he for relu, glorot for sigmoid)
 NETWORKS = {
-    "sigmoid": (plain("sigmoid"), None),
+    "sigmoid": (without_skips("sigmoid"), None),
     "sigmoid, skips": (with_skips("sigmoid"), None),
-    "relu": (plain("relu"), None),
+    "relu": (without_skips("relu"), None),
     "relu, skips": (with_skips("relu"), None),
     "relu, skips, small start": (with_skips("relu"), "small_random"),
 }
@@ -86,7 +86,9 @@ def table_of_rules():
     """Factor a layer for each activation and initialisation."""
     rows = [f"{'':<14}" + "".join(f"{name:>20}" for name in ("sigmoid", "tanh", "relu"))]
     for rule in RULES:
-        found = [health(plain(activation), rule, jacobians=0) for activation in ("sigmoid", "tanh", "relu")]
+        found = [
+            health(without_skips(activation), rule, jacobians=0) for activation in ("sigmoid", "tanh", "relu")
+        ]
         rows.append(
             f"{rule:<14}" + "".join(f"{number(each.factor):>9} {each.verdict:<10}" for each in found).rstrip()
         )
@@ -97,7 +99,7 @@ def table_of_depths():
     """Error of the lowest layer over that of the last one, by depth."""
     rows = [f"{'layers':<14}" + "".join(f"{depth:>20}" for depth in DEPTHS)]
     for activation in ("sigmoid", "tanh", "relu"):
-        found = [health(plain(activation, depth), jacobians=0) for depth in DEPTHS]
+        found = [health(without_skips(activation, depth), jacobians=0) for depth in DEPTHS]
         rows.append(
             f"{activation:<14}"
             + "".join(f"{number(each.total):>9} {each.verdict:<10}" for each in found).rstrip()

@@ -86,7 +86,7 @@ def _complex(problem: Problem, direction: list[Any], sigma: float) -> Any:
     return complex_derivative(f, problem.params, tree.restore(problem.params, direction))
 
 
-def claimed(problem: Problem, direction: list[Any]) -> Callable[[float], float]:
+def stated_slope(problem: Problem, direction: list[Any]) -> Callable[[float], float]:
     """The right gradient, in the precision of the problem, along the line."""
     leaves = [leaf for _, leaf in tree.leaves(problem.params)]
     gradient = problem.gradient
@@ -106,8 +106,8 @@ def claimed(problem: Problem, direction: list[Any]) -> Callable[[float], float]:
 
 
 def _line_integral(problem: Problem, direction: list[Any], sigma: float) -> Any:
-    """A right claim has R = 0: what is estimated is the claim plus R."""
-    slope = claimed(problem, direction)
+    """A right slope leaves R = 0: what is estimated is the stated slope plus R."""
+    slope = stated_slope(problem, direction)
     noise = measure_noise(slope, roundoff=problem.roundoff)
     test = line_integral(
         line(problem, direction), slope, noise=sigma, slope_noise=noise, roundoff=problem.roundoff

@@ -140,15 +140,15 @@ def plant(
 
 
 def search(network: Network, errors: int, where: str, size: str, dtype: str, seed: int) -> Row:
-    claimed = network.gradient()
-    planted = plant(claimed, errors, where, size, RELATIVE_ERROR[dtype], seed)
+    gradient = network.gradient()
+    planted = plant(gradient, errors, where, size, RELATIVE_ERROR[dtype], seed)
     evaluation = (
         min(once(lambda: [network.loss(network.params) for _ in range(REPEATS)])[0] for _ in range(3))
         / REPEATS
     )
     seconds, location = once(
         lambda: bpcheck.locate(
-            network.loss, lambda params: claimed, network.params, seed=seed, progress=False
+            network.loss, lambda params: gradient, network.params, seed=seed, progress=False
         )
     )
     found = {finding.place for finding in location.findings}
@@ -268,14 +268,14 @@ def coverage(seeds: int) -> str:
 
 def right_probes(network: Network, seed: int) -> Iterator[tuple[str, Probe]]:
     """Sixteen probes of each tensor of a right gradient, and how many evaluations each took."""
-    theta, claims = tree.arrays(network.params), tree.arrays(network.gradient())
+    theta, gradients = tree.arrays(network.params), tree.arrays(network.gradient())
 
     def evaluate(arrays: Any) -> float:
         return float(network.loss(tree.restore(network.params, list(arrays.values()))))
 
     prober = Prober(theta, evaluate, center=evaluate(theta))
     blocks = [
-        Block(path, theta[path], claims[path], 2.0**-53, None, np.random.SeedSequence([seed, k]))
+        Block(path, theta[path], gradients[path], 2.0**-53, None, np.random.SeedSequence([seed, k]))
         for k, path in enumerate(theta)
     ]
     prober.measure_noise(max(blocks, key=lambda block: block.theta.size))

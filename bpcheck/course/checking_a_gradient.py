@@ -497,14 +497,14 @@ HANDED_OUT_TOLERANCE = 1e-5
 
 def _by_step(f: Any, gradient: Any, x: Any, *, divided_by: Callable[[Any], Any]) -> bool:
     """Steps relative to the parameters; what they are divided by is where it may go wrong."""
-    claimed = gradient(x)
+    given = gradient(x)
     for i in range(len(x)):
         h = HANDED_OUT_STEP * max(1.0, abs(x[i]))
         there, back = x.copy(), x.copy()
         there[i] += h
         back[i] -= h
         slope = (f(there) - f(back)) / divided_by(h)
-        if not abs(slope - claimed[i]) <= HANDED_OUT_TOLERANCE * np.max(abs(claimed)):
+        if not abs(slope - given[i]) <= HANDED_OUT_TOLERANCE * np.max(abs(given)):
             return False
     return True
 
@@ -522,16 +522,16 @@ STEP_CHECKERS = (
 
 
 def _by_tolerance(f: Any, gradient: Any, x: Any, refuse: Callable[[Any, Any], Any]) -> bool:
-    claimed, slopes = gradient(x), differences(f, x, HANDED_OUT_STEP)
-    return not bool(np.any(refuse(claimed, slopes)))
+    given, slopes = gradient(x), differences(f, x, HANDED_OUT_STEP)
+    return not bool(np.any(refuse(given, slopes)))
 
 
-def _absolute(claimed: Any, slopes: Any) -> Any:
-    return abs(claimed - slopes)
+def _absolute(given: Any, slopes: Any) -> Any:
+    return abs(given - slopes)
 
 
-def _relative(claimed: Any, slopes: Any) -> Any:
-    return abs(claimed - slopes) / np.maximum(abs(claimed), abs(slopes))
+def _relative(given: Any, slopes: Any) -> Any:
+    return abs(given - slopes) / np.maximum(abs(given), abs(slopes))
 
 
 TOLERANCE_CHECKERS = (

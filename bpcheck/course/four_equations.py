@@ -524,7 +524,7 @@ def side_by_side() -> Shown:
     ...
     """
     widths = dict(zip((LAYER - 1, LAYER, LAYER + 1), draw_widths(_rng(), 3)[0], strict=True))
-    rows, plain = [], []
+    rows, lines = [], []
     for it in _implemented():
         right = _numbers(it.derivation, widths, it.derivation.result, it.indices)
         given = [
@@ -552,9 +552,9 @@ def side_by_side() -> Shown:
         )
         rows.append([f"<b>{it.name}</b>", line, code])
         title = f"{it.name}: {text(it.result)} = {text(it.derivation.result)}"
-        plain.append(f"{title}\n{textwrap.indent(body, '     ')}\n     {verdict}")
+        lines.append(f"{title}\n{textwrap.indent(body, '     ')}\n     {verdict}")
     head = ["", "last line of the derivation", "the code, and both at the same random numbers"]
-    return Shown(table(rows, head), "\n".join(plain))
+    return Shown(table(rows, head), "\n".join(lines))
 
 
 # --- 6. a kink -----------------------------------------------------------------------------------------
@@ -582,11 +582,11 @@ def kink_verdict(at_zero: float) -> str:
     def cost(z: FloatArray) -> float:
         return float(0.5 * np.sum((np.maximum(z, 0.0) - DESIRED) ** 2))
 
-    def claimed(z: FloatArray) -> FloatArray:
+    def gradient(z: FloatArray) -> FloatArray:
         slopes = np.where(z == 0, at_zero, np.where(z > 0, 1.0, 0.0))
         return np.asarray((np.maximum(z, 0.0) - DESIRED) * slopes)
 
-    return check_gradient(cost, claimed, CORNER, seed=SEED).verdict.name
+    return check_gradient(cost, gradient, CORNER, seed=SEED).verdict.name
 
 
 def slope_at_kink(accepted: Any) -> Answer:

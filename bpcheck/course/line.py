@@ -54,12 +54,12 @@ class Demand:
     ----------
     met : callable
         Takes the line.
-    otherwise : str
-        What is told.
+    reply : str
+        What is told where it is not met.
     """
 
     met: Callable[[Any], bool]
-    otherwise: str
+    reply: str
 
 
 DIFFERENTIATED = Demand(
@@ -140,7 +140,7 @@ def judge_line(asked: Asked, line: Any) -> tuple[bool, str, str]:
         return False, _difference(said), _recognise(asked, line)
     for demand in asked.demands:
         if not demand.met(said.after):
-            return False, demand.otherwise, ""
+            return False, demand.reply, ""
     return True, "", ""
 
 
@@ -169,7 +169,7 @@ def _recognise(asked: Asked, line: Any) -> str:
 
 
 def _misread(asked: Asked, line: Any) -> tuple[str, str]:
-    """What the calculus would read otherwise than it was meant, and what to do about it."""
+    """What the calculus would read in another sense than it was meant, and what to do about it."""
     if not isinstance(line, sympy.Basic):
         return "", ""
     terms = [asked.before, *(slip.term for slip in asked.slips)]

@@ -14,9 +14,9 @@ import derivations
 from bpcheck import mlp, reference
 from bpcheck.symbolic.index import (
     Digits,
+    Exact,
     Index,
     MutantSurvives,
-    Plain,
     World,
     as_latex,
     check_line,
@@ -61,7 +61,7 @@ def test_the_four_equations_are_general(name):
     assert len(derivation.mutants) >= 3
 
 
-@pytest.mark.parametrize("blind", ["is_zero", "Plain", "Digits"])
+@pytest.mark.parametrize("blind", ["is_zero", "Exact", "Digits"])
 def test_a_blind_check_is_found_out(blind, monkeypatch):
     derivation = load("bp2_hidden_error")[0]
     if blind == "is_zero":
@@ -299,7 +299,7 @@ def test_the_four_results_of_bptt_hold_for_a_real_recurrent_network():
         for at in np.ndindex(array.shape):
             values[tensor.name, (at[0] + first, at[1] + 1)] = fractions.Fraction(float(array[at]))
     sizes = {index.upper: size for index, size in ((j, units), (f, inputs), (t, steps))}
-    reading = Reading(World(sizes, {}, {}, values=values), Plain())
+    reading = Reading(World(sizes, {}, {}, values=values), Exact())
     measured = (
         slopes(lambda W: run(W, U, b, still), W),
         slopes(lambda U: run(W, U, b, still), U),

@@ -93,7 +93,7 @@ class Monomial:
         """Whether a power of it is the product of the powers of its factors."""
         if self.bound or self.deltas:
             return False
-        return bool(exponent.is_Integer) or (self.coefficient == 1 and _root_is_plain(self.factors))
+        return bool(exponent.is_Integer) or (self.coefficient == 1 and _powers_multiply(self.factors))
 
     def without(self, *factors: Any, index: Index | None = None) -> Monomial:
         """Without some factors, and without the sum over an index."""
@@ -618,7 +618,7 @@ def _named(letter: str, height: int, number: int, like: Index) -> Index:
     return Index(f"{letter}{height}.{number}", like.upper, lower=like.lower)
 
 
-def _root_is_plain(factors: Mapping[Any, Any]) -> bool:
+def _powers_multiply(factors: Mapping[Any, Any]) -> bool:
     """(x^p)^q is x^pq: for one factor which is positive, or for −1 < p ≤ 1; √(x²) is |x|."""
     return len(factors) == 1 and all(
         factor.is_positive or -1 < power <= 1 for factor, power in factors.items()

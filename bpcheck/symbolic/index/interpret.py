@@ -93,7 +93,7 @@ def evaluate(expression: Any, world: World, domain: Domain, at: Mapping[Any, Any
     expression : term
     world : World
     domain : Domain
-        :class:`.domain.Plain` or :class:`.domain.Digits`.
+        :class:`.domain.Exact` or :class:`.domain.Digits`.
     at : mapping of Index to int
         Values of the free indices.
 
@@ -109,10 +109,10 @@ def evaluate(expression: Any, world: World, domain: Domain, at: Mapping[Any, Any
     Examples
     --------
     >>> from bpcheck.symbolic.index import Index, Size, Tensor, total
-    >>> from bpcheck.symbolic.index.domain import Plain
+    >>> from bpcheck.symbolic.index.domain import Exact
     >>> n = Size("n")
     >>> world = World({n: 3}, {}, {})
-    >>> evaluate(total(2 * n, Index("j", n)), world, Plain())
+    >>> evaluate(total(2 * n, Index("j", n)), world, Exact())
     Fraction(18, 1)
     """
     return Reading(world, domain).value(expression, at or {})

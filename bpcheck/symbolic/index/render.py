@@ -267,7 +267,8 @@ class _Writer:
     def __init__(self, dialect: Dialect) -> None:
         self.d = dialect
 
-    def plain(self, expression: Any) -> str:
+    def bare(self, expression: Any) -> str:
+        """Without brackets."""
         return self.write(expression).text
 
     def tight(self, expression: Any, *kinds: str) -> str:
@@ -286,7 +287,7 @@ class _Writer:
 
     @_write.register(sympy.Sum)
     def _sum(self, expression: Any) -> _Written:
-        indices = [self.plain(limit[0]) for limit in expression.limits]
+        indices = [self.bare(limit[0]) for limit in expression.limits]
         return _Written(self.d.sum(indices, self.tight(expression.function, "terms")), "sum")
 
     @_write.register(sympy.Rational)
@@ -303,7 +304,7 @@ class _Writer:
 
     @_write.register(sympy.KroneckerDelta)
     def _equal(self, expression: Any) -> str:
-        sides = sorted(map(self.plain, expression.args), key=lambda side: (side.isdigit(), side))
+        sides = sorted(map(self.bare, expression.args), key=lambda side: (side.isdigit(), side))
         return self.d.group(self.d.row([sides[0], self.d.operator("="), sides[1]], ""), "[", "]")
 
     @_write.register(UnknownValue)
@@ -317,7 +318,7 @@ class _Writer:
 
     @_write.register(sympy.core.function.AppliedUndef)
     def _width(self, expression: Any) -> str:
-        return self.d.scripts(self.d.name(expression.func.__name__), self.plain(expression.args[0]), "")
+        return self.d.scripts(self.d.name(expression.func.__name__), self.bare(expression.args[0]), "")
 
     @_write.register(sympy.Function)
     def _function(self, expression: Any) -> str:
@@ -328,7 +329,7 @@ class _Writer:
         return self.d.name("e")
 
     def _call(self, function: str, argument: Any) -> str:
-        return function + self.d.group(self.plain(argument), "(", ")")
+        return function + self.d.group(self.bare(argument), "(", ")")
 
     def _symbol(self, name: str) -> str:
         """A letter with what is typed after _ below it: β_2 for beta_2."""
@@ -345,7 +346,7 @@ class _Writer:
         return self.d.scripts(self.d.name(str(entry.base.label)), self._indices(below), self._indices(above))
 
     def _indices(self, indices: Iterable[Any]) -> str:
-        written = [self.plain(index) for index in indices]
+        written = [self.bare(index) for index in indices]
         simple = all(isinstance(index, (Index, Layer, Size)) and len(index.name) == 1 for index in indices)
         return self.d.row(written, "" if simple else self.d.operator(","))
 
@@ -353,7 +354,7 @@ class _Writer:
     def _terms(self, expression: Any) -> _Written:
         content, primitive = expression.as_content_primitive()
         if content.is_Integer and content != 1 and isinstance(primitive, sympy.Add):
-            inside = self.d.group(self.plain(primitive), "(", ")")
+            inside = self.d.group(self.bare(primitive), "(", ")")
             return _Written(self.d.row([self.d.number(str(content)), inside], "thin"), "product")
         terms = sorted(expression.args, key=_term_order)
         parts = []
@@ -387,7 +388,7 @@ class _Writer:
         return self.d.group(fraction, "(", ")") if isinstance(self.d, Text) else fraction
 
     def _side(self, factors: list[Any]) -> str:
-        return self.plain(factors[0]) if len(factors) == 1 else self.d.row(self._factors(factors), "thin")
+        return self.bare(factors[0]) if len(factors) == 1 else self.d.row(self._factors(factors), "thin")
 
     def _factors(self, factors: list[Any]) -> list[str]:
         ordered = sorted(factors, key=_factor_order)
@@ -401,21 +402,21 @@ class _Writer:
     def _power(self, expression: Any) -> str:
         d, (base, exponent) = self.d, expression.args
         if exponent == sympy.Rational(1, 2):
-            return d.root(self.plain(base))
+            return d.root(self.bare(base))
         if exponent.is_Number and exponent < 0:
-            return d.fraction(d.number("1"), self.plain(base**-exponent))
+            return d.fraction(d.number("1"), self.bare(base**-exponent))
         if isinstance(base, sympy.Indexed) and not getattr(base.base, "superscripts", 0):
             name = d.name(str(base.base.label))
-            return d.scripts(name, self._indices(base.indices), self.plain(exponent))
+            return d.scripts(name, self._indices(base.indices), self.bare(exponent))
         alone = isinstance(base, (sympy.Symbol, sympy.KroneckerDelta, Member)) or base is sympy.E
         alone = alone or (base.is_Integer and base >= 0)
-        inside = self.plain(base) if alone else d.group(self.plain(base), "(", ")")
-        return d.scripts(inside, "", self.plain(exponent))
+        inside = self.bare(base) if alone else d.group(self.bare(base), "(", ")")
+        return d.scripts(inside, "", self.bare(exponent))
 
     @_write.register(Member)
     def _member(self, expression: Member) -> str:
         d = self.d
-        value, lower, upper = (self.plain(argument) for argument in expression.args)
+        value, lower, upper = (self.bare(argument) for argument in expression.args)
         numbers = d.group(
             d.row([lower, d.operator(","), d.operator("…").strip(), d.operator(","), upper], ""), "{", "}"
         )
@@ -457,7 +458,7 @@ class _Writer:
                 name = self.d.name(str(body.base.label))
                 above = self._indices(body.indices[:count])
                 return self.d.scripts(name, self._indices(rest), above) if above or rest else name
-        return self.plain(body)
+        return self.bare(body)
 
     @_write.register(Diff)
     def _quotient(self, expression: Diff) -> str:
@@ -473,8 +474,8 @@ class _Writer:
         if isinstance(inside, sympy.Indexed):
             return d.fraction(sign + self._entry(inside), below)
         if isinstance(d, Text):
-            return f"∂{d.group(self.plain(inside), '(', ')')}/{below}"
-        return d.fraction(sign, below) + d.group(self.plain(inside), "(", ")")
+            return f"∂{d.group(self.bare(inside), '(', ')')}/{below}"
+        return d.fraction(sign, below) + d.group(self.bare(inside), "(", ")")
 
 
 def _sides(product: Any) -> tuple[list[Any], list[Any]]:
@@ -568,7 +569,7 @@ def text(expression: Any) -> str:
     >>> text(total(W[l + 1, k, j] * delta[l + 1, k], k))
     'Σ_k W^{l+1}_{kj} δ^{l+1}_k'
     """
-    return _Writer(Text()).plain(sympy.sympify(expression))
+    return _Writer(Text()).bare(sympy.sympify(expression))
 
 
 def latex(expression: Any) -> str:
@@ -581,7 +582,7 @@ def latex(expression: Any) -> str:
     >>> print(latex(Tensor("delta", superscripts=1)[l, Index("j", n(l))]))
     \delta^{l}_{j}
     """
-    return _Writer(Latex()).plain(sympy.sympify(expression))
+    return _Writer(Latex()).bare(sympy.sympify(expression))
 
 
 def mathml(expression: Any) -> str:
@@ -593,7 +594,7 @@ def mathml(expression: Any) -> str:
     >>> mathml(Tensor("x")[Index("j", Size("n"))])
     '<msub><mrow><mi>x</mi></mrow><mrow><mi>j</mi></mrow></msub>'
     """
-    return _Writer(MathML()).plain(sympy.sympify(expression))
+    return _Writer(MathML()).bare(sympy.sympify(expression))
 
 
 Render = Callable[[Any], str]
