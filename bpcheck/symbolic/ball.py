@@ -161,12 +161,17 @@ def power(a: Ball, exponent: int, precision: int) -> Ball:
 
 def sqrt(a: Ball, precision: int) -> Ball:
     """Square root; unknown unless positive for certain."""
+    # |√x − √(x+r)| ≤ r/√x, and √x ≥ 2^(mag − 1)
+    return _of_positive(libmp.mpf_sqrt, a, precision, lambda x, root: 1 - (root[2] + root[3]))
+
+
+def _of_positive(function: Any, a: Ball, precision: int, slope: Any) -> Ball:
+    """A function of numbers above 0; ``slope`` is the exponent of what the radius is multiplied by."""
     x, r = a
     if not is_known(a) or contains_zero(a) or x[0]:
         return UNKNOWN
-    mid = libmp.mpf_sqrt(x, precision, NEAREST)
-    # |√x − √(x+r)| ≤ r/√x, and √x ≥ 2^(mag − 1)
-    error = EXACT if r is EXACT else r - (mid[2] + mid[3]) + 1
+    mid = function(x, precision, NEAREST)
+    error = EXACT if r is EXACT else r + slope(x, mid)
     return mid, _spread([error, _rounding(mid, precision, FUNCTION_SLACK)])
 
 
@@ -186,13 +191,8 @@ def exp(a: Ball, precision: int) -> Ball:
 
 def log(a: Ball, precision: int) -> Ball:
     """Natural logarithm; unknown unless ``a`` is positive for certain."""
-    x, r = a
-    if not is_known(a) or contains_zero(a) or x[0]:
-        return UNKNOWN
-    mid = libmp.mpf_log(x, precision, NEAREST)
     # r ≤ x/2: |ln(x+r) − ln x| ≤ 2r/x
-    error = EXACT if r is EXACT else r - (x[2] + x[3]) + 2
-    return mid, _spread([error, _rounding(mid, precision, FUNCTION_SLACK)])
+    return _of_positive(libmp.mpf_log, a, precision, lambda x, _: 2 - (x[2] + x[3]))
 
 
 def tanh(a: Ball, precision: int) -> Ball:
