@@ -19,7 +19,8 @@ from bpcheck.certified import penalty
 from bpcheck.certified.balls import Balls, balls, exactly, nearest, radii
 from bpcheck.certified.engine import precision
 from bpcheck.certified.oracle import MAX_PRECISION, START
-from bpcheck.certified.reverse import Pass, Unit, propagate
+from bpcheck.certified.reverse import Pass, propagate
+from bpcheck.certified.units import Unit
 from bpcheck.certified.working import SAFETY, Working
 from bpcheck.network.case import Case
 from bpcheck.tree import FloatArray, Path
@@ -177,7 +178,7 @@ def _proofs(
     proofs = {}
     with precision(bits):
         for path, array in gradient.items():
-            low, high = _span([one.gradient[path].entries() for one in passes])
+            low, high = _interval([found.gradient[path].entries() for found in passes])
             if path in weights and weights[path].any():
                 # at a weight of 0 the slope of λ₁|w| is any in [−λ₁, λ₁]
                 l1 = exactly(case.architecture.l1)
@@ -188,10 +189,10 @@ def _proofs(
     return proofs
 
 
-def _span(passes: Sequence[list[Any]]) -> tuple[list[Any], list[Any]]:
-    """The least and the largest of each entry."""
-    low = high = passes[0]
-    for entries in passes[1:]:
+def _interval(answers: list[list[Any]]) -> tuple[list[Any], list[Any]]:
+    """The lowest and the highest of several answers, entry by entry; of a single one the same list twice."""
+    low = high = answers[0]
+    for entries in answers[1:]:
         low = [a.min(b) for a, b in zip(low, entries, strict=True)]
         high = [a.max(b) for a, b in zip(high, entries, strict=True)]
     return low, high
