@@ -56,8 +56,10 @@ def check_every_entry(
     network : Network or Architecture
         From :func:`bpcheck.mlp`, or what ``bpcheck.reference.build`` makes of one.
     params : list
-        For dense networks ``[{"weight": (out, in), "bias": (out,)}, …]``. Not changed, nor are x and y.
-    x : array of shape (batch, in)
+        With the shapes of ``architecture.parameter_shapes``; for dense networks
+        ``[{"weight": (out, in), "bias": (out,)}, …]``. Not changed, nor are x and y.
+    x : array of shape (batch, *architecture.input_shape)
+        (batch, in) for dense networks, (batch, channels, height, width) for images.
     y : array of shape (batch, out)
     resolution : float, optional
         Relative error (of a tensor's root mean square) that must be visible for AGREES; 1e-3. It is a demand,

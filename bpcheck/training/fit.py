@@ -47,7 +47,8 @@ def fit(
     Parameters
     ----------
     network : Network or Architecture
-    x : array of shape (N, in)
+    x : array of shape (N, *input_shape)
+        (N, in) for dense networks, (N, channels, height, width) for images.
     y : array of shape (N, out)
     rule : Rule
         One of :mod:`bpcheck.reference.optimizer`; ``Clipped(rule=…)`` clips.
@@ -119,8 +120,8 @@ def accuracy(network: Network, params: Tree, x: FloatArray, y: FloatArray) -> fl
     Parameters
     ----------
     network : Network
-    params : list of dict
-    x, y : (N, in), (N, classes)
+    params : list
+    x, y : (N, *input_shape), (N, classes)
 
     Returns
     -------
