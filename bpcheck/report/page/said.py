@@ -1,0 +1,135 @@
+"""Numbers in the words of a step: units in a row, maps as tables, yours beside the right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.numbers import beside, layer_name, show
+from bpcheck.report.page.replayed import Layer
+from bpcheck.report.page.station import matrix, of_delta
+
+__all__ = ["MOST_LISTED", "cells", "compared", "deltas", "gradients", "listed", "table"]
+
+MOST_LISTED = 8
+"""Numbers that are listed in a step."""
+
+MOST_MAPS, MOST_CELLS = 3, 6
+"""Maps, and rows and columns of each, that are listed in a step."""
+
+
+def listed(name: str, values: Any) -> Html:
+    """The numbers of one example: units in a row, maps as one table each.
+
+    Examples
+    --------
+    >>> listed("a²", np.array([0.5, -1.0]))
+    '<p>a² = (0.5,  −1)</p>'
+    """
+    if np.ndim(values) > 1:
+        return _maps(name, values)
+    numbers = ",  ".join(show(float(value)) for value in values[:MOST_LISTED])
+    more = f", … and {len(values) - MOST_LISTED} more" if len(values) > MOST_LISTED else ""
+    return tag("p", f"{name} = ({numbers}{more})")
+
+
+def table(caption: str, rows: Sequence[Sequence[Any]], *, unseen: bool = False) -> Html:
+    """A table whose cells are made by :func:`cells` or text."""
+    body = [tag("tr", *(one if isinstance(one, Html) else tag("td", one) for one in row)) for row in rows]
+    head = tag("caption", caption, class_="unseen" if unseen else None)
+    return tag("table", head, tag("tbody", *body), class_="numbers")
+
+
+def cells(values: Any, wrong: Any = None, against: Any = None) -> list[list[Html]]:
+    """The cells of a matrix; wrong ones are marked, with as many digits as tell them from ``against``."""
+    shown = matrix(values)[:MOST_CELLS, :MOST_CELLS]
+    marks = None if wrong is None else matrix(wrong)
+    right = None if against is None else matrix(against)
+    made: list[list[Html]] = [[] for _ in shown]
+    for (i, j), value in np.ndenumerate(shown):
+        if marks is not None and right is not None and marks[i, j]:
+            mine = beside(float(value), float(right[i, j]))[0]
+            made[i].append(tag("td", "✗ ", mine, tag("span", " (wrong)", class_="unseen"), class_="bad"))
+        else:
+            made[i].append(tag("td", show(float(value))))
+    return made
+
+
+def _left_out(values: Any) -> str:
+    shape = matrix(values[0]).shape
+    said = [f"of {len(values)} maps, {MOST_MAPS} are listed"] if len(values) > MOST_MAPS else []
+    if max(shape) > MOST_CELLS:
+        said.append(f"of {shape[0]} × {shape[1]} numbers, at most {MOST_CELLS} × {MOST_CELLS}")
+    return "; ".join(said)
+
+
+def _beside(tables: Sequence[Html], name: str, values: Any) -> Html:
+    more = _left_out(values)
+    board = tag("div", *tables, class_="tensor scroll", tabindex="0", role="group", aria_label=name)
+    return join(board, tag("p", more, class_="soft small") if more else None)
+
+
+def _maps(name: str, values: Any) -> Html:
+    shown = [table(f"{name}, map {c + 1}", cells(one)) for c, one in enumerate(values[:MOST_MAPS])]
+    return _beside(shown, name, values)
+
+
+def deltas(layer: Layer, example: int, source: str) -> Html:
+    """δ of one example: the right one, and the caller's beside it where it is known."""
+    name = layer_name("δ", layer.number)
+    right = layer.delta[example]
+    if layer.claimed is None:
+        return tag("div", listed(name, right), tag("p", f"Yours: {source}.", class_="soft"))
+    mine, wrong = layer.claimed[example], layer.wrong_delta[example]
+    if np.ndim(right) == 1:
+        return compared(f"{name} of example {example + 1}", f"{name}, yours and right", layer, example)
+    tables = []
+    for c in range(min(len(right), MOST_MAPS)):
+        tables.append(table(f"yours, map {c + 1}", cells(mine[c], wrong[c], right[c])))
+        tables.append(table(f"right, map {c + 1}", cells(right[c])))
+    return _beside(tables, f"{name} of example {example + 1}, yours and right", right)
+
+
+def compared(caption: str, label: str, layer: Layer, example: int) -> Html:
+    """δ of units as a table of two rows."""
+    units = range(min(len(layer.delta[example]), MOST_LISTED))
+    yours, right = [tag("th", "yours", scope="row")], [tag("th", "right", scope="row")]
+    for unit in units:
+        true, mine, wrong = of_delta(layer, unit, example)
+        made = cells(np.array([mine]), np.array([wrong]), np.array([true]))
+        yours += made[0]
+        shown = beside(float(mine), float(true))[1] if wrong else show(float(true))
+        right.append(tag("td", shown))
+    left = len(layer.delta[example]) - len(units)
+    heads = [tag("th", f"unit {unit + 1}", scope="col") for unit in units]
+    made_table = tag(
+        "table",
+        tag("caption", caption, class_="unseen"),
+        tag("thead", tag("tr", tag("td"), *heads)),
+        tag("tbody", tag("tr", *yours), tag("tr", *right)),
+        class_="numbers",
+    )
+    more = tag("p", f"and {left} more units", class_="soft") if left else None
+    return tag("div", made_table, more, class_="scroll", tabindex="0", role="group", aria_label=label)
+
+
+def gradients(layer: Layer) -> Html:
+    """What was said of a layer's gradients; their numbers stand in the tables below."""
+    return tag("div", *(_gradient(layer, letter, role) for letter, role in (("b", "bias"), ("W", "weight"))))
+
+
+def _gradient(layer: Layer, letter: str, role: Any) -> Html:
+    comparison, name = layer.comparisons.get(role), f"∂C/∂{layer_name(letter, layer.number)}"
+    if comparison is None or comparison.actual is None or comparison.expected is None:
+        return tag("p", f"{name}: nothing was compared here.")
+    wrong = layer.wrong_gradient(role)
+    if not wrong.any():
+        return tag("p", f"{name}: {'right ✓' if comparison.verdict.ok else 'not decided'}")
+    index = comparison.worst_index
+    shown = beside(float(comparison.actual[index]), float(comparison.expected[index]))
+    place = f" [{', '.join(map(str, index))}]" if index else ""
+    said = f"✗ {int(wrong.sum())} of {wrong.size} wrong; the worst{place}: yours {shown[0]}, right {shown[1]}"
+    return tag("p", f"{name}: {said}", class_="bad")

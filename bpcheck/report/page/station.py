@@ -1,0 +1,172 @@
+"""What stands in a column of the drawing: units or feature maps, each with its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bpcheck.report.page.numbers import beside, layer_name, show
+from bpcheck.report.page.replayed import Layer
+
+__all__ = ["Caption", "Numbers", "Row", "Station", "delta_rows", "matrix", "of_delta", "of_input"]
+
+Numbers: TypeAlias = Mapping[tuple[str, str], int]
+"""The number of a step, by its kind and the key of its layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A number of a unit or a map, and the step that computes it.
+
+    Attributes
+    ----------
+    name : str
+    value : float or matrix
+    step : int
+    kind : {"", "bad", "fine"}
+    wrong : matrix of bool or None
+    text : str
+        How a single number is written, where that is not as every other.
+    """
+
+    name: str
+    value: Any
+    step: int
+    kind: str = ""
+    wrong: Any = None
+    text: str = ""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one number."""
+        return np.ndim(self.value) == 0
+
+    @property
+    def written(self) -> str:
+        """A single number with its mark."""
+        return (self.text or show(float(self.value))) + {"bad": " ✗", "fine": " ✓"}.get(self.kind, "")
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What stands behind the name of a unit or map: its bias, and whether that one's gradient is wrong.
+
+    Attributes
+    ----------
+    text : str
+    is_wrong : bool
+    step : int
+        Of the gradient.
+    """
+
+    text: str = ""
+    is_wrong: bool = False
+    step: int = 0
+
+
+def _plain(item: int) -> Caption:
+    return Caption()
+
+
+@dataclass(frozen=True, eq=False)
+class Station:
+    """A column.
+
+    Attributes
+    ----------
+    key : str
+        Of its layer; empty for the input.
+    number : int
+        The book's number.
+    name : str
+        What a formula calls its numbers.
+    called : str
+        The column in words, as in "of layer 2, 6 of 30 units are drawn".
+    heads : (str, str)
+        Two lines above it.
+    shape : tuple of int
+        Of one example.
+    rows : callable
+        ``rows(item, example)``: what stands in the box of a unit or map.
+    caption : callable
+        ``caption(item)``.
+    worst : int or None
+        The unit or map with the worst wrong entry.
+    focus : tuple of int or None
+        Around which entry of a map the drawing is cut out.
+    counts : bool
+        Whether it counts as one of the columns that fit a page.
+    is_slim : bool
+        Whether its boxes have no heading.
+    room : int
+        Pixels that what is drawn beside a box needs from top to bottom.
+    """
+
+    key: str
+    number: int
+    name: str
+    called: str
+    heads: tuple[str, str]
+    shape: tuple[int, ...]
+    rows: Callable[[int, int], Sequence[Row]]
+    caption: Callable[[int], Caption] = _plain
+    worst: int | None = None
+    focus: tuple[int, ...] | None = None
+    counts: bool = True
+    is_slim: bool = False
+    room: int = 0
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is made of units, and not of maps."""
+        return len(self.shape) == 1
+
+    @property
+    def word(self) -> str:
+        """``"unit"`` or ``"map"``."""
+        return "unit" if self.is_flat else "map"
+
+
+def matrix(value: Any) -> Any:
+    """A number as it is; a map over one axis as a matrix of one row.
+
+    Examples
+    --------
+    >>> matrix(np.zeros(3)).shape, matrix(np.zeros((2, 3))).shape, float(matrix(np.float64(2.0)))
+    ((1, 3), (2, 3), 2.0)
+    """
+    return np.asarray(value)[None, :] if np.ndim(value) == 1 else value
+
+
+def of_input(x: Any, numbers: Numbers, focus: tuple[int, ...] | None) -> Station:
+    """The column of the input; ``x`` is the batch."""
+    name = layer_name("a", 1)
+
+    def rows(item: int, example: int) -> Sequence[Row]:
+        return [Row("a", matrix(x[example, item]), numbers["input", ""])]
+
+    return Station("", 1, name, "layer 1", ("layer 1", "input"), np.shape(x)[1:], rows, focus=focus)
+
+
+def of_delta(found: Layer, item: int, example: int) -> tuple[Any, Any, Any]:
+    """δ of a unit or map: right, the caller's (None where it is not known), and where that is wrong."""
+    right = found.delta[example, item]
+    mine = None if found.claimed is None else found.claimed[example, item]
+    return right, mine, found.wrong_delta[example, item]
+
+
+def delta_rows(found: Layer, item: int, example: int, step: int) -> list[Row]:
+    """δ of a unit or map as rows: the right one, and the caller's beside it where it is wrong."""
+    right, mine, wrong = of_delta(found, item, example)
+    if mine is None:
+        return [Row("δ", matrix(right), step)]
+    if not np.any(wrong):
+        return [Row("δ", matrix(right), step, "fine")]
+    texts = beside(float(mine), float(right)) if np.ndim(right) == 0 else ("", "")
+    return [
+        Row("δ right", matrix(right), step, text=texts[1]),
+        Row("δ yours", matrix(mine), step, "bad", matrix(wrong), texts[0]),
+    ]
