@@ -19,7 +19,7 @@ from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.layers import Dense, LayerSpec
 
-__all__ = ["FORMULA_LIMIT", "LIMITS", "Limit", "refuse_large_formula", "refuse_much_work"]
+__all__ = ["FORMULA_LIMIT", "LIMITS", "Limit", "refuse_large_formula", "refuse_much_work", "ways"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def _paths(layers: Sequence[LayerSpec], width: int) -> int:
     return total
 
 
-def _paths_of_cost(architecture: Architecture, batch: int) -> int:
+def ways(architecture: Architecture, batch: int) -> int:
+    """How many ways lead from an input to an output, times the examples: how long the cost is when it is printed."""
     return batch * _paths(architecture.layers, architecture.input_shape[0]) * architecture.outputs
 
 
@@ -97,7 +98,7 @@ def _refuse(architecture: Architecture, batch: int, what: str, size: int, limit:
 
 def refuse_large_formula(architecture: Architecture, batch: int) -> None:
     """Raise InputError for a cost that is too long to be written down."""
-    paths = _paths_of_cost(architecture, batch)
+    paths = ways(architecture, batch)
     _refuse(architecture, batch, "its number of paths from input to output", paths, FORMULA_LIMIT, "")
 
 
@@ -108,5 +109,5 @@ def refuse_much_work(architecture: Architecture, batch: int, engine: str) -> Non
     work = _work(architecture, batch)
     _refuse(architecture, batch, "parameters² × batch × layers", work, limit.work, remedy)
     if limit.paths is not None:
-        paths = _paths_of_cost(architecture, batch)
+        paths = ways(architecture, batch)
         _refuse(architecture, batch, "its number of paths from input to output", paths, limit.paths, remedy)

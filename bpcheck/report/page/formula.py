@@ -11,10 +11,10 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.errors import InputError
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison, Report
 from bpcheck.symbolic import cost
+from bpcheck.symbolic.size import ways
 
 __all__ = ["Formula", "wrong_comparison", "wrong_formula"]
 
@@ -127,9 +127,9 @@ def _single(case: Case, comparison: Comparison) -> Formula | None:
 def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
     import sympy
 
-    if case.batch * int(np.prod(dense_chain(case.architecture).widths, dtype=float)) > MOST_PATHS:
-        return None
     try:
+        if ways(case.architecture, case.batch) > MOST_PATHS:
+            return None
         written = cost(case.architecture, case.batch)
     except InputError:
         return None

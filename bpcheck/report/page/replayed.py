@@ -122,10 +122,14 @@ class Layer:
         return wrong
 
     @property
+    def has_wrong_gradient(self) -> bool:
+        """Whether the gradient of one of its parameters is wrong."""
+        return any(bool(wrong_entries(comparison).any()) for comparison in self.comparisons.values())
+
+    @property
     def is_wrong(self) -> bool:
         """Whether something that the caller computed here is wrong."""
-        said = any(bool(wrong_entries(comparison).any()) for comparison in self.comparisons.values())
-        return said or bool(self.wrong_delta.any())
+        return self.has_wrong_gradient or bool(self.wrong_delta.any())
 
 
 def walked(layers: Sequence[Layer]) -> Iterator[Layer]:

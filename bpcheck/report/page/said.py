@@ -11,8 +11,9 @@ from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import beside, layer_name, show
 from bpcheck.report.page.replayed import Layer
 from bpcheck.report.page.station import matrix, of_delta
+from bpcheck.report.page.wrong import wrong_entries
 
-__all__ = ["MOST_LISTED", "cells", "compared", "deltas", "gradients", "listed", "table"]
+__all__ = ["MOST_LISTED", "cells", "compared", "deltas", "gradients", "listed", "products", "table"]
 
 MOST_LISTED = 8
 """Numbers that are listed in a step."""
@@ -36,11 +37,20 @@ def listed(name: str, values: Any) -> Html:
     return tag("p", f"{name} = ({numbers}{more})")
 
 
-def table(caption: str, rows: Sequence[Sequence[Any]], *, unseen: bool = False) -> Html:
-    """A table whose cells are made by :func:`cells` or text."""
-    body = [tag("tr", *(one if isinstance(one, Html) else tag("td", one) for one in row)) for row in rows]
-    head = tag("caption", caption, class_="unseen" if unseen else None)
-    return tag("table", head, tag("tbody", *body), class_="numbers")
+def table(caption: str, rows: Sequence[Sequence[Html]]) -> Html:
+    """A matrix as a table, its rows made by :func:`cells`; indices as in code, from 0.
+
+    Examples
+    --------
+    >>> table("W²", cells(np.zeros((2, 2)))).count("<th ")
+    4
+    """
+    heads = [tag("th", f"{j}", scope="col") for j in range(len(rows[0]) if rows else 0)]
+    numbered = [tag("tr", tag("th", f"{i}", scope="row"), *row) for i, row in enumerate(rows)]
+    body = numbered if len(rows) > 1 else [tag("tr", *row) for row in rows]
+    corner = tag("td") if len(rows) > 1 else None
+    head = tag("thead", tag("tr", corner, *heads))
+    return tag("table", tag("caption", caption), head, tag("tbody", *body), class_="numbers")
 
 
 def cells(values: Any, wrong: Any = None, against: Any = None) -> list[list[Html]]:
@@ -56,6 +66,27 @@ def cells(values: Any, wrong: Any = None, against: Any = None) -> list[list[Html
         else:
             made[i].append(tag("td", show(float(value))))
     return made
+
+
+def products(caption: str, first: Any, second: Any) -> Html:
+    """Two matrices entry by entry as products that are written out.
+
+    Examples
+    --------
+    >>> "2 · (−3)" in products("w", np.array([2.0]), np.array([-3.0]))
+    True
+    """
+    pairs = zip(matrix(first)[:MOST_CELLS], matrix(second)[:MOST_CELLS], strict=True)
+    rows = [
+        [tag("td", f"{show(float(a))} · {_bracketed(float(b))}") for a, b in zip(one[:MOST_CELLS], other[:MOST_CELLS], strict=True)]
+        for one, other in pairs
+    ]  # fmt: skip
+    more = "" if max(matrix(first).shape) <= MOST_CELLS else f", the first {MOST_CELLS}"
+    return table(caption + more, rows)
+
+
+def _bracketed(value: float) -> str:
+    return f"({show(value)})" if value < 0 else show(value)
 
 
 def _left_out(values: Any) -> str:
@@ -125,7 +156,7 @@ def _gradient(layer: Layer, letter: str, role: Any) -> Html:
     comparison, name = layer.comparisons.get(role), f"∂C/∂{layer_name(letter, layer.number)}"
     if comparison is None or comparison.actual is None or comparison.expected is None:
         return tag("p", f"{name}: nothing was compared here.")
-    wrong = layer.wrong_gradient(role)
+    wrong = wrong_entries(comparison)
     if not wrong.any():
         return tag("p", f"{name}: {'right ✓' if comparison.verdict.ok else 'not decided'}")
     index = comparison.worst_index

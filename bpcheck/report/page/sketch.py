@@ -11,7 +11,7 @@ from bpcheck.report.page.replayed import Layer
 from bpcheck.report.page.station import Numbers, Row, Station
 
 __all__ = [
-    "ABOVE", "BOX", "CELL", "CELL_HEIGHT", "CHANNEL", "GAP", "LANE", "LINE", "MARGIN", "Column", "Sketch", "edge", "text",
+    "ABOVE", "BOX", "CELL", "CELL_HEIGHT", "CHANNEL", "GAP", "LANE", "LINE", "MARGIN", "Column", "MOST_CELLS", "Sketch", "around", "edge", "text",
 ]  # fmt: skip
 
 # Geometry in pixels at full size, chosen by looking: a box holds "yours −0.1234 ✗" in 13-pixel letters.
@@ -25,6 +25,22 @@ CHANNEL = 128
 
 LANE = 26
 """Height of the lane in which a skip connection passes above the columns."""
+
+
+MOST_CELLS = 5
+"""Rows and columns of a map that are drawn: three such maps beside their kernels are as wide as two pages."""
+
+
+def around(place: int, count: int) -> range:
+    """At most ``MOST_CELLS`` of ``count`` entries, with ``place`` among them and in the middle where it can be.
+
+    Examples
+    --------
+    >>> around(7, 9)
+    range(4, 9)
+    """
+    start = min(max(0, place - MOST_CELLS // 2), max(0, count - MOST_CELLS))
+    return range(start, min(count, start + MOST_CELLS))
 
 
 def text(x: float, y: float, *children: object, **attributes: object) -> Html:

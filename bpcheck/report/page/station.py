@@ -103,6 +103,8 @@ class Station:
         Whether its boxes have no heading.
     room : int
         Pixels that what is drawn beside a box needs from top to bottom.
+    leaving : str
+        Name of the row that has what leaves the layer.
     """
 
     key: str
@@ -118,6 +120,7 @@ class Station:
     counts: bool = True
     is_slim: bool = False
     room: int = 0
+    leaving: str = "a"
 
     @property
     def is_flat(self) -> bool:

@@ -54,6 +54,10 @@ class Kind(ABC):
     def station(self, found: Replay, layer: Layer, numbers: Numbers) -> Station:
         """What is drawn in the layer's column."""
 
+    def looks_at(self, layer: Layer) -> tuple[int, ...] | None:
+        """The place in the maps below that is shown in numbers, around which they are cut out."""
+        return None
+
     @abstractmethod
     def gap(self, layer: Layer) -> int:
         """Pixels between its column and the one before."""

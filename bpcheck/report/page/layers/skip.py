@@ -1,0 +1,147 @@
+"""The skip connection: an arc past the layers, a plus where it arrives, and two paths that add on the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bpcheck.report.page.layers.kind import Kind
+from bpcheck.report.page.layers.unit import target_row
+from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.replayed import Layer, Replay
+from bpcheck.report.page.said import listed
+from bpcheck.report.page.sketch import MARGIN, Column, Sketch, edge, text
+from bpcheck.report.page.station import Numbers, Row, Station, matrix
+from bpcheck.report.page.step import Step
+
+__all__ = ["SkipKind"]
+
+GAP = 84
+"""Pixels between the last inner column and the sum: lines, the plus, an arrow."""
+
+PLUS = 10
+"""Radius of a plus."""
+
+BUS = 26
+"""Pixels between a column and the vertical line that collects what passes by, or hands it out."""
+
+
+def _layers(layer: Layer) -> str:
+    """The layers that are passed, in words."""
+    numbers = [one.number for one in layer.inner]
+    first, last = numbers[0], numbers[-1]
+    return f"layer {first}" if first == last else f"layers {first} to {last}"
+
+
+class SkipKind(Kind):
+    """x + f(x)."""
+
+    legend = "The arc carries numbers past the layers to the +, unchanged; ∂C/∂h comes back along both paths."
+
+    def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
+        """The sum; what it adds is computed before."""
+        return (
+            Step(
+                "sum", layer.number, f"{layer.name} = {layer.entering} + {layer.inner[-1].name}",
+                "The skip connection adds what came in to what its layers made of it: x + f(x).",
+                key=layer.key, place=self._place(layer),
+                of_example=lambda example: _sum(
+                    (layer.entering, layer.x[example]), (layer.inner[-1].name, layer.inner[-1].a[example]),
+                    (layer.name, layer.a[example]),
+                ),
+            ),
+        )  # fmt: skip
+
+    def _place(self, layer: Layer) -> str:
+        return f"the skip connection past {_layers(layer)}"
+
+    def arrival(self, found: Replay, layer: Layer, above: str) -> Sequence[Step]:
+        """At the plus, both paths get the same."""
+        comes = f"∂C/∂{layer.name}"
+        equals = "" if above == comes else f" = {above}"
+        return (
+            Step(
+                "arrival", layer.number, f"{comes}{equals}",
+                "A sum hands what comes down to both of its terms unchanged: past the layers, and into them.",
+                key=layer.key, place=self._place(layer),
+                of_example=lambda example: listed(comes, layer.down[example]),
+            ),
+        )  # fmt: skip
+
+    def backward(self, found: Replay, layer: Layer, above: str, inner: str) -> Sequence[Step]:
+        """Where the paths part on the way up, they add on the way down."""
+        if not layer.has_below:
+            return ()
+        comes, past = self.below(layer), f"∂C/∂{layer.name}"
+        through = inner if inner != comes else f"[∂C/∂{layer.entering} through {_layers(layer)}]"
+        return (
+            Step(
+                "down", layer.number, f"{comes} = {past} + {through}",
+                f"{layer.entering} reaches the cost along two paths, past the layers and through them, "
+                "so what comes back along the two is added.",
+                key=layer.key, place=self._place(layer),
+                of_example=lambda example: _sum(
+                    ("past the layers", layer.down[example]), ("through them", layer.inner[0].below[example]),
+                    (f"sum, {comes}", layer.below[example]),
+                ),
+            ),
+        )  # fmt: skip
+
+    def station(self, found: Replay, layer: Layer, numbers: Numbers) -> Station:
+        """A box for every sum."""
+
+        def rows(item: int, example: int) -> Sequence[Row]:
+            return [
+                Row("h", matrix(layer.a[example, item]), numbers["sum", layer.key]),
+                *target_row(found, layer, item, example, numbers),
+                Row("∂C/∂h", matrix(layer.down[example, item]), numbers["arrival", layer.key]),
+            ]
+
+        return Station(
+            layer.key, layer.number, layer.name, layer.name,
+            (layer.name, f"{layer.entering} + {layer.inner[-1].name}"), layer.a.shape[1:], rows, counts=False,
+            leaving="h",
+        )  # fmt: skip
+
+    def gap(self, layer: Layer) -> int:
+        """Room for the plus."""
+        return GAP
+
+    def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
+        """The arc, and a plus for every sum."""
+        own, last, source = sketch.own(layer), sketch.columns.get(layer.inner[-1].key), sketch.entering(layer)
+        step, lane = sketch.numbers["sum", layer.key], sketch.lanes[layer.key]
+        x = own.left - BUS
+        lowest = max(own.middles.values())
+        drawn = [_start(layer, source, lane, step), _path(f"M{_from(source):.0f} {lane:.0f}H{x:.0f}V{lowest:.0f}", step)]
+        for item in own.items:
+            y = own.middles[item]
+            if last is not None and item in last.items:
+                drawn.append(edge(last.exit(item), (x, y), step))
+            drawn.append(edge((x, y), own.entry(item), step))
+            circle = tag("circle", cx=f"{x:.0f}", cy=f"{y:.0f}", r=PLUS)
+            drawn.append(tag("g", circle, text(x, y + 5, "+", class_="middle"), class_="plus", data_at=step))
+        return drawn
+
+
+def _sum(*parts: tuple[str, object]) -> Html:
+    return join(*(listed(name, values) for name, values in parts))
+
+
+def _path(d: str, step: int) -> Html:
+    return tag("path", d=d, class_="bypass", data_at=step)
+
+
+def _from(source: Column | None) -> float:
+    """Where the arc begins; at the left margin if its column is not drawn."""
+    return MARGIN if source is None else source.right + BUS
+
+
+def _start(layer: Layer, source: Column | None, lane: float, step: int) -> Html:
+    """What leaves each box and rises to the lane, with the name of what passes."""
+    x = _from(source)
+    label = text(x + 8, lane - 6, layer.entering, class_="name bypass-name", data_at=step)
+    if source is None:
+        return label
+    stubs = "".join(f"M{source.right:.0f} {y:.0f}H{x:.0f}" for y in source.middles.values())
+    lowest = max(source.middles.values())
+    return join(_path(f"{stubs}M{x:.0f} {lowest:.0f}V{lane:.0f}", step), label)

@@ -1,0 +1,83 @@
+"""What all layers with weights, biases and an activation share: their steps for a and δ, and what stands in a box."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bpcheck.report.page.numbers import layer_name, show
+from bpcheck.report.page.replayed import Layer, Replay
+from bpcheck.report.page.said import deltas, listed
+from bpcheck.report.page.station import Caption, Numbers, Row, delta_rows, matrix
+from bpcheck.report.page.step import Step
+
+__all__ = ["activation_step", "caption", "delta_step", "is_batch", "rows_of", "summed", "target_row", "worst_item"]
+
+
+def is_batch(found: Replay) -> bool:
+    """Whether there are several examples."""
+    return found.case.batch > 1
+
+
+def summed(several: bool) -> str:
+    """A sum sign where gradients are summed over examples."""
+    return "Σ " if several else ""
+
+
+def activation_step(layer: Layer, meaning: str) -> Step:
+    """a = σ(z)."""
+    n = layer.number
+    return Step(
+        "a", n, f"{layer.name} = {layer.activation}({layer_name('z', n)})", meaning,
+        key=layer.key, of_example=lambda example: listed(layer.name, layer.a[example]),
+    )  # fmt: skip
+
+
+def delta_step(found: Replay, layer: Layer, above: str, rule: str, meaning: str) -> Step:
+    """δ = (what comes down) ⊙ σ'(z)."""
+    n = layer.number
+    comes = above if above.startswith("∂C/∂") else f"({above})"
+    return Step(
+        "delta", n, f"{rule}{layer_name('δ', n)} = {comes} ⊙ σ'({layer_name('z', n)})", meaning,
+        bool(layer.wrong_delta.any()), layer.key, of_example=lambda example: deltas(layer, example, found.source),
+    )  # fmt: skip
+
+
+def worst_item(layer: Layer) -> int | None:
+    """The unit or map whose gradient has the worst wrong entry."""
+    for role in ("bias", "weight"):
+        comparison = layer.comparisons.get(role)  # type: ignore[call-overload]
+        if comparison is not None and layer.wrong_gradient(role).any() and comparison.in_our_layout.worst_index:  # type: ignore[arg-type]
+            return int(comparison.in_our_layout.worst_index[0])
+    return None
+
+
+def caption(layer: Layer, numbers: Numbers) -> Callable[[int], Caption]:
+    """The bias of a unit or map."""
+    wrong, step = layer.wrong_gradient("bias"), numbers["gradient", layer.key]
+
+    def said(item: int) -> Caption:
+        return Caption(f"b {show(float(layer.params['bias'][item]), 3)}", bool(wrong[item]), step)
+
+    return said
+
+
+def target_row(found: Replay, layer: Layer, item: int, example: int, numbers: Numbers) -> list[Row]:
+    """The target, where the layer's output is the network's."""
+    if not layer.is_output:
+        return []
+    return [Row("target y", found.case.y[example, item], numbers["cost", ""])]
+
+
+def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int], Sequence[Row]]:
+    """z, a, the target at the output, and δ."""
+    key = layer.key
+
+    def rows(item: int, example: int) -> Sequence[Row]:
+        return [
+            Row("z", matrix(layer.z[example, item]), numbers["z", key]),
+            Row("a", matrix(layer.a[example, item]), numbers["a", key]),
+            *target_row(found, layer, item, example, numbers),
+            *delta_rows(layer, item, example, numbers["delta", key]),
+        ]
+
+    return rows
