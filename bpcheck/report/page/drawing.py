@@ -7,6 +7,7 @@ number of the step that computes it, and the page's script hides it; without a s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from bpcheck.report.page.box import box
 from bpcheck.report.page.layers.kinds import kind_of
@@ -54,6 +55,7 @@ def draw(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> H
     columns = list(sketch.columns.values())
     heads = [_head(column) for column in columns]
     boxes = [box(sketch, column, item) for column in columns for item in column.items]
+    boxes += [part for layer in drawn for part in kind_of(layer.spec).marks(layer, sketch)]
     last, width = columns[-1], columns[-1].right + MARGIN
     if last.station.key == found.layers[-1].key:
         joins += _to_cost(last, sketch)
@@ -122,18 +124,19 @@ def _columns(
 
 def _pitches(seen: Window, example: int) -> list[float]:
     """From middle to middle of the boxes of each column: units alike everywhere, and maps alike everywhere."""
-    maps = [_tallest(one, example) + GAP for one in seen.seen if not one.station.is_flat]
+    heights = [_tallest(one, example) for one in seen.seen]
+    rooms = [after.station.room * len(one.items) for one, after in pairwise(seen.seen)]
+    maps = [height for one, height in zip(seen.seen, heights, strict=True) if not one.station.is_flat]
+    of_maps = max([*maps, *rooms], default=0) + GAP
     return [
-        (_tallest(one, example) + GAP / 3 if one.station.is_slim else PITCH)
-        if one.station.is_flat
-        else max(maps)
-        for one in seen.seen
+        of_maps if not one.station.is_flat else height + GAP / 2 if one.station.is_slim else PITCH
+        for one, height in zip(seen.seen, heights, strict=True)
     ]
 
 
 def _tallest(one: Seen, example: int) -> float:
     column = Column(one.station, one.items, one.rows, one.columns, 0, 0, {})
-    return max(*(column.height(list(one.station.rows(item, example))) for item in one.items), one.station.room)
+    return max(column.height(list(one.station.rows(item, example))) for item in one.items)
 
 
 def _head(column: Column) -> Html:

@@ -12,8 +12,8 @@ from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, text
 
 __all__ = ["frame", "grid"]
 
-LETTERS = 7
-"""That fit a cell; a longer number keeps one digit."""
+LETTERS = 6
+"""That fit a cell; a longer number keeps fewer digits."""
 
 
 def grid(values: Any, wrong: Any, left: float, top: float, *, step: int, wrong_step: int) -> Html:
@@ -62,8 +62,8 @@ def frame(place: tuple[float, ...] | None, **attributes: object) -> Html | None:
 
 
 def _short(value: float) -> str:
-    exact = show(value, 3)
-    return exact if len(exact) <= LETTERS else show(value, 1)
+    written = [show(value, digits) for digits in (3, 2, 1)]
+    return next((one for one in written if len(one) <= LETTERS), written[-1])
 
 
 def _wrong(x: float, y: float, step: int) -> Html:

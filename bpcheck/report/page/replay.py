@@ -148,7 +148,10 @@ def _down(up: Sequence[_Up], down: Any) -> list[Layer]:
         if isinstance(one.layer, Traceable) and not inner:
             trace = one.layer.trace(one.params, one.residuals, down)
         z, delta = (trace.pre_activation, trace.delta) if isinstance(trace, LayerTrace) else (None, None)
-        found.append(replace(one.found, down=down, below=below, z=z, delta=delta, inner=inner))
+        here = replace(one.found, down=down, below=below, z=z, delta=delta, inner=inner)
+        if inner:
+            here = replace(here, inner=(replace(inner[0], through=here.passed), *inner[1:]))
+        found.append(here)
         down = below
     return found[::-1]
 

@@ -68,6 +68,9 @@ class Layer:
         The caller's δ, where it is known.
     inner : tuple of Layer
         The layers that it is made of.
+    through : str
+        Of the first of the layers that a skip connection passes: those layers in words. What comes down to what enters
+        them has come through them, and another part past them.
     has_below : bool
         Whether a layer with parameters comes before it, so that a backward pass needs ``below``.
     is_output : bool
@@ -90,6 +93,7 @@ class Layer:
     delta: Any = None
     claimed: Any = None
     inner: tuple[Layer, ...] = ()
+    through: str = ""
     has_below: bool = True
     is_output: bool = False
     params: Mapping[Role, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -99,6 +103,24 @@ class Layer:
     def key(self) -> str:
         """The path as text: what steps and drawings know the layer by."""
         return str(self.path)
+
+    @property
+    def below_name(self) -> str:
+        """What comes down to what enters, as a formula."""
+        return self.below_of(self.entering)
+
+    def below_of(self, entering: str) -> str:
+        """The same of an entry: ``∂C/∂a¹[c, x]``."""
+        return f"∂C/∂{entering}{self.through and f' through {self.through}'}"
+
+    @property
+    def passed(self) -> str:
+        """The layers that it is made of, in words."""
+        numbers = [one.number for one in walked(self.inner)]
+        first, last = numbers[0], numbers[-1]
+        if first != last:
+            return f"layers {first} {'and' if last == first + 1 else 'to'} {last}"
+        return f"layer {first}{' and its skip connection' if self.inner[0].inner else ''}"
 
     @property
     def activation(self) -> str:

@@ -9,11 +9,11 @@ import numpy as np
 
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import beside, layer_name, show
-from bpcheck.report.page.replayed import Layer
+from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.station import matrix, of_delta
 from bpcheck.report.page.wrong import wrong_entries
 
-__all__ = ["MOST_LISTED", "cells", "compared", "deltas", "gradients", "listed", "products", "table"]
+__all__ = ["MOST_LISTED", "cells", "compared", "deltas", "gradients", "listed", "products", "table", "written_product"]
 
 MOST_LISTED = 8
 """Numbers that are listed in a step."""
@@ -78,15 +78,22 @@ def products(caption: str, first: Any, second: Any) -> Html:
     """
     pairs = zip(matrix(first)[:MOST_CELLS], matrix(second)[:MOST_CELLS], strict=True)
     rows = [
-        [tag("td", f"{show(float(a))} · {_bracketed(float(b))}") for a, b in zip(one[:MOST_CELLS], other[:MOST_CELLS], strict=True)]
+        [tag("td", written_product(float(a), float(b))) for a, b in zip(one[:MOST_CELLS], other[:MOST_CELLS], strict=True)]
         for one, other in pairs
     ]  # fmt: skip
     more = "" if max(matrix(first).shape) <= MOST_CELLS else f", the first {MOST_CELLS}"
     return table(caption + more, rows)
 
 
-def _bracketed(value: float) -> str:
-    return f"({show(value)})" if value < 0 else show(value)
+def written_product(first: float, second: float) -> str:
+    """Two factors.
+
+    Examples
+    --------
+    >>> written_product(-2.0, -3.0)
+    '−2 · (−3)'
+    """
+    return f"{show(first)} · {f'({show(second)})' if second < 0 else show(second)}"
 
 
 def _left_out(values: Any) -> str:
@@ -108,12 +115,12 @@ def _maps(name: str, values: Any) -> Html:
     return _beside(shown, name, values)
 
 
-def deltas(layer: Layer, example: int, source: str) -> Html:
+def deltas(found: Replay, layer: Layer, example: int) -> Html:
     """δ of one example: the right one, and the caller's beside it where it is known."""
     name = layer_name("δ", layer.number)
     right = layer.delta[example]
     if layer.claimed is None:
-        return tag("div", listed(name, right), tag("p", f"Yours: {source}.", class_="soft"))
+        return tag("div", listed(name, right), tag("p", f"Yours: {_unknown(found)}.", class_="soft"))
     mine, wrong = layer.claimed[example], layer.wrong_delta[example]
     if np.ndim(right) == 1:
         return compared(f"{name} of example {example + 1}", f"{name}, yours and right", layer, example)
@@ -122,6 +129,12 @@ def deltas(layer: Layer, example: int, source: str) -> Html:
         tables.append(table(f"yours, map {c + 1}", cells(mine[c], wrong[c], right[c])))
         tables.append(table(f"right, map {c + 1}", cells(right[c])))
     return _beside(tables, f"{name} of example {example + 1}, yours and right", right)
+
+
+def _unknown(found: Replay) -> str:
+    """Why δ of a layer is not known; where it is known of others, this one's gradients do not give it away."""
+    known = any(layer.claimed is not None for layer in found.every)
+    return "not known here, for these gradients do not give it away" if known else found.source
 
 
 def compared(caption: str, label: str, layer: Layer, example: int) -> Html:

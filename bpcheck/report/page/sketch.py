@@ -17,7 +17,7 @@ __all__ = [
 # Geometry in pixels at full size, chosen by looking: a box holds "yours −0.1234 ✗" in 13-pixel letters.
 BOX, LINE, GAP, ABOVE, MARGIN = 162, 17, 22, 44, 8
 
-CELL, CELL_HEIGHT = 56, 22
+CELL, CELL_HEIGHT = 60, 22
 """Of a cell of a map: it holds "−0.123" in 13-pixel letters, with a cross in its corner."""
 
 CHANNEL = 128

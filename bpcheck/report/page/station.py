@@ -102,7 +102,7 @@ class Station:
     is_slim : bool
         Whether its boxes have no heading.
     room : int
-        Pixels that what is drawn beside a box needs from top to bottom.
+        Pixels from top to bottom that what is drawn beside a box needs for each box of the column before.
     leaving : str
         Name of the row that has what leaves the layer.
     """

@@ -36,7 +36,7 @@ def tensors(report: Report) -> Html | None:
         for c in shown
         if any(c is other for other in kept)
     ]
-    drawn = ": unit 1 of the drawing has index 0" if report.counterexample is not None else ""
+    drawn = ": unit 1 or map 1 of the drawing has index 0" if report.counterexample is not None else ""
     note = f"Indices as in code, from 0{drawn}."
     if len(shown) > len(kept):
         note += f" {len(shown) - len(kept)} more tensors are left out."

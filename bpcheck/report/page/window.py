@@ -13,8 +13,11 @@ from bpcheck.report.page.steps import numbers_of, steps
 
 __all__ = ["MOST_COLUMNS", "Seen", "Window", "stations", "window"]
 
-MOST_UNITS, MOST_SLIM, MOST_MAPS = 6, 12, 3
-"""Boxes on top of one another: six units, twelve slim boxes or three maps fill the height of a laptop's screen."""
+MOST_UNITS, MOST_SLIM, MOST_MAPS, MOST_LARGE = 6, 12, 3, 2
+"""Boxes on top of one another: six units, twelve slim boxes, three maps, or two maps with more rows than ``LARGE`` fill
+the height of a laptop's screen."""
+
+LARGE = 3
 
 MOST_COLUMNS = 4
 """Columns beside one another: four are as wide as a page, with numbers that can still be read. Sums and flattened rows
@@ -123,13 +126,20 @@ def _focus(found: Replay, station: Station) -> tuple[int, ...] | None:
 
 def _seen(station: Station, focus: tuple[int, ...] | None) -> Seen:
     count, *sizes = station.shape
-    most = (MOST_SLIM if station.is_slim else MOST_UNITS) if station.is_flat else MOST_MAPS
+    height, width = [1, *sizes][-2:] if sizes else (1, 1)
+    row, column = (0, *focus)[-2:] if focus else (0, 0)
+    rows, columns, most = around(row, height), around(column, width), _most(station, height)
     chosen = set(range(min(count, most)))
     if station.worst is not None and station.worst not in chosen:
         chosen = {*range(most - 1), station.worst}
-    height, width = [1, *sizes][-2:] if sizes else (1, 1)
-    row, column = (0, *focus)[-2:] if focus else (0, 0)
-    return Seen(station, tuple(sorted(chosen)), around(row, height), around(column, width))
+    return Seen(station, tuple(sorted(chosen)), rows, columns)
+
+
+def _most(station: Station, height: int) -> int:
+    """How many boxes."""
+    if station.is_flat:
+        return MOST_SLIM if station.is_slim else MOST_UNITS
+    return MOST_LARGE if height > LARGE else MOST_MAPS
 
 
 def _left_out(one: Seen) -> list[str]:

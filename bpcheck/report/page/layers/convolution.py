@@ -14,12 +14,15 @@ from bpcheck.report.page.layers.unit import activation_step, caption, delta_step
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
-from bpcheck.report.page.said import gradients, listed, products
+from bpcheck.report.page.said import gradients, listed, products, written_product
 from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, LINE, Column, Sketch, around, edge, text
 from bpcheck.report.page.station import Numbers, Row, Station, delta_rows, matrix
 from bpcheck.report.page.step import Step
 
 __all__ = ["ConvolutionKind"]
+
+MOST_TABLES = 3
+"""Maps whose products are written out."""
 
 MOST_TERMS = 6
 """Products that are written in a line."""
@@ -67,9 +70,9 @@ class ConvolutionKind(Kind):
         if not layer.has_below:
             return delta, gradient
         down = Step(
-            "down", n, f"∂C/∂{names.entering} = Σ {names.weight} {names.of('δ')} over all that meet at {names.at}",
-            f"A number of a map below lies under the kernel at several places. At each it was multiplied by a weight, "
-            f"and that weight times the δ there comes back; {names.meeting}.",
+            "down", n, f"{layer.below_of(names.entering)} = Σ {names.weight} {names.of('δ')}   where {names.meeting}",
+            "A number of a map below lies under the kernel at several places, and in every map o. What comes back to it is "
+            "the sum of all weights that met it, each times the δ of its place.",
             key=layer.key, of_example=lambda example: _down_said(layer, example),
         )  # fmt: skip
         return delta, gradient, down
@@ -77,8 +80,7 @@ class ConvolutionKind(Kind):
     def station(self, found: Replay, layer: Layer, numbers: Numbers) -> Station:
         """A box of grids for every map."""
         n, spec = layer.number, spec_of(layer)
-        kernel = matrix(layer.params["weight"][0, 0]).shape[0]
-        room = len(layer.params["weight"][0]) * (min(kernel, 5) * CELL_HEIGHT + LINE + BETWEEN)
+        room = len(_kernel_part(layer)[0]) * CELL_HEIGHT + LINE + BETWEEN
         return Station(
             layer.key, n, layer.name, f"layer {n}", (f"layer {n}", f"{spec.kind}, {layer.activation}"), layer.a.shape[1:],
             _rows(layer, numbers), caption(layer, numbers), worst_item(layer), focus(layer).place, room=room,
@@ -94,11 +96,14 @@ class ConvolutionKind(Kind):
         return BEFORE + BEHIND + len(_kernel_part(layer)[1]) * CELL
 
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
-        """A kernel on the way from every map to every map, and the frames of one place."""
+        """A kernel on the way from every map to every map."""
         own, below = sketch.own(layer), sketch.entering(layer)
         maps = range(len(layer.params["weight"][0])) if below is None else below.items
-        drawn = [part for o in own.items for part in _kernels(layer, sketch, o, maps)]
-        return [*drawn, *_frames(layer, sketch)]
+        return [part for o in own.items for part in _kernels(layer, sketch, o, maps)]
+
+    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
+        """The numbers under the kernel at one place, and the number that comes of them."""
+        return _frames(layer, sketch)
 
 
 class _Letters:
@@ -109,7 +114,6 @@ class _Letters:
         places, taps, points = "ij"[: spec.axes], "uv"[: spec.axes], "xy"[: spec.axes]
         self.number = layer.number
         self.place = places if spec.axes == 1 else f"({', '.join(places)})"
-        self.at = points if spec.axes == 1 else f"({', '.join(points)})"
         self._places = ", ".join(places)
         self.weight = f"{layer_name('W', layer.number)}[o, c, {', '.join(taps)}]"
         sums = [
@@ -118,7 +122,7 @@ class _Letters:
         ]
         self.seen = f"{layer.entering}[c, {', '.join(sums)}]"
         self.entering = f"{layer.entering}[c, {', '.join(points)}]"
-        self.meeting = "they meet where " + " and ".join(f"{one} = {x}" for one, x in zip(sums, points, strict=True))
+        self.meeting = " and ".join(f"{one} = {x}" for one, x in zip(sums, points, strict=True))
 
     def of(self, letter: str) -> str:
         """z[o, i, j]."""
@@ -151,15 +155,17 @@ def _index(*numbers: int) -> str:
 def _forward_said(layer: Layer, example: int) -> Html:
     """The product sum at one place."""
     at, n = focus(layer), layer.number
-    weight, bias = layer.params["weight"][at.o], float(layer.params["bias"][at.o])
-    tables, sums = [], [f"{show(bias)} (bias)"]
-    for c, kernel in enumerate(weight):
-        under = window(layer, example, c, at.place)
-        sums.append(f"{show(float(np.sum(under * kernel)))} (map {c + 1})")
-        tables.append(products(f"{layer.entering}, map {c + 1}, under the kernel · weight", under, kernel))
+    kernels, bias = layer.params["weight"][at.o], float(layer.params["bias"][at.o])
+    under = [window(layer, example, c, at.place) for c in range(len(kernels))]
+    sums = [float(np.sum(one * kernel)) for one, kernel in zip(under, kernels, strict=True)]
+    shown = sorted({at.c, *range(len(kernels))[:MOST_TABLES]} - ({MOST_TABLES - 1} if at.c >= MOST_TABLES else set()))
+    tables = [products(f"{layer.entering}, map {c + 1}, under the kernel · weight", under[c], kernels[c]) for c in shown]
+    terms = [f"{show(bias)} (bias)", *(f"{show(sums[c])} (map {c + 1})" for c in shown)]
+    others = [total for c, total in enumerate(sums) if c not in shown]
+    if others:
+        terms.append(f"{show(sum(others))} ({len(others)} more maps)")
     name = f"{layer_name('z', n)}{_index(at.o, *at.place)}"
-    total = show(float(layer.z[(example, at.o, *at.place)]))
-    said = tag("p", f"{name} = {_added(sums)} = {total}")
+    said = tag("p", f"{name} = {_added(terms)} = {show(float(layer.z[(example, at.o, *at.place)]))}")
     return join(listed(layer_name("z", n), layer.z[example]), _board(f"The place of the kernel that gives {name}", tables), said)
 
 
@@ -187,15 +193,15 @@ def _down_said(layer: Layer, example: int) -> Html:
     """The product sum at one number of a map below."""
     below, n = layer.below[example], layer.number
     c, *at = (int(i) for i in np.unravel_index(int(np.argmax(np.nan_to_num(abs(below)))), below.shape))
+    weight, delta = layer.params["weight"], layer.delta[example]
     terms = [
-        f"{show(float(layer.params['weight'][(o, c, *tap)]), 3)} · {show(float(layer.delta[(example, o, *place)]), 3)}"
-        for o in range(len(layer.params["weight"]))
+        written_product(float(weight[(o, c, *tap)]), float(delta[(o, *place)]))
+        for o in range(len(weight))
         for place, tap in reached(layer, tuple(at))
     ]
     more = [f"{len(terms) - MOST_TERMS} more products"] if len(terms) > MOST_TERMS else []
-    name = f"∂C/∂{layer.entering}"
-    said = f"{name}{_index(c, *at)} = {_added(terms[:MOST_TERMS] + more)} = {show(float(below[(c, *at)]))}"
-    return join(listed(name, below), tag("p", said))
+    said = f"{layer.below_of(layer.entering + _index(c, *at))} = {_added(terms[:MOST_TERMS] + more)} = {show(float(below[(c, *at)]))}"
+    return join(listed(layer.below_name, below), tag("p", said))
 
 
 def _added(terms: Sequence[str]) -> str:

@@ -54,12 +54,13 @@ class DenseKind(Kind):
         through_weights = layer.is_output or not above.startswith("∂C/∂")
         meaning = MEANINGS[rule] if through_weights else "δ is ∂C/∂z: what comes down to a unit's a, times the slope σ'"
         delta, sign = layer_name("δ", n), summed(several)
+        entering = layer.entering if layer.entering.endswith(")") else f"({layer.entering})"
         return (
             delta_step(found, layer, above, f"{rule}: ", f"{meaning}."),
             Step(
                 "gradient", n,
                 f"BP3, BP4: ∂C/∂{layer_name('b', n)} = {sign}{delta},   "
-                f"∂C/∂{layer_name('W', n)} = {sign}{delta} ({layer.entering})ᵀ",
+                f"∂C/∂{layer_name('W', n)} = {sign}{delta} {entering}ᵀ",
                 "A bias is added to z, so its gradient is the error of its unit; a weight multiplies an activation, so "
                 "its gradient is the error above times the activation below"
                 + (", summed over the examples." if several else "."),

@@ -44,7 +44,7 @@ class Kind(ABC):
 
     def below(self, layer: Layer) -> str:
         """A formula of what comes down to the layer below; its name if a step of its own computes it."""
-        return f"∂C/∂{layer.entering}"
+        return layer.below_name
 
     def read_off(self, layer: Layer, case: Case, factor: float) -> Any:
         """The caller's δ where the gradients of a single example give it away, otherwise None."""
@@ -65,3 +65,7 @@ class Kind(ABC):
     @abstractmethod
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """What is drawn between the column of what enters and its own."""
+
+    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
+        """What is drawn on top of the boxes."""
+        return ()

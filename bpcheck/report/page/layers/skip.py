@@ -25,13 +25,6 @@ BUS = 26
 """Pixels between a column and the vertical line that collects what passes by, or hands it out."""
 
 
-def _layers(layer: Layer) -> str:
-    """The layers that are passed, in words."""
-    numbers = [one.number for one in layer.inner]
-    first, last = numbers[0], numbers[-1]
-    return f"layer {first}" if first == last else f"layers {first} to {last}"
-
-
 class SkipKind(Kind):
     """x + f(x)."""
 
@@ -52,7 +45,7 @@ class SkipKind(Kind):
         )  # fmt: skip
 
     def _place(self, layer: Layer) -> str:
-        return f"the skip connection past {_layers(layer)}"
+        return f"the skip connection past {layer.passed}"
 
     def arrival(self, found: Replay, layer: Layer, above: str) -> Sequence[Step]:
         """At the plus, both paths get the same."""
@@ -72,7 +65,7 @@ class SkipKind(Kind):
         if not layer.has_below:
             return ()
         comes, past = self.below(layer), f"∂C/∂{layer.name}"
-        through = inner if inner != comes else f"[∂C/∂{layer.entering} through {_layers(layer)}]"
+        through = f"({inner})" if inner.startswith("∂C/∂") else inner
         return (
             Step(
                 "down", layer.number, f"{comes} = {past} + {through}",

@@ -38,7 +38,7 @@ def delta_step(found: Replay, layer: Layer, above: str, rule: str, meaning: str)
     comes = above if above.startswith("∂C/∂") else f"({above})"
     return Step(
         "delta", n, f"{rule}{layer_name('δ', n)} = {comes} ⊙ σ'({layer_name('z', n)})", meaning,
-        bool(layer.wrong_delta.any()), layer.key, of_example=lambda example: deltas(layer, example, found.source),
+        bool(layer.wrong_delta.any()), layer.key, of_example=lambda example: deltas(found, layer, example),
     )  # fmt: skip
 
 
