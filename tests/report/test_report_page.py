@@ -10,12 +10,11 @@ import pytest
 from samples import MAKERS, backprop, case, failing, in_float32, sample
 
 import bpcheck
-from bpcheck import Architecture, Case, Comparison, Diagnosis, Report, Verdict, mlp
+from bpcheck import Case, Comparison, Diagnosis, Report, Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import LOSSES
-from bpcheck.network.layers import Dense, Skip
 from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.report.page.claimed import BY_BIAS, BY_BUG, UNKNOWN
 from bpcheck.report.page.drawing import draw

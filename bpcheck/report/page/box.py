@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bpcheck.report.page.grid import grid
 from bpcheck.report.page.markup import Html, tag
-from bpcheck.report.page.sketch import LINE, Column, Sketch, text
+from bpcheck.report.page.sketch import Column, Sketch, text
 from bpcheck.report.page.station import Row
 
 __all__ = ["box"]
@@ -34,11 +34,15 @@ def box(sketch: Sketch, column: Column, item: int) -> Html:
             lines.append(_number(row, column, y - 5))
             continue
         mark = {"bad": " ✗", "fine": " ✓"}.get(row.kind, "")
-        lines.append(text(x, y - 5, row.name, tag("tspan", mark, class_=row.kind), class_="name", data_at=row.step))
+        lines.append(
+            text(x, y - 5, row.name, tag("tspan", mark, class_=row.kind), class_="name", data_at=row.step)
+        )
         wrong = None if row.wrong is None else column.cut(row.wrong)
         lines.append(grid(column.cut(row.value), wrong, x, y, step=row.step, wrong_step=row.step))
     height = column.height(rows)
-    border = tag("rect", x=f"{left:.0f}", y=f"{top:.0f}", width=f"{column.width:.0f}", height=f"{height:.0f}", rx=7)
+    border = tag(
+        "rect", x=f"{left:.0f}", y=f"{top:.0f}", width=f"{column.width:.0f}", height=f"{height:.0f}", rx=7
+    )
     number = station.number if station.counts else f"{station.number}+"
     return tag("g", border, *lines, class_="box", data_layer=number)
 

@@ -71,9 +71,7 @@ def claimed(
 def _roundoff(comparisons: Iterable[Comparison]) -> float:
     """About the roundoff of the caller's arithmetic, which a report does not hold: from how wide the bounds are."""
     ratios = [
-        rounding(c) / rms(c.expected)
-        for c in comparisons
-        if c.expected is not None and rms(c.expected) > 0.0
+        rounding(c) / rms(c.expected) for c in comparisons if c.expected is not None and rms(c.expected) > 0.0
     ]
     return max(DOUBLE, min(BFLOAT16, float(np.median(ratios or [0.0])) / ROUNDINGS))
 

@@ -14,7 +14,20 @@ from bpcheck.report.page.layers.kinds import kind_of
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import show
 from bpcheck.report.page.replayed import Layer, Replay
-from bpcheck.report.page.sketch import ABOVE, BOX, CELL, CHANNEL, GAP, LANE, LINE, MARGIN, Column, Sketch, edge, text
+from bpcheck.report.page.sketch import (
+    ABOVE,
+    BOX,
+    CELL,
+    CHANNEL,
+    GAP,
+    LANE,
+    LINE,
+    MARGIN,
+    Column,
+    Sketch,
+    edge,
+    text,
+)
 from bpcheck.report.page.step import Step
 from bpcheck.report.page.steps import numbers_of
 from bpcheck.report.page.window import Seen, Window
@@ -50,24 +63,19 @@ def draw(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> H
         An ``<svg>``.
     """
     sketch = _laid_out(found, listed, seen, example)
-    drawn = [layer for layer in found.every if layer.key in sketch.columns]
-    joins = [part for layer in drawn for part in kind_of(layer.spec).joins(found, layer, sketch)]
-    columns = list(sketch.columns.values())
+    columns, drawn = list(sketch.columns.values()), [one for one in found.every if one.key in sketch.columns]
     heads = [_head(column) for column in columns]
+    joins = [part for layer in drawn for part in kind_of(layer.spec).joins(found, layer, sketch)]
     boxes = [box(sketch, column, item) for column in columns for item in column.items]
-    boxes += [part for layer in drawn for part in kind_of(layer.spec).marks(layer, sketch)]
-    last, width = columns[-1], columns[-1].right + MARGIN
-    if last.station.key == found.layers[-1].key:
-        joins += _to_cost(last, sketch)
-        boxes.append(_cost(found, last.right + CHANNEL // 2, sketch.height / 2 + 18, sketch.numbers["cost", ""]))
-        width += CHANNEL // 2 + COST_WIDTH
+    marks = [part for layer in drawn for part in kind_of(layer.spec).marks(layer, sketch)]
+    cost, width = _cost(found, columns[-1], sketch)
     said = (
         f"The network, {_described(found)}, with the numbers of example {example + 1}. "
         "The same numbers stand in the steps beside it."
     )
     return tag(
-        "svg", *joins, *heads, *boxes, viewBox=f"0 0 {width:.0f} {sketch.height:.0f}", width=f"{width:.0f}",
-        height=f"{sketch.height:.0f}", role="img", aria_label=said, class_="network",
+        "svg", *joins, *cost, *heads, *boxes, *marks, viewBox=f"0 0 {width:.0f} {sketch.height:.0f}",
+        width=f"{width:.0f}", height=f"{sketch.height:.0f}", role="img", aria_label=said, class_="network",
         style=f"max-width:{width:.0f}px;min-width:{round(SHRINKS_TO * width)}px",
     )  # fmt: skip
 
@@ -86,7 +94,9 @@ def _laid_out(found: Replay, listed: Sequence[Step], seen: Window, example: int)
     used = [lane for key, lane in lanes.items() if key in seen.keys]
     above = ABOVE + (LANE * (1 + max(used)) if used else 0)
     pitches = _pitches(seen, example)
-    height = above + max(pitch * len(one.items) for one, pitch in zip(seen.seen, pitches, strict=True)) + MARGIN
+    height = (
+        above + max(pitch * len(one.items) for one, pitch in zip(seen.seen, pitches, strict=True)) + MARGIN
+    )
     columns = _columns(found, seen, pitches, (above, height))
     heights = {key: ABOVE + 12 + LANE * lane for key, lane in lanes.items()}
     return Sketch(columns, before, heights, numbers_of(listed), example, height)
@@ -144,13 +154,13 @@ def _head(column: Column) -> Html:
     return join(text(x, 16, first, class_="head"), text(x, 33, second, class_="soft middle"))
 
 
-def _to_cost(column: Column, sketch: Sketch) -> list[Html]:
-    end = column.right + CHANNEL // 2, sketch.height / 2 + 18
-    return [edge(column.exit(item), end, sketch.numbers["cost", ""]) for item in column.items]
-
-
-def _cost(found: Replay, left: float, y: float, step: int) -> Html:
-    return tag(
+def _cost(found: Replay, last: Column, sketch: Sketch) -> tuple[list[Html], float]:
+    """The cost, where the output is drawn, and how wide the drawing is."""
+    if last.station.key != found.layers[-1].key:
+        return [], last.right + MARGIN
+    left, y, step = last.right + CHANNEL // 2, sketch.height / 2 + 18, sketch.numbers["cost", ""]
+    lines = [edge(last.exit(item), (left, y), step) for item in last.items]
+    shown = tag(
         "g",
         tag("rect", x=f"{left:.0f}", y=f"{y - 26:.0f}", width=COST_WIDTH, height=52, rx=26),
         text(left + COST_WIDTH / 2, y - 4, "cost C", class_="middle unit"),
@@ -158,10 +168,13 @@ def _cost(found: Replay, left: float, y: float, step: int) -> Html:
         class_="box",
         data_at=step,
     )
+    return [*lines, shown], left + COST_WIDTH + MARGIN
 
 
 def legend(found: Replay) -> str:
     """What the marks mean."""
     kinds = dict.fromkeys(kind_of(layer.spec).legend for layer in found.every)
-    marks = "✗ a wrong number of yours (beside b, on a line or in a kernel: the gradient of that bias or weight)."
+    marks = (
+        "✗ a wrong number of yours (beside b, on a line or in a kernel: the gradient of that bias or weight)."
+    )
     return f"{' '.join(kinds)} {marks} Your δ: {found.source}."

@@ -23,30 +23,24 @@ def evidence(report: Report) -> Html | None:
     >>> evidence(Report("f", Verdict.AGREES)) is None
     True
     """
-    parts: list[Html] = []
     reasons = report.diagnoses[0].evidence if report.diagnoses else ()
-    if reasons:
-        parts.append(tag("ul", *(tag("li", prose(text)) for text in reasons)))
+    parts = [tag("ul", *(tag("li", prose(text)) for text in reasons))] if reasons else []
     if report.comparisons:
-        shown = sorted(report.comparisons, key=lambda c: -c.verdict.severity)[:MOST_TENSORS]
-        kept = [c for c in report.comparisons if any(c is other for other in shown)]
-        columns = ("tensor", "yours", "right", "difference", "allowed", "verdict")
-        heads = tag("tr", *(tag("th", name, scope="col") for name in columns))
-        more = len(report.comparisons) - len(kept)
-        note = ALLOWED
-        if more:
-            note += f" {more} more tensors are left out; the JSON report has them."
-        table = tag(
-            "table",
-            tag("caption", note),
-            tag("thead", heads),
-            tag("tbody", *(_row(comparison) for comparison in kept)),
-            class_="evidence",
-        )
-        parts.append(
-            tag("div", table, class_="scroll", tabindex="0", role="group", aria_label="Table of the evidence")
-        )
+        parts.append(_table(report))
     return join(*parts) if parts else None
+
+
+def _table(report: Report) -> Html:
+    """The worst entry of every tensor, the most severe ones if there are too many."""
+    shown = sorted(report.comparisons, key=lambda c: -c.verdict.severity)[:MOST_TENSORS]
+    kept = [c for c in report.comparisons if c in shown]
+    columns = ("tensor", "yours", "right", "difference", "allowed", "verdict")
+    heads = tag("tr", *(tag("th", name, scope="col") for name in columns))
+    more = len(report.comparisons) - len(kept)
+    left_out = f" {more} more tensors are left out; the JSON report has them." if more else ""
+    rows = tag("tbody", *(_row(comparison) for comparison in kept))
+    table = tag("table", tag("caption", ALLOWED + left_out), tag("thead", heads), rows, class_="evidence")
+    return tag("div", table, class_="scroll", tabindex="0", role="group", aria_label="Table of the evidence")
 
 
 def _row(comparison: Comparison) -> Html:

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from bpcheck import tree
 from bpcheck.errors import InputError
 from bpcheck.network.case import Case
+from bpcheck.network.names import places
+from bpcheck.report.page.layers.kinds import weights_of
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison, Report
-from bpcheck.symbolic import cost
+from bpcheck.symbolic import SymbolicCost, cost
 from bpcheck.symbolic.size import ways
 
 __all__ = ["Formula", "wrong_comparison", "wrong_formula"]
@@ -53,6 +53,8 @@ class Formula:
         Of the derivative at the case.
     note : str
         What the formula leaves out; empty if nothing.
+    symbols : tuple of str
+        What the symbols of weights mean, one for each kind of layer.
     """
 
     entry: str
@@ -61,6 +63,7 @@ class Formula:
     mathml: tuple[str, ...]
     value: float | None
     note: str
+    symbols: tuple[str, ...]
 
 
 def wrong_comparison(report: Report) -> Comparison | None:
@@ -73,8 +76,8 @@ def wrong_comparison(report: Report) -> Comparison | None:
     True
     """
     wrong = [c for c in report.comparisons if c.path != "loss" and wrong_entries(c).any()]
-    named = [c for c in wrong if report.diagnoses and c.path == report.diagnoses[0].path]
-    return next(iter(named or wrong), None)
+    path = report.diagnoses[0].path if report.diagnoses else None
+    return next((c for c in wrong if c.path == path), next(iter(wrong), None))
 
 
 def wrong_formula(report: Report) -> Formula | None:
@@ -139,35 +142,45 @@ def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
         return None
     symbol = leaves[ours.path][ours.worst_index]
     expression = sympy.diff(written.expression, symbol)
-    values: dict[Any, float] = {}
-    for (_, symbols), (_, numbers) in zip(tree.leaves(written.params), tree.leaves(case.params), strict=True):
-        values.update(zip(symbols.flat, map(float, numbers.flat), strict=True))
-    values.update(zip(written.x.flat, map(float, case.x.flat), strict=True))
-    values.update(zip(written.y.flat, map(float, case.y.flat), strict=True))
-    parts: list[tuple[Any, Any]] = []
-    readable = expression.xreplace(
-        {
-            number: sympy.Symbol(repr(float(number)))
-            for number in expression.atoms(sympy.Rational)
-            if number.q > LARGEST_DENOMINATOR
-        }
-    )
-    if len(str(readable)) > LINE:
-        parts, (reduced,) = sympy.cse(readable, symbols=sympy.numbered_symbols("t", start=1))
-    else:
-        reduced = readable
-    if len(parts) > MOST_STEPS or any(len(str(part)) > LINE for _, part in [*parts, (None, reduced)]):
+    lines = _in_lines(f"∂C/∂{symbol}", expression)
+    if lines is None:
         return None
-    named = [*((str(name), part) for name, part in parts), (f"∂C/∂{symbol}", reduced)]
     index = f"[{', '.join(map(str, comparison.worst_index))}]"
+    said_of_weights = (weights_of(place.layer) for place in places(case.architecture))
     return Formula(
         comparison.path + index,
         str(symbol),
-        tuple((name, str(part)) for name, part in named),
-        tuple(_mathml(name, part) for name, part in named),
-        _value(expression, values),
+        tuple((name, str(part)) for name, part in lines),
+        tuple(_mathml(name, part) for name, part in lines),
+        _value(expression, _numbers(written, case)),
         note,
+        tuple(dict.fromkeys(said for said in said_of_weights if said)),
     )
+
+
+def _numbers(written: SymbolicCost, case: Case) -> dict[Any, float]:
+    """The number of every symbol at a case."""
+    leaves = zip(tree.leaves(written.params), tree.leaves(case.params), strict=True)
+    pairs = [(symbols, numbers) for (_, symbols), (_, numbers) in leaves]
+    pairs += [(written.x, case.x), (written.y, case.y)]
+    values: dict[Any, float] = {}
+    for symbols, numbers in pairs:
+        values.update(zip(symbols.flat, map(float, numbers.flat), strict=True))
+    return values
+
+
+def _in_lines(name: str, expression: Any) -> list[tuple[str, Any]] | None:
+    """The formula in lines that can be read, the last one being the derivative; None if it would fill a book."""
+    import sympy
+
+    long = {number for number in expression.atoms(sympy.Rational) if number.q > LARGEST_DENOMINATOR}
+    readable = expression.xreplace({number: sympy.Symbol(repr(float(number))) for number in long})
+    parts: list[tuple[Any, Any]] = []
+    if len(str(readable)) > LINE:
+        parts, (readable,) = sympy.cse(readable, symbols=sympy.numbered_symbols("t", start=1))
+    lines = [*((str(part), value) for part, value in parts), (name, readable)]
+    fits = len(parts) <= MOST_STEPS and all(len(str(value)) <= LINE for _, value in lines)
+    return lines if fits else None
 
 
 def _value(expression: Any, values: Any) -> float | None:

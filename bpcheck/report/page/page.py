@@ -8,9 +8,9 @@ from bpcheck.network.architecture import Architecture
 from bpcheck.report.page.closing import proof, reproducer, totals, written
 from bpcheck.report.page.evidence import evidence
 from bpcheck.report.page.formula import wrong_formula
+from bpcheck.report.page.layers.kinds import unknown
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.opening import opening, where
-from bpcheck.report.page.layers.kinds import unknown
 from bpcheck.report.page.replay import replay
 from bpcheck.report.page.replayed import Replay
 from bpcheck.report.page.tensors import tensors
@@ -133,7 +133,5 @@ def _why_not(architecture: Architecture) -> str:
     """Why a network is not drawn."""
     kinds = unknown(architecture)
     if kinds:
-        return (
-            f"The page cannot draw {' and '.join(kinds)} layers yet; the evidence and the tables below hold all numbers."
-        )
+        return f"The page cannot draw {' and '.join(kinds)} layers yet; the evidence and the tables below hold all numbers."
     return "Its numbers cannot be computed again, so there is nothing to draw; the tables below hold what was found."

@@ -117,10 +117,16 @@ def _up(
     for index, (spec, layer, own) in enumerate(zip(specs, layers, params, strict=True)):
         here = path.item(index)
         a, residuals, _ = layer.forward(own, before.a, TRAINING)
-        inner = _up(before, spec.inner, [layer_of(one) for one in spec.inner], own, here, numbers) if spec.inner else ()
+        inner = (
+            _up(before, spec.inner, [layer_of(one) for one in spec.inner], own, here, numbers)
+            if spec.inner
+            else ()
+        )
         number = inner[-1].found.number if inner else numbers[here] or before.number
         name = _name(spec, number, before.name, inner)
-        values = {} if inner else {role: np.asarray(own[key], dtype=float) for key, role in spec.roles.items()}
+        values = (
+            {} if inner else {role: np.asarray(own[key], dtype=float) for key, role in spec.roles.items()}
+        )
         after = Layer(here, spec, number, name, before.name, before.a, a, None, None, params=values,
                       has_below=before.has_below)  # fmt: skip
         found.append(_Up(after, layer, own, residuals, inner))

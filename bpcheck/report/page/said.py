@@ -13,7 +13,17 @@ from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.station import matrix, of_delta
 from bpcheck.report.page.wrong import wrong_entries
 
-__all__ = ["MOST_LISTED", "cells", "compared", "deltas", "gradients", "listed", "products", "table", "written_product"]
+__all__ = [
+    "MOST_LISTED",
+    "cells",
+    "compared",
+    "deltas",
+    "gradients",
+    "listed",
+    "products",
+    "table",
+    "written_product",
+]
 
 MOST_LISTED = 8
 """Numbers that are listed in a step."""

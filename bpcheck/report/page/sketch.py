@@ -11,7 +11,21 @@ from bpcheck.report.page.replayed import Layer
 from bpcheck.report.page.station import Numbers, Row, Station
 
 __all__ = [
-    "ABOVE", "BOX", "CELL", "CELL_HEIGHT", "CHANNEL", "GAP", "LANE", "LINE", "MARGIN", "Column", "MOST_CELLS", "Sketch", "around", "edge", "text",
+    "ABOVE",
+    "BOX",
+    "CELL",
+    "CELL_HEIGHT",
+    "CHANNEL",
+    "GAP",
+    "LANE",
+    "LINE",
+    "MARGIN",
+    "MOST_CELLS",
+    "Column",
+    "Sketch",
+    "around",
+    "edge",
+    "text",
 ]  # fmt: skip
 
 # Geometry in pixels at full size, chosen by looking: a box holds "yours −0.1234 ✗" in 13-pixel letters.
@@ -51,7 +65,9 @@ def text(x: float, y: float, *children: object, **attributes: object) -> Html:
 def edge(start: tuple[float, float], end: tuple[float, float], step: int, kind: str = "edge") -> Html:
     """A line from one point to another that appears at a step."""
     (x1, y1), (x2, y2) = start, end
-    return tag("line", x1=f"{x1:.0f}", y1=f"{y1:.0f}", x2=f"{x2:.0f}", y2=f"{y2:.0f}", class_=kind, data_at=step)
+    return tag(
+        "line", x1=f"{x1:.0f}", y1=f"{y1:.0f}", x2=f"{x2:.0f}", y2=f"{y2:.0f}", class_=kind, data_at=step
+    )
 
 
 @dataclass(frozen=True, eq=False)

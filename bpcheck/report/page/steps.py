@@ -46,7 +46,9 @@ def steps(found: Replay) -> tuple[Step, ...]:
 def _cost(found: Replay) -> Step:
     architecture, top = found.case.architecture, found.layers[-1]
     penalty = " and the penalty" if architecture.l1 or architecture.l2 else ""
-    examples = f", the {architecture.reduction} over {found.case.batch} examples" if found.case.batch > 1 else ""
+    examples = (
+        f", the {architecture.reduction} over {found.case.batch} examples" if found.case.batch > 1 else ""
+    )
     return Step(
         "cost", top.number, f"C = {architecture.loss}({top.name}, y)",
         f"How far the output is from the target y{examples}{penalty}.",

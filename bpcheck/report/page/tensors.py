@@ -31,11 +31,7 @@ def tensors(report: Report) -> Html | None:
         return None
     kept = sorted(shown, key=lambda c: -c.verdict.severity)[:MOST_TENSORS]
     opened = _opened(report, kept)
-    parts = [
-        _tensor(c, is_open=any(c is other for other in opened))
-        for c in shown
-        if any(c is other for other in kept)
-    ]
+    parts = [_tensor(c, is_open=c in opened) for c in shown if c in kept]
     drawn = ": unit 1 or map 1 of the drawing has index 0" if report.counterexample is not None else ""
     note = f"Indices as in code, from 0{drawn}."
     if len(shown) > len(kept):
@@ -46,13 +42,15 @@ def tensors(report: Report) -> Html | None:
 def _opened(report: Report, judged: list[Comparison]) -> list[Comparison]:
     """The wrong tensors; of many, those of the layer where the mistake is, for the rest follows from it."""
     wrong = [c for c in judged if SIGNS[c.verdict][1] == "bad"]
-    if len(wrong) <= MOST_OPEN or not report.diagnoses:
-        return wrong[:MOST_OPEN]
-    named = report.diagnoses[0].path
-    layer = next((c.in_our_layout.path for c in judged if c.path == named), named).rpartition("[")[0]
-    return [c for c in wrong if layer and c.in_our_layout.path.startswith(layer)][:MOST_OPEN] or wrong[
-        :MOST_OPEN
-    ]
+    if len(wrong) > MOST_OPEN and report.diagnoses:
+        layer = _layer_of(report.diagnoses[0].path, judged)
+        wrong = [c for c in wrong if layer and c.in_our_layout.path.startswith(layer)] or wrong
+    return wrong[:MOST_OPEN]
+
+
+def _layer_of(named: str, judged: list[Comparison]) -> str:
+    """The path of the layer to which a tensor belongs, in our layout."""
+    return next((c.in_our_layout.path for c in judged if c.path == named), named).rpartition("[")[0]
 
 
 def _tensor(comparison: Comparison, *, is_open: bool) -> Html:

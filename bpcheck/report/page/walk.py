@@ -101,7 +101,13 @@ def _said(step: Step, examples: int, seen: Window) -> list[Html | None]:
         tag("div", step.of_example(example), data_example=example, hidden=example > 0) for example in range(examples)
     ]  # fmt: skip
     return [
-        tag("p", tag("b", step.title + hidden), "   ", tag("span", step.equation, class_="equation"), class_="title"),
+        tag(
+            "p",
+            tag("b", step.title + hidden),
+            "   ",
+            tag("span", step.equation, class_="equation"),
+            class_="title",
+        ),
         tag("p", step.meaning, class_="soft"),
         step.of_all,
         *shown,

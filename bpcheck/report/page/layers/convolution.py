@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.network.layers import LayerSpec
 from bpcheck.report.page.grid import frame, grid
 from bpcheck.report.page.layers.kind import Kind
 from bpcheck.report.page.layers.place import Focus, focus, indices, reached, spec_of, tapped, window
@@ -42,6 +43,11 @@ class ConvolutionKind(Kind):
         "and the number that they give."
     )
 
+    def weights(self, spec: LayerSpec) -> str:
+        """W_ocq."""
+        taps = "u" if spec.kind == "conv1d" else "u_v"
+        return f"Wl_o_c_{taps} is the weight at place {taps.replace('_', ', ')} of the kernel from map c to map o of layer l"
+
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
         """z, and a where σ is not the identity."""
         n, names = layer.number, _Letters(layer)
@@ -53,7 +59,9 @@ class ConvolutionKind(Kind):
         )  # fmt: skip
         if layer.activation == "identity":
             return (z,)
-        return z, activation_step(layer, "The activation function turns every z of a map into what it sends on, a.")
+        return z, activation_step(
+            layer, "The activation function turns every z of a map into what it sends on, a."
+        )
 
     def backward(self, found: Replay, layer: Layer, above: str, inner: str) -> Sequence[Step]:
         """δ, the gradients, and what comes down to the maps below if anybody needs it."""
@@ -62,11 +70,17 @@ class ConvolutionKind(Kind):
         gradient = Step(
             "gradient", n,
             f"∂C/∂{layer_name('b', n)}[o] = Σ {names.of('δ')},   ∂C/∂{names.weight} = Σ {names.of('δ')} {names.seen}",
-            f"One bias and one kernel serve all places {names.place}, so their gradients are sums over the places{examples}.",
+            f"One bias and one kernel serve all places {names.place}: their gradients are sums over the places{examples}.",
             layer.has_wrong_gradient, layer.key,
             of_example=lambda example: _gradient_said(found, layer, example), of_all=gradients(layer),
         )  # fmt: skip
-        delta = delta_step(found, layer, above, "", "δ is ∂C/∂z: what comes down to each number of a map, times the slope σ'.")
+        delta = delta_step(
+            found,
+            layer,
+            above,
+            "",
+            "δ is ∂C/∂z: what comes down to each number of a map, times the slope σ'.",
+        )
         if not layer.has_below:
             return delta, gradient
         down = Step(
@@ -158,15 +172,24 @@ def _forward_said(layer: Layer, example: int) -> Html:
     kernels, bias = layer.params["weight"][at.o], float(layer.params["bias"][at.o])
     under = [window(layer, example, c, at.place) for c in range(len(kernels))]
     sums = [float(np.sum(one * kernel)) for one, kernel in zip(under, kernels, strict=True)]
-    shown = sorted({at.c, *range(len(kernels))[:MOST_TABLES]} - ({MOST_TABLES - 1} if at.c >= MOST_TABLES else set()))
-    tables = [products(f"{layer.entering}, map {c + 1}, under the kernel · weight", under[c], kernels[c]) for c in shown]
+    shown = sorted(
+        {at.c, *range(len(kernels))[:MOST_TABLES]} - ({MOST_TABLES - 1} if at.c >= MOST_TABLES else set())
+    )
+    tables = [
+        products(f"{layer.entering}, map {c + 1}, under the kernel · weight", under[c], kernels[c])
+        for c in shown
+    ]
     terms = [f"{show(bias)} (bias)", *(f"{show(sums[c])} (map {c + 1})" for c in shown)]
     others = [total for c, total in enumerate(sums) if c not in shown]
     if others:
         terms.append(f"{show(sum(others))} ({len(others)} more maps)")
     name = f"{layer_name('z', n)}{_index(at.o, *at.place)}"
     said = tag("p", f"{name} = {_added(terms)} = {show(float(layer.z[(example, at.o, *at.place)]))}")
-    return join(listed(layer_name("z", n), layer.z[example]), _board(f"The place of the kernel that gives {name}", tables), said)
+    return join(
+        listed(layer_name("z", n), layer.z[example]),
+        _board(f"The place of the kernel that gives {name}", tables),
+        said,
+    )
 
 
 def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
@@ -182,7 +205,9 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
         name, letter = f"∂C/∂{layer_name('W', n)}{_index(*at.entry)}", "δ · a"
         under = tapped(layer, example, at.c, at.tap)
         summands, penalised = delta * under, True
-        caption_ = f"for every place: {layer_name('δ', n)} of map {at.o + 1} · {layer.entering} of map {at.c + 1}"
+        caption_ = (
+            f"for every place: {layer_name('δ', n)} of map {at.o + 1} · {layer.entering} of map {at.c + 1}"
+        )
         shown = _board(f"The sum that gives {name}", [products(caption_, delta, under)])
     share = " from this example" if is_batch(found) else ""
     penalty = ", before the penalty" if penalised and (architecture.l1 or architecture.l2) else ""
@@ -191,7 +216,7 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
 
 def _down_said(layer: Layer, example: int) -> Html:
     """The product sum at one number of a map below."""
-    below, n = layer.below[example], layer.number
+    below = layer.below[example]
     c, *at = (int(i) for i in np.unravel_index(int(np.argmax(np.nan_to_num(abs(below)))), below.shape))
     weight, delta = layer.params["weight"], layer.delta[example]
     terms = [
@@ -200,7 +225,8 @@ def _down_said(layer: Layer, example: int) -> Html:
         for place, tap in reached(layer, tuple(at))
     ]
     more = [f"{len(terms) - MOST_TERMS} more products"] if len(terms) > MOST_TERMS else []
-    said = f"{layer.below_of(layer.entering + _index(c, *at))} = {_added(terms[:MOST_TERMS] + more)} = {show(float(below[(c, *at)]))}"
+    name, total = layer.below_of(layer.entering + _index(c, *at)), show(float(below[(c, *at)]))
+    said = f"{name} = {_added(terms[:MOST_TERMS] + more)} = {total}"
     return join(listed(layer.below_name, below), tag("p", said))
 
 
@@ -234,7 +260,9 @@ def _kernels(layer: Layer, sketch: Sketch, o: int, maps: Sequence[int]) -> list[
             drawn.append(edge(below.exit(c), (left, y), forward))
         drawn.append(edge((left + width, y), own.entry(o), forward))
         label = layer_name("W", layer.number) + (f" from map {c + 1}" if len(maps) > 1 else "")
-        drawn.append(text(left + width / 2, y - height / 2 - 5, label, class_="middle kernel", data_at=forward))
+        drawn.append(
+            text(left + width / 2, y - height / 2 - 5, label, class_="middle kernel", data_at=forward)
+        )
         cut = (slice(rows.start, rows.stop), slice(columns.start, columns.stop))
         values, marks = matrix(layer.params["weight"][o, c])[cut], matrix(wrong[o, c])[cut]
         drawn.append(grid(values, marks, left, y - height / 2, step=forward, wrong_step=backward))
@@ -247,7 +275,9 @@ def _frames(layer: Layer, sketch: Sketch) -> list[Html]:
     step = sketch.numbers["z", layer.key]
     drawn = []
     if at.o in own.items:
-        place = own.cells(_origin(sketch, own, at.o, own.station.rows(at.o, sketch.example)[0].name), *_one(at.place))
+        place = own.cells(
+            _origin(sketch, own, at.o, own.station.rows(at.o, sketch.example)[0].name), *_one(at.place)
+        )
         drawn.append(frame(place, class_="window", data_during=step))
     if below is not None:
         ranges = [range(1), *indices(layer, at.place)][-2:]

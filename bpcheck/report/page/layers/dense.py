@@ -8,8 +8,17 @@ from typing import Any
 import numpy as np
 
 from bpcheck.network.case import Case
+from bpcheck.network.layers import LayerSpec
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import activation_step, caption, delta_step, is_batch, rows_of, summed, worst_item
+from bpcheck.report.page.layers.unit import (
+    activation_step,
+    caption,
+    delta_step,
+    is_batch,
+    rows_of,
+    summed,
+    worst_item,
+)
 from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay, close, rounding
@@ -34,6 +43,10 @@ class DenseKind(Kind):
 
     legend = "On a line: its weight."
 
+    def weights(self, spec: LayerSpec) -> str:
+        """W_jk."""
+        return "Wl_j_k is the weight from number k of those that enter layer l to its unit j"
+
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
         """Z, then a."""
         n = layer.number
@@ -52,7 +65,11 @@ class DenseKind(Kind):
         n, several = layer.number, is_batch(found)
         rule = "BP1" if layer.is_output else "BP2"
         through_weights = layer.is_output or not above.startswith("∂C/∂")
-        meaning = MEANINGS[rule] if through_weights else "δ is ∂C/∂z: what comes down to a unit's a, times the slope σ'"
+        meaning = (
+            MEANINGS[rule]
+            if through_weights
+            else "δ is ∂C/∂z: what comes down to a unit's a, times the slope σ'"
+        )
         delta, sign = layer_name("δ", n), summed(several)
         entering = layer.entering if layer.entering.endswith(")") else f"({layer.entering})"
         return (

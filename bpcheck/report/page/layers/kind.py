@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bpcheck.network.case import Case
+from bpcheck.network.layers import LayerSpec
 from bpcheck.report.page.markup import Html
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.sketch import Sketch
@@ -26,6 +27,10 @@ class Kind(ABC):
     """
 
     legend: str = ""
+
+    def weights(self, spec: LayerSpec) -> str:
+        """What the symbol of a weight means in a formula with indices from 1; empty if there are none."""
+        return ""
 
     @abstractmethod
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:

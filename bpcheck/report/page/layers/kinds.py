@@ -13,7 +13,7 @@ from bpcheck.report.page.layers.flatten import FlattenKind
 from bpcheck.report.page.layers.kind import Kind
 from bpcheck.report.page.layers.skip import SkipKind
 
-__all__ = ["KINDS", "kind_of", "unknown"]
+__all__ = ["KINDS", "kind_of", "unknown", "weights_of"]
 
 KINDS: Mapping[type[LayerSpec], Kind] = MappingProxyType(
     {
@@ -29,6 +29,11 @@ KINDS: Mapping[type[LayerSpec], Kind] = MappingProxyType(
 def kind_of(spec: LayerSpec) -> Kind:
     """How layers of this kind are shown."""
     return KINDS[type(spec)]
+
+
+def weights_of(spec: LayerSpec) -> str:
+    """What the symbol of a weight means; empty for a layer without weights, or one that the page does not know."""
+    return KINDS[type(spec)].weights(spec) if type(spec) in KINDS else ""
 
 
 def unknown(architecture: Architecture) -> tuple[str, ...]:

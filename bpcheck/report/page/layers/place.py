@@ -73,7 +73,10 @@ def _entry(layer: Layer) -> tuple[int, ...]:
 def _shares(layer: Layer, entry: tuple[int, ...]) -> Any:
     """What each place adds to the gradient of an entry, added up in size over the examples."""
     o, c, *tap = entry
-    shares = [abs(layer.delta[example, o] * tapped(layer, example, c, tuple(tap))) for example in range(len(layer.x))]
+    shares = [
+        abs(layer.delta[example, o] * tapped(layer, example, c, tuple(tap)))
+        for example in range(len(layer.x))
+    ]
     return np.sum(shares, axis=0)
 
 
@@ -99,7 +102,9 @@ def tapped(layer: Layer, example: int, c: int, tap: tuple[int, ...]) -> Any:
 
 def indices(layer: Layer, place: tuple[int, ...]) -> list[range]:
     """Which entries of a map below lie under the kernel, along each axis; outside of the map is padding."""
-    starts = [s * p - pad for p, (s, pad) in zip(place, zip(*spec_of(layer).per_axis[1:], strict=True), strict=True)]
+    starts = [
+        s * p - pad for p, (s, pad) in zip(place, zip(*spec_of(layer).per_axis[1:], strict=True), strict=True)
+    ]
     return [range(start, start + k) for start, k in zip(starts, spec_of(layer).per_axis[0], strict=True)]
 
 

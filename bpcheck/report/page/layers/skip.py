@@ -105,7 +105,10 @@ class SkipKind(Kind):
         step, lane = sketch.numbers["sum", layer.key], sketch.lanes[layer.key]
         x = own.left - BUS
         lowest = max(own.middles.values())
-        drawn = [_start(layer, source, lane, step), _path(f"M{_from(source):.0f} {lane:.0f}H{x:.0f}V{lowest:.0f}", step)]
+        drawn = [
+            _start(layer, source, lane, step),
+            _path(f"M{_from(source):.0f} {lane:.0f}H{x:.0f}V{lowest:.0f}", step),
+        ]
         for item in own.items:
             y = own.middles[item]
             if last is not None and item in last.items:

@@ -10,7 +10,16 @@ from bpcheck.report.page.said import deltas, listed
 from bpcheck.report.page.station import Caption, Numbers, Row, delta_rows, matrix
 from bpcheck.report.page.step import Step
 
-__all__ = ["activation_step", "caption", "delta_step", "is_batch", "rows_of", "summed", "target_row", "worst_item"]
+__all__ = [
+    "activation_step",
+    "caption",
+    "delta_step",
+    "is_batch",
+    "rows_of",
+    "summed",
+    "target_row",
+    "worst_item",
+]
 
 
 def is_batch(found: Replay) -> bool:
@@ -24,7 +33,7 @@ def summed(several: bool) -> str:
 
 
 def activation_step(layer: Layer, meaning: str) -> Step:
-    """a = σ(z)."""
+    """A = σ(z)."""
     n = layer.number
     return Step(
         "a", n, f"{layer.name} = {layer.activation}({layer_name('z', n)})", meaning,
@@ -45,8 +54,12 @@ def delta_step(found: Replay, layer: Layer, above: str, rule: str, meaning: str)
 def worst_item(layer: Layer) -> int | None:
     """The unit or map whose gradient has the worst wrong entry."""
     for role in ("bias", "weight"):
-        comparison = layer.comparisons.get(role)  # type: ignore[call-overload]
-        if comparison is not None and layer.wrong_gradient(role).any() and comparison.in_our_layout.worst_index:  # type: ignore[arg-type]
+        comparison = layer.comparisons.get(role)
+        if (
+            comparison is not None
+            and layer.wrong_gradient(role).any()
+            and comparison.in_our_layout.worst_index
+        ):
             return int(comparison.in_our_layout.worst_index[0])
     return None
 
