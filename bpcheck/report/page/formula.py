@@ -94,6 +94,7 @@ def wrong_formula(report: Report) -> Formula | None:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from bpcheck import Verdict, mlp
     >>> case = Case(mlp([1, 1]), [{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
     >>> wrong = Comparison(
@@ -141,7 +142,7 @@ def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
     if ours.path not in leaves:
         return None
     symbol = leaves[ours.path][ours.worst_index]
-    expression = sympy.diff(written.expression, symbol)
+    expression = sympy.factor_terms(sympy.diff(written.expression, symbol))
     lines = _in_lines(f"∂C/∂{symbol}", expression)
     if lines is None:
         return None

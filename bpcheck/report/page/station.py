@@ -96,7 +96,7 @@ class Station:
     worst : int or None
         The unit or map with the worst wrong entry.
     focus : tuple of int or None
-        Around which entry of a map the drawing is cut out.
+        Map and place that are shown in numbers: they are drawn, whatever is left out.
     counts : bool
         Whether it counts as one of the columns that fit a page.
     is_slim : bool

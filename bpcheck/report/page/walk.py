@@ -51,7 +51,7 @@ def walk(found: Replay, *, interactive: bool = True) -> Html:
         return tag("div", board, caption, class_="walk")
     start = first_wrong(listed)
     rows = [
-        tag("li", *_said(step, examples, seen), data_step=number, class_=step.phase)
+        tag("li", *_said(found, step, examples, seen), data_step=number, class_=step.phase)
         for number, step in enumerate(listed)
     ]
     return tag(
@@ -95,8 +95,9 @@ def _controls(start: int | None, examples: int) -> Html:
     )  # fmt: skip
 
 
-def _said(step: Step, examples: int, seen: Window) -> list[Html | None]:
-    hidden = "" if step.kind == "cost" or step.key in seen.keys else " (not drawn)"
+def _said(found: Replay, step: Step, examples: int, seen: Window) -> list[Html | None]:
+    key = found.layers[-1].key if step.kind == "cost" else step.key
+    hidden = "" if key in seen.keys else " (not drawn)"
     shown = [] if step.of_example is None else [
         tag("div", step.of_example(example), data_example=example, hidden=example > 0) for example in range(examples)
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from bpcheck.report.page.layers.kinds import kind_of
 from bpcheck.report.page.replayed import Replay
@@ -127,11 +128,11 @@ def _focus(found: Replay, station: Station) -> tuple[int, ...] | None:
 def _seen(station: Station, focus: tuple[int, ...] | None) -> Seen:
     count, *sizes = station.shape
     height, width = [1, *sizes][-2:] if sizes else (1, 1)
-    row, column = (0, *focus)[-2:] if focus else (0, 0)
+    row, column = (0, *focus[1:])[-2:] if focus else (0, 0)
     rows, columns, most = around(row, height), around(column, width), _most(station, height)
-    chosen = set(range(min(count, most)))
-    if station.worst is not None and station.worst not in chosen:
-        chosen = {*range(most - 1), station.worst}
+    chosen = {one for one in (station.worst, focus[0] if focus else None) if one is not None}
+    others = (one for one in range(count) if one not in chosen)
+    chosen.update(islice(others, max(0, most - len(chosen))))
     return Seen(station, tuple(sorted(chosen)), rows, columns)
 
 

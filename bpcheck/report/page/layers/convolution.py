@@ -10,8 +10,15 @@ import numpy as np
 from bpcheck.network.layers import LayerSpec
 from bpcheck.report.page.grid import frame, grid
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.place import Focus, focus, indices, reached, spec_of, tapped, window
-from bpcheck.report.page.layers.unit import activation_step, caption, delta_step, is_batch, worst_item
+from bpcheck.report.page.layers.place import Focus, focus, indices, largest, reached, spec_of, tapped, window
+from bpcheck.report.page.layers.unit import (
+    activation_step,
+    caption,
+    coming_row,
+    delta_step,
+    is_batch,
+    worst_item,
+)
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
@@ -93,17 +100,18 @@ class ConvolutionKind(Kind):
 
     def station(self, found: Replay, layer: Layer, numbers: Numbers) -> Station:
         """A box of grids for every map."""
-        n, spec = layer.number, spec_of(layer)
+        n, spec, at = layer.number, spec_of(layer), focus(layer)
         room = len(_kernel_part(layer)[0]) * CELL_HEIGHT + LINE + BETWEEN
         return Station(
             layer.key, n, layer.name, f"layer {n}", (f"layer {n}", f"{spec.kind}, {layer.activation}"), layer.a.shape[1:],
-            _rows(layer, numbers), caption(layer, numbers), worst_item(layer), focus(layer).place, room=room,
+            _rows(found, layer, numbers), caption(layer, numbers), worst_item(layer), (at.o, *at.place), room=room,
             leaving=_leaving(layer),
         )  # fmt: skip
 
     def looks_at(self, layer: Layer) -> tuple[int, ...] | None:
         """The middle of what lies under the kernel."""
-        return tuple(one[len(one) // 2] for one in indices(layer, focus(layer).place))
+        at = focus(layer)
+        return (at.c, *(one[len(one) // 2] for one in indices(layer, at.place)))
 
     def gap(self, layer: Layer) -> int:
         """Room for a kernel and its lines."""
@@ -116,8 +124,9 @@ class ConvolutionKind(Kind):
         return [part for o in own.items for part in _kernels(layer, sketch, o, maps)]
 
     def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
-        """The numbers under the kernel at one place, and the number that comes of them."""
-        return _frames(layer, sketch)
+        """The numbers under the kernel at one place, and the number that comes of them; on the way back, what adds up."""
+        framed = [*_frames(layer, sketch), *(_returned(layer, sketch) if layer.has_below else ())]
+        return [one for one in framed if one is not None]
 
 
 class _Letters:
@@ -148,7 +157,7 @@ def _leaving(layer: Layer) -> str:
     return "z = a" if layer.activation == "identity" else "a"
 
 
-def _rows(layer: Layer, numbers: Numbers) -> Any:
+def _rows(found: Replay, layer: Layer, numbers: Numbers) -> Any:
     key = layer.key
 
     def rows(item: int, example: int) -> Sequence[Row]:
@@ -157,7 +166,8 @@ def _rows(layer: Layer, numbers: Numbers) -> Any:
             up = [Row("z = a", z, numbers["z", key])]
         else:
             up = [Row("z", z, numbers["z", key]), Row("a", matrix(layer.a[example, item]), numbers["a", key])]
-        return [*up, *delta_rows(layer, item, example, numbers["delta", key])]
+        down = coming_row(found, layer, item, example, numbers)
+        return [*up, *down, *delta_rows(layer, item, example, numbers["delta", key])]
 
     return rows
 
@@ -217,7 +227,7 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
 def _down_said(layer: Layer, example: int) -> Html:
     """The product sum at one number of a map below."""
     below = layer.below[example]
-    c, *at = (int(i) for i in np.unravel_index(int(np.argmax(np.nan_to_num(abs(below)))), below.shape))
+    c, *at = largest(layer, example)
     weight, delta = layer.params["weight"], layer.delta[example]
     terms = [
         written_product(float(weight[(o, c, *tap)]), float(delta[(o, *place)]))
@@ -269,37 +279,46 @@ def _kernels(layer: Layer, sketch: Sketch, o: int, maps: Sequence[int]) -> list[
     return drawn
 
 
-def _frames(layer: Layer, sketch: Sketch) -> list[Html]:
+def _frames(layer: Layer, sketch: Sketch) -> list[Html | None]:
     """What lies under the kernel at one place, and the number that comes of it."""
     at, own, below = focus(layer), sketch.own(layer), sketch.entering(layer)
-    step = sketch.numbers["z", layer.key]
-    drawn = []
-    if at.o in own.items:
-        place = own.cells(
-            _origin(sketch, own, at.o, own.station.rows(at.o, sketch.example)[0].name), *_one(at.place)
-        )
-        drawn.append(frame(place, class_="window", data_during=step))
-    if below is not None:
-        ranges = [range(1), *indices(layer, at.place)][-2:]
-        for c in below.items:
-            place = below.cells(_origin(sketch, below, c, below.station.leaving), *ranges)
-            drawn.append(frame(place, class_="window", data_during=step))
-        drawn += _met(layer, sketch, below, at)
-    return [one for one in drawn if one is not None]
+    attributes = {"class_": "window", "data_during": sketch.numbers["z", layer.key]}
+    first = sketch.rows(own, at.o)[0].name
+    drawn = [_framed(sketch, own, at.o, first, _one(at.place), **attributes)] if at.o in own.items else []
+    if below is None:
+        return drawn
+    ranges, leaving = [range(1), *indices(layer, at.place)][-2:], below.station.leaving
+    drawn += [_framed(sketch, below, c, leaving, ranges, **attributes) for c in below.items]
+    return drawn + _met(layer, sketch, below, at)
 
 
 def _met(layer: Layer, sketch: Sketch, below: Column, at: Focus) -> list[Html | None]:
     """The numbers that one entry of the kernel meets: they make its gradient."""
     if at.c not in below.items:
         return []
-    step, origin = sketch.numbers["gradient", layer.key], _origin(sketch, below, at.c, below.station.leaving)
-    places = [
+    attributes = {"class_": "window moving", "data_during": sketch.numbers["gradient", layer.key]}
+    met = (
         tuple(one[q] for one, q in zip(indices(layer, place), at.tap, strict=True))
         for place in np.ndindex(*layer.delta.shape[2:])
+    )
+    return [_framed(sketch, below, at.c, below.station.leaving, _one(place), **attributes) for place in met]
+
+
+def _returned(layer: Layer, sketch: Sketch) -> list[Html | None]:
+    """A number of a map below, and the δ that come back to it."""
+    own, below, (c, *at) = sketch.own(layer), sketch.entering(layer), largest(layer, sketch.example)
+    attributes = {"class_": "back moving", "data_during": sketch.numbers["down", layer.key]}
+    places = [_one(place) for place, _ in reached(layer, tuple(at))]
+    drawn = [
+        _framed(sketch, own, o, row.name, place, **attributes)
+        for o in own.items
+        for row in sketch.rows(own, o)
+        if row.name in ("δ", "δ right")
+        for place in places
     ]
-    return [
-        frame(below.cells(origin, *_one(place)), class_="window moving", data_during=step) for place in places
-    ]
+    if below is None or c not in below.items:
+        return drawn
+    return [*drawn, _framed(sketch, below, c, below.station.leaving, _one(tuple(at)), **attributes)]
 
 
 def _one(place: tuple[int, ...]) -> list[range]:
@@ -307,5 +326,9 @@ def _one(place: tuple[int, ...]) -> list[range]:
     return [range(i, i + 1) for i in (0, *place)[-2:]]
 
 
-def _origin(sketch: Sketch, column: Column, item: int, name: str) -> tuple[float, float]:
-    return column.grid(item, sketch.rows(column, item), name)
+def _framed(
+    sketch: Sketch, column: Column, item: int, row: str, ranges: Sequence[range], **attributes: object
+) -> Html | None:
+    """A frame around some numbers of a map."""
+    origin = column.grid(item, sketch.rows(column, item), row)
+    return frame(column.cells(origin, ranges[0], ranges[1]), **attributes)

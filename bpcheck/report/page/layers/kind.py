@@ -60,7 +60,7 @@ class Kind(ABC):
         """What is drawn in the layer's column."""
 
     def looks_at(self, layer: Layer) -> tuple[int, ...] | None:
-        """The place in the maps below that is shown in numbers, around which they are cut out."""
+        """Map and place below that are shown in numbers: they are drawn, whatever is left out."""
         return None
 
     @abstractmethod

@@ -15,7 +15,7 @@ import numpy as np
 from bpcheck.network.layers.convolution import Convolution
 from bpcheck.report.page.replayed import Layer
 
-__all__ = ["Focus", "focus", "indices", "reached", "spec_of", "tapped", "window"]
+__all__ = ["Focus", "focus", "indices", "largest", "reached", "spec_of", "tapped", "window"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,12 @@ def focus(layer: Layer) -> Focus:
     shown = np.nan_to_num(_shares(layer, entry))
     place = np.unravel_index(int(np.argmax(shown)), shown.shape)
     return Focus(o, c, tuple(tap), tuple(map(int, place)))
+
+
+def largest(layer: Layer, example: int) -> tuple[int, ...]:
+    """Map and place below that the largest ∂C/∂x comes down to."""
+    below = np.nan_to_num(abs(layer.below[example]))
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(below)), below.shape))
 
 
 def _entry(layer: Layer) -> tuple[int, ...]:

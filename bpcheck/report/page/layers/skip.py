@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import target_row
+from bpcheck.report.page.layers.unit import coming, target_row
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import listed
@@ -81,12 +81,14 @@ class SkipKind(Kind):
 
     def station(self, found: Replay, layer: Layer, numbers: Numbers) -> Station:
         """A box for every sum."""
+        step = coming(found, layer, numbers)
+        arrives = numbers["arrival", layer.key] if step is None else step
 
         def rows(item: int, example: int) -> Sequence[Row]:
             return [
                 Row("h", matrix(layer.a[example, item]), numbers["sum", layer.key]),
                 *target_row(found, layer, item, example, numbers),
-                Row("∂C/∂h", matrix(layer.down[example, item]), numbers["arrival", layer.key]),
+                Row("∂C/∂h", matrix(layer.down[example, item]), arrives),
             ]
 
         return Station(
@@ -102,13 +104,9 @@ class SkipKind(Kind):
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """The arc, and a plus for every sum."""
         own, last, source = sketch.own(layer), sketch.columns.get(layer.inner[-1].key), sketch.entering(layer)
-        step, lane = sketch.numbers["sum", layer.key], sketch.lanes[layer.key]
-        x = own.left - BUS
-        lowest = max(own.middles.values())
-        drawn = [
-            _start(layer, source, lane, step),
-            _path(f"M{_from(source):.0f} {lane:.0f}H{x:.0f}V{lowest:.0f}", step),
-        ]
+        step, x = sketch.numbers["sum", layer.key], own.left - BUS
+        drawn = [_arc(own, source, sketch.lanes[layer.key], class_="bypass", data_at=step)]
+        drawn.append(_name(layer, source, sketch.lanes[layer.key], step))
         for item in own.items:
             y = own.middles[item]
             if last is not None and item in last.items:
@@ -118,13 +116,20 @@ class SkipKind(Kind):
             drawn.append(tag("g", circle, text(x, y + 5, "+", class_="middle"), class_="plus", data_at=step))
         return drawn
 
+    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
+        """On the way back: the plus where both paths begin, and the arc where they meet again."""
+        own, source, numbers = sketch.own(layer), sketch.entering(layer), sketch.numbers
+        at = {"class_": "back moving", "data_during": numbers["arrival", layer.key]}
+        places = ((f"{own.left - BUS:.0f}", f"{own.middles[item]:.0f}") for item in own.items)
+        rings = [tag("circle", cx=x, cy=y, r=PLUS + 3, **at) for x, y in places]
+        if ("down", layer.key) not in numbers:
+            return rings
+        at["data_during"] = numbers["down", layer.key]
+        return [*rings, _arc(own, source, sketch.lanes[layer.key], **at)]
+
 
 def _sum(*parts: tuple[str, object]) -> Html:
     return join(*(listed(name, values) for name, values in parts))
-
-
-def _path(d: str, step: int) -> Html:
-    return tag("path", d=d, class_="bypass", data_at=step)
 
 
 def _from(source: Column | None) -> float:
@@ -132,12 +137,16 @@ def _from(source: Column | None) -> float:
     return MARGIN if source is None else source.right + BUS
 
 
-def _start(layer: Layer, source: Column | None, lane: float, step: int) -> Html:
-    """What leaves each box and rises to the lane, with the name of what passes."""
-    x = _from(source)
-    label = text(x + 8, lane - 6, layer.entering, class_="name bypass-name", data_at=step)
-    if source is None:
-        return label
-    stubs = "".join(f"M{source.right:.0f} {y:.0f}H{x:.0f}" for y in source.middles.values())
-    lowest = max(source.middles.values())
-    return join(_path(f"{stubs}M{x:.0f} {lowest:.0f}V{lane:.0f}", step), label)
+def _arc(own: Column, source: Column | None, lane: float, **attributes: object) -> Html:
+    """From every box up to the lane, past the layers, and down to every sum."""
+    start, end, lowest = _from(source), own.left - BUS, max(own.middles.values())
+    rises = ""
+    if source is not None:
+        rises = "".join(f"M{source.right:.0f} {y:.0f}H{start:.0f}" for y in source.middles.values())
+        rises += f"M{start:.0f} {max(source.middles.values()):.0f}V{lane:.0f}"
+    return tag("path", d=f"{rises}M{start:.0f} {lane:.0f}H{end:.0f}V{lowest:.0f}", **attributes)
+
+
+def _name(layer: Layer, source: Column | None, lane: float, step: int) -> Html:
+    """What passes."""
+    return text(_from(source) + 8, lane - 6, layer.entering, class_="name bypass-name", data_at=step)

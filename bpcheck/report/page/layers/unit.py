@@ -81,8 +81,20 @@ def target_row(found: Replay, layer: Layer, item: int, example: int, numbers: Nu
     return [Row("target y", found.case.y[example, item], numbers["cost", ""])]
 
 
+def coming(found: Replay, layer: Layer, numbers: Numbers) -> int | None:
+    """The step that computes ∂C/∂a of a layer, where one of its own does."""
+    above = (one for one in found.every if one.entering == layer.name and not one.through)
+    return next((numbers["down", one.key] for one in above if ("down", one.key) in numbers), None)
+
+
+def coming_row(found: Replay, layer: Layer, item: int, example: int, numbers: Numbers) -> list[Row]:
+    """∂C/∂a, where a step of its own computes it."""
+    step = coming(found, layer, numbers)
+    return [] if step is None else [Row("∂C/∂a", matrix(layer.down[example, item]), step)]
+
+
 def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int], Sequence[Row]]:
-    """z, a, the target at the output, and δ."""
+    """z, a, the target at the output, what comes down where a step of its own says it, and δ."""
     key = layer.key
 
     def rows(item: int, example: int) -> Sequence[Row]:
@@ -90,6 +102,7 @@ def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int
             Row("z", matrix(layer.z[example, item]), numbers["z", key]),
             Row("a", matrix(layer.a[example, item]), numbers["a", key]),
             *target_row(found, layer, item, example, numbers),
+            *coming_row(found, layer, item, example, numbers),
             *delta_rows(layer, item, example, numbers["delta", key]),
         ]
 
