@@ -93,7 +93,7 @@ class ConvolutionKind(Kind):
         down = Step(
             "down", n, f"{layer.below_of(names.entering)} = Σ {names.weight} {names.of('δ')}   where {names.meeting}",
             "A number of a map below lies under the kernel at several places, and in every map o. What comes back to it is "
-            "the sum of all weights that met it, each times the δ of its place.",
+            "the sum of all weights that met it, each times the δ of its place; one such sum is framed.",
             key=layer.key, of_example=lambda example: _down_said(layer, example),
         )  # fmt: skip
         return delta, gradient, down
