@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from bpcheck.diagnosis.bug import Bug
-from bpcheck.diagnosis.layers.dense.steps import IN_A_LAYER, Forward, Gradient, Rules, backward, forward
 from bpcheck.diagnosis.observation import Observation
+from bpcheck.diagnosis.step import Forward, Gradient, Layer, Rules, Step
+from bpcheck.diagnosis.steps import backward, forward
 from bpcheck.network.case import Case
 
 __all__ = ["Hypothesis", "standing"]
