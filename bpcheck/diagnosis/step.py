@@ -244,13 +244,13 @@ class Forward:
         return tuple(layer for layer in self.leaves if layer.spec.is_numbered)
 
     @property
-    def steps(self) -> frozenset[Step]:
-        """The steps of the layers of this network."""
+    def every(self) -> tuple[Layer, ...]:
+        """All layers, and those inside of them."""
 
-        def those(layers: tuple[Layer, ...]) -> set[Step]:
-            return {step for layer in layers for step in (*layer.kind.steps, *those(layer.inner))}
+        def those(layers: tuple[Layer, ...]) -> list[Layer]:
+            return [one for layer in layers for one in (layer, *those(layer.inner))]
 
-        return frozenset(those(self.layers))
+        return tuple(those(self.layers))
 
 
 @dataclass(eq=False)

@@ -82,7 +82,8 @@ def test_a_prediction_differs_from_the_right_gradient_somewhere(slug):
 
 
 def test_unmutated_rules_give_the_reference_gradient():
-    from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
+    from bpcheck.diagnosis.step import Rules
+    from bpcheck.diagnosis.steps import backward, forward
 
     rng = np.random.default_rng(2)
     for _ in range(40):

@@ -16,8 +16,9 @@ from bpcheck import tree
 from bpcheck.diagnosis import CATALOGUE, Observation
 from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.hypothesis import standing
-from bpcheck.diagnosis.layers.dense.steps import Forward, Rules, forward
 from bpcheck.diagnosis.observation import ROUNDINGS
+from bpcheck.diagnosis.step import Forward, Rules
+from bpcheck.diagnosis.steps import data_pass, forward
 from bpcheck.errors import InputError
 from bpcheck.network.case import Case
 from bpcheck.network.dense_chain import is_dense_chain
@@ -240,12 +241,11 @@ def _with_bugs(
 
 
 def _deltas(f: Forward, rules: Rules) -> list[Any] | None:
-    deltas: list[Any] = [np.empty(0)] * len(f.z)
-    with np.errstate(all="ignore"):
-        deltas[f.top] = np.asarray(rules.bp1(f), dtype=float)
-        for k in range(f.top - 1, -1, -1):
-            deltas[k] = np.asarray(rules.bp2(f, k, deltas), dtype=float)
-    fits = all(delta.shape == z.shape for delta, z in zip(deltas, f.z, strict=True))
+    made = data_pass(f, rules)
+    if made is None:
+        return None
+    deltas = [np.asarray(made.errors[layer.path], dtype=float) for layer in f.numbered]
+    fits = all(d.shape == layer.saved.pre_activation.shape for d, layer in zip(deltas, f.numbered, strict=True))
     return deltas if fits else None  # some mistakes make a δ of another shape, which has no unit to stand in
 
 
@@ -258,7 +258,7 @@ def _from_bias(k: int, case: Case, given: Mapping[str, Comparison], factor: floa
     bias, weight = given.get(f"params[{k}]['bias']"), given.get(f"params[{k}]['weight']")
     if bias is None or weight is None or bias.actual is None or weight.actual is None:
         return None
-    below = np.asarray(case.x if k == 0 else forward(case).a[k], dtype=float)
+    below = np.asarray(forward(case).numbered[k].saved.previous, dtype=float)
     weights = np.asarray(case.params[k]["weight"], dtype=float)
     penalty = case.architecture.l2 * weights + case.architecture.l1 * np.sign(weights)
     made = np.outer(bias.actual, below[0]) + factor * penalty
