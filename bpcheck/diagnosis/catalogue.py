@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bpcheck.diagnosis import cost, penalty, promises
-from bpcheck.diagnosis.layers import flatten, skip
+from bpcheck.diagnosis.layers import convolution, flatten, skip
 from bpcheck.diagnosis.layers.dense import bp1_output, bp2_hidden, bp3_bias, bp4_weight
 from bpcheck.diagnosis.mutant import Mutant
 
 __all__ = ["CATALOGUE"]
 
-FAMILIES = (bp1_output, bp2_hidden, bp3_bias, bp4_weight, skip, flatten, penalty, cost, promises)
+FAMILIES = (bp1_output, bp2_hidden, bp3_bias, bp4_weight, skip, flatten, convolution, penalty, cost, promises)
 
 CATALOGUE: Mapping[str, Mutant] = MappingProxyType(
     {bug.slug: Mutant.of(bug) for family in FAMILIES for bug in family.BUGS}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.network.case import Case
-from bpcheck.network.layers.spec import LayerSpec, Role, Shape
+from bpcheck.network.layers.spec import LayerSpec, Role
 from bpcheck.tree import FloatArray, Path
 
 __all__ = ["Equation", "Forward", "Gradient", "Kind", "Layer", "Rules", "Run", "Step"]
@@ -175,8 +175,8 @@ class Layer:
     path : Path
         Of its parameters.
     params : tree
-    shape : tuple of int
-        Of one example before it.
+    x : array
+        What came in.
     saved : object
         What the reference's layer of this kind keeps for the way back.
     index, count : int
@@ -195,7 +195,7 @@ class Layer:
     spec: LayerSpec
     path: Path
     params: Any
-    shape: Shape
+    x: FloatArray
     saved: Any
     index: int
     count: int

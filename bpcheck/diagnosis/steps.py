@@ -13,10 +13,12 @@ from bpcheck import tree
 from bpcheck.diagnosis.layers.kinds import OUTPUT, kind_of
 from bpcheck.diagnosis.step import Forward, Gradient, Layer, Rules, Run, Step
 from bpcheck.network.case import Case
-from bpcheck.network.layers.spec import LayerSpec, Shape
+from bpcheck.network.layers.spec import LayerSpec
 from bpcheck.network.names import is_penalised
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.layers.kinds import layer_of
+from bpcheck.reference.layers.layer import Layer as ReferenceLayer
 from bpcheck.reference.loss import LOSS
 from bpcheck.reference.network import TRAINING
 from bpcheck.tree import FloatArray, Path
@@ -68,34 +70,37 @@ class _Recorder:
     leaves: list[Layer] = field(default_factory=list)
 
     def layers(
-        self, specs: Sequence[LayerSpec], params: Any, saved: Any, path: Path, shape: Shape
-    ) -> tuple[Layer, ...]:
+        self, specs: Sequence[LayerSpec], built: Sequence[ReferenceLayer], params: Any, x: Any, path: Path
+    ) -> tuple[tuple[Layer, ...], Any]:
+        """Records of a chain, and what comes out of it."""
         made = []
-        for index, spec in enumerate(specs):
-            made.append(self._layer(spec, params[index], saved[index], path.item(index), shape))
-            shape = spec.output_shape(shape)
-        return tuple(made)
+        for index, (spec, layer) in enumerate(zip(specs, built, strict=True)):
+            output, saved, _ = layer.forward(params[index], x, TRAINING)
+            made.append(self._layer(spec, params[index], x, saved, path.item(index)))
+            x = output
+        return tuple(made), x
 
-    def _layer(self, spec: LayerSpec, params: Any, saved: Any, path: Path, shape: Shape) -> Layer:
+    def _layer(self, spec: LayerSpec, params: Any, x: Any, saved: Any, path: Path) -> Layer:
         among = None if spec.is_numbered and not spec.inner else type(spec)
         index, count = self.seen[among], self.total[among]
         self.seen[among] += 1
         below = [layer for layer in self.leaves if layer.params]
+        inner, _ = self.layers(spec.inner, [layer_of(one) for one in spec.inner], params, x, path)
         layer = Layer(
             kind_of(spec),
             spec,
             path,
             params,
-            shape,
+            x,
             saved,
             index,
             count,
             is_output=among is None and index == count - 1,
             sends_down=bool(below),
             below=below[-1] if below else None,
-            inner=self.layers(spec.inner, params, saved, path, shape) if spec.inner else (),
+            inner=inner,
         )
-        if not spec.inner:
+        if not inner:
             self.leaves.append(layer)
         return layer
 
@@ -114,19 +119,20 @@ def forward(case: Case, params: Any = None) -> Forward:
     Forward
     """
     architecture = case.architecture
-    loss, network = LOSS[architecture.loss], build(architecture)
-    given = case.params if params is None else params
+    loss, recorder = LOSS[architecture.loss], _Recorder(_counted(architecture.layers))
     with np.errstate(all="ignore"):
-        logits, saved, _ = network.chain.forward(given, case.x, TRAINING)
+        layers, logits = recorder.layers(
+            architecture.layers,
+            build(architecture).chain.layers,
+            case.params if params is None else params,
+            case.x,
+            Path("params"),
+        )
         fused = bool(loss.fused_output) and architecture.output == loss.fused_output
         output = ACTIVATION[architecture.output].value(logits) if fused else logits
         cost_gradient = loss.gradient(logits, case.y)
         if architecture.reduction == "mean":
             cost_gradient = cost_gradient / case.batch
-    recorder = _Recorder(_counted(architecture.layers))
-    layers = recorder.layers(
-        architecture.layers, case.params, saved, Path("params"), architecture.input_shape
-    )
     return Forward(case, layers, tuple(recorder.leaves), output, logits, cost_gradient, fused)
 
 
@@ -154,20 +160,19 @@ def backward(f: Forward, rules: Rules) -> Gradient | None:
     >>> {str(path): values.tolist() for path, values in backward(forward(case), Rules()).items()}
     {"params[0]['weight']": [[6.0]], "params[0]['bias']": [2.0]}
     """
-    made = data_pass(f, rules)
+    made, params = data_pass(f, rules), dict(tree.leaves(f.case.params))
     if made is None:
         return None
+    gradient = {}
     try:
         with np.errstate(all="ignore"):
-            gradient = {}
             for layer in f.leaves:
-                for key, values in layer.params.items():
+                for key in layer.params:
                     path = layer.place(key)
-                    value = made.gradient[path] + made.step(PENALTY, layer, key, values)
-                    if np.shape(value) != values.shape:
+                    value = made.gradient[path] + made.step(PENALTY, layer, key, params[path])
+                    if np.shape(value) != params[path].shape:
                         return None
                     gradient[path] = np.asarray(value)
-            in_order = {path: gradient[path] for path, _ in tree.leaves(f.case.params)}
-            return made.step(RETURNED, in_order)  # type: ignore[no-any-return]
+            return made.step(RETURNED, {path: gradient[path] for path in params})  # type: ignore[no-any-return]
     except ValueError:
         return None

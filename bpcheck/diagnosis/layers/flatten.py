@@ -19,7 +19,7 @@ SHAPE = Equation(
 
 
 def _restored(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
-    return error.reshape(len(error), *layer.shape)
+    return error.reshape(layer.x.shape)
 
 
 RESTORED = Step("flatten", "shape restored", SHAPE, _restored)
@@ -34,7 +34,7 @@ FLATTEN = Kind("flattening", _pullback, (RESTORED,))
 
 
 def _channels_last(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
-    channels, *places = layer.shape
+    channels, *places = layer.x.shape[1:]
     return np.moveaxis(error.reshape(len(error), *places, channels), -1, 1)
 
 

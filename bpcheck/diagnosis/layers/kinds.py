@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from bpcheck.diagnosis.layers.convolution import CONVOLUTION
 from bpcheck.diagnosis.layers.dense.steps import BP1, DENSE
 from bpcheck.diagnosis.layers.flatten import FLATTEN
 from bpcheck.diagnosis.layers.skip import SKIP
 from bpcheck.diagnosis.step import Equation, Kind
-from bpcheck.network.layers import Dense, Flatten, LayerSpec, Skip
+from bpcheck.network.layers import Conv1d, Conv2d, Dense, Flatten, LayerSpec, Skip
 from bpcheck.network.layers.kinds import of_kind
 
 __all__ = ["EQUATIONS", "KINDS", "OUTPUT", "kind_of", "knows"]
 
-KINDS: Mapping[type[LayerSpec], Kind] = MappingProxyType({Dense: DENSE, Skip: SKIP, Flatten: FLATTEN})
+KINDS: Mapping[type[LayerSpec], Kind] = MappingProxyType({Dense: DENSE, Skip: SKIP, Flatten: FLATTEN, Conv1d: CONVOLUTION, Conv2d: CONVOLUTION})
 
 OUTPUT = BP1
 """The error of the output, whatever the kind of the last layer."""
