@@ -88,7 +88,7 @@ def _weight_gradient(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return bp4_weight_gradient(delta, layer.saved.previous)
 
 
-OUTPUT_ERROR = Step("dense", "output error", BP1, _error)
+OUTPUT_ERROR = Step("dense", "output error", BP1, _error, once=True)
 """``(run, layer, ∂C/∂a) -> δ``, of the last layer."""
 
 HIDDEN_ERROR = Step("dense", "hidden error", BP2, _error)
