@@ -185,7 +185,10 @@ def told_apart(first: float, second: float, digits: int = 6) -> tuple[str, str]:
     (('0.5', '0.25'), ('0.6931471806', '0.69314718056'), ('0', '0'))
     """
     for enough in range(digits, EXACT_DIGITS + 1):
-        texts = f"{first + 0.0:.{enough}g}", f"{second + 0.0:.{enough}g}"  # + 0.0: there is no −0 for a reader
+        texts = (
+            f"{first + 0.0:.{enough}g}",
+            f"{second + 0.0:.{enough}g}",
+        )  # + 0.0: there is no −0 for a reader
         if texts[0] != texts[1] or first == second:
             break
     return texts

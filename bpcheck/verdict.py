@@ -61,7 +61,9 @@ _REMEDIES = {
     Verdict.WRONG_STRUCTURE: "Return one gradient array for each parameter, nested and shaped as the parameters are.",
     Verdict.NONFINITE: "Look for a division by zero, log(0), or an exponential that overflows.",
     Verdict.DISAGREES: "Correct what the report names, then run the same case again.",
-    Verdict.INCONCLUSIVE: "Compute in float64 if that is not done yet, ask for a coarser resolution, or move to parameters that are better scaled.",
-    Verdict.AGREES_AT_KINK: "Nothing to correct: at a corner of the loss every value between its one-sided derivatives is a valid choice.",
+    Verdict.INCONCLUSIVE: "Compute in float64 if that is not done yet, ask for a coarser resolution, or move to parameters "
+    "that are better scaled.",
+    Verdict.AGREES_AT_KINK: "Nothing to correct: at a corner of the loss every value between its one-sided derivatives is a "
+    "valid choice.",
     Verdict.AGREES: "Nothing to correct.",
 }

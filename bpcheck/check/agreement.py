@@ -129,9 +129,7 @@ def _judge(
         count = int(beyond.sum())
         return verdict(
             Verdict.DISAGREES,
-            entries(
-                count, actual.size, "differs by more than its bound", "differ by more than their bounds"
-            ),
+            entries(count, actual.size, "differs by more than its bound", "differ by more than their bounds"),
         )
     if not known.all():
         return verdict(Verdict.INCONCLUSIVE, "the right value or its bound is not finite at this point")
@@ -147,7 +145,8 @@ def _judge(
         count = int((kink > 0).sum())
         said = entries(count, actual.size, "depends", "depend")
         return verdict(
-            Verdict.AGREES_AT_KINK, f"{said} on a corner of the loss (as ReLU at 0); each is a valid slope there"
+            Verdict.AGREES_AT_KINK,
+            f"{said} on a corner of the loss (as ReLU at 0); each is a valid slope there",
         )
     return verdict(Verdict.AGREES, f"zero to within {widest:.0e}" if is_zero else "")
 

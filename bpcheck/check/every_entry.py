@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.check.agreement import detection_limit, judge
+from bpcheck.check.agreement import detection_limit, entries, judge
 from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.diagnosis import Observation, diagnose
@@ -105,7 +105,7 @@ def check_every_entry(
     <Verdict.AGREES>
     >>> wrong = [{"weight": np.array([[6.0 + 1e-11]]), "bias": np.array([2.0])}]
     >>> check_every_entry(network, params, x, y, gradient=wrong, seed=0).comparisons[0].reason
-    '1 of 1 entries differ by more than their bound'
+    'it differs by more than its bound'
     """
     built = as_network(network)
     case = Case(built.architecture, params, x, y)
@@ -129,7 +129,10 @@ def check_every_entry(
             if callable(gradient) or gradient is None:
                 check = check.measured(subject, clock, bar)
         except Contradiction as contradiction:
-            void = "The check is void: its own cross-check failed. Please report it."
+            void = (
+                "Self-test failed: two ways to compute the same derivatives contradict one another, so no verdict is given. "
+                "Please report it."
+            )
             return without_verdict(void, str(contradiction))
     return _report(subject, case, asked, (*asked.findings, *check.comparisons), check, seed=used)
 
@@ -199,8 +202,8 @@ class _Check:
         missing = int(np.isnan(expected).sum())
         if found.verdict is Verdict.INCONCLUSIVE and missing:
             done = expected.size - missing
-            reason = f"{done:,} of {expected.size:,} entries have a value, and those agree"
-            found = replace(found, reason=reason if done else "no entry has a value")
+            reason = entries(done, expected.size, "was measured, and agrees", "were measured, and agree")
+            found = replace(found, reason=reason if done else "no entry could be measured")
         return found
 
     def measured(self, subject: Subject, clock: Clock, bar: Progress) -> _Check:

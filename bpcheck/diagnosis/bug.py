@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from bpcheck.diagnosis.observation import Observation
 from bpcheck.diagnosis.step import Rules
 from bpcheck.network.architecture import Architecture
 
@@ -64,6 +65,9 @@ class Bug:
         Slugs that give the same numbers on some networks.
     plant : callable or None
         ``plant(right) -> program`` with the mistake, for mistakes that ``rules`` cannot express.
+    needs : callable or None
+        Whether what was observed has what the mistake is about (an update step, both parts of a penalty); where it has
+        not, this bug is no explanation, and another one gives the same numbers. None if it needs nothing.
     """
 
     slug: str
@@ -75,6 +79,7 @@ class Bug:
     silent: str = ""
     confused: tuple[str, ...] = ()
     plant: Callable[[Program], Program] | None = None
+    needs: Callable[[Observation], bool] | None = None
 
     @property
     def hint(self) -> str:

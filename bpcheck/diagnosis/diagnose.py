@@ -55,7 +55,9 @@ def diagnose(
     if hypotheses and len(hypotheses) <= MOST_NAMED:
         tied = len(hypotheses)
         return tuple(
-            d for number, h in enumerate(hypotheses) for d in _told(located, h, number, len(observations), tied)
+            d
+            for number, h in enumerate(hypotheses)
+            for d in _told(located, h, number, len(observations), tied)
         )
     found = pattern(observations)
     if found is not None:
@@ -102,9 +104,7 @@ def by_numbers(located: Diagnosis, slug: str) -> Diagnosis:
     )
 
 
-def _told(
-    located: Diagnosis, hypothesis: Hypothesis, number: int, cases: int, tied: int
-) -> list[Diagnosis]:
+def _told(located: Diagnosis, hypothesis: Hypothesis, number: int, cases: int, tied: int) -> list[Diagnosis]:
     """A diagnosis for each bug of a hypothesis, the one of this number among those that are tied."""
     place = f" {hypothesis.where}" if hypothesis.where else ""
     this = "this mistake" if len(hypothesis.bugs) == 1 else "these two mistakes at once"
@@ -126,4 +126,3 @@ def _told(
         )
         for bug in hypothesis.bugs
     ]
-

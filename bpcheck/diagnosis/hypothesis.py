@@ -105,12 +105,15 @@ def _two(bugs: Sequence[Bug]) -> Iterator[Hypothesis]:
             yield Hypothesis((first, second), first.rules.with_(second.rules))
 
 
-def _occurring(bugs: Iterable[Bug], networks: Sequence[Forward]) -> list[Bug]:
-    """The bugs that are wrong formulas, of steps that one of the networks has."""
+def _able(
+    bugs: Iterable[Bug], observations: Sequence[Observation], networks: Sequence[Forward]
+) -> list[Bug]:
+    """The bugs that are wrong formulas, of steps that one of the networks has, and about something that was observed."""
     return [
         bug
         for bug in bugs
         if bug.rules is not None
+        and (bug.needs is None or any(map(bug.needs, observations)))
         and all(step.once or any(_with_step(f, step) for f in networks) for step in bug.rules.changed)
     ]
 
@@ -157,7 +160,7 @@ def standing(observations: Sequence[Observation], bugs: Iterable[Bug]) -> list[H
     seen = [(observation, forward(observation.case), bool(observation.wrong)) for observation in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
     networks = [f for _, f, _ in seen]
-    able = _occurring(bugs, networks)
+    able = _able(bugs, observations, networks)
     for kind in (_everywhere(able), _in_one_layer(able, networks), _two(able)):
         found = _once_each(h for h in kind if _stands(h, seen))
         if found:

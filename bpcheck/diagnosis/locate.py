@@ -101,7 +101,7 @@ def _sentence(comparison: Comparison) -> str:
     factor = comparison.verdict is Verdict.DISAGREES and np.isfinite(comparison.scale)
     if factor and comparison.residual <= SAME_FACTOR and abs(comparison.scale - 1) > VISIBLE_FACTOR:
         times = f"{comparison.scale:.6g} times the right value"
-        text += f"; it is {times if comparison.scale else '0 where it should not be'}"
+        text += f"; it is {times if comparison.scale else '0'}"
     return text
 
 

@@ -34,12 +34,15 @@ class Observation:
         Without tensors that the caller set aside.
     roundoff : float
         u of the precision in which the claim was computed.
+    is_step : bool
+        Whether the claim was recovered from an update step.
     """
 
     case: Case
     claimed: Mapping[Path, FloatArray]
     right: Mapping[Path, FloatArray]
     roundoff: float = 2.0**-53
+    is_step: bool = False
 
     @property
     def same(self) -> float:

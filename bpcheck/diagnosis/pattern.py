@@ -14,7 +14,7 @@ import numpy as np
 
 from bpcheck.diagnosis.observation import ROUNDINGS, Observation
 from bpcheck.network.dense_chain import dense_chain
-from bpcheck.precision import FORMATS, rounded
+from bpcheck.precision import FORMATS, rounded, told_apart
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
@@ -112,7 +112,8 @@ def _one_entry(wrong: Sequence[Observation]) -> tuple[str, str] | None:
         claimed, right = float(observation.claimed[path][index]), float(observation.right[path][index])
         zeros += claimed == 0.0
         place = f"{path}[{', '.join(map(str, index))}]" if index else str(path)
-        sentence = sentence or f"{place} is {claimed:.6g}, not {right:.6g}; every other entry is right"
+        yours, other = told_apart(claimed, right)
+        sentence = sentence or f"{place} is {yours}, not {other}; every other entry is right"
     cases = f" (and so in {len(wrong)} cases)" if len(wrong) > 1 else ""
     slug = "never-written-entry" if zeros == len(wrong) else "one-entry-wrong"
     return slug, sentence + cases

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
+from bpcheck.diagnosis.observation import Observation
 from bpcheck.diagnosis.step import Forward, Layer, Rules, Run
 from bpcheck.diagnosis.steps import PENALTY
 from bpcheck.network.names import is_penalised
@@ -59,19 +60,25 @@ def _bug(
     silent: str = "λ = 0",
     *,
     question: str = "what is the derivative of the penalty by one weight?",
-    line: str = "½λ‖W‖² has the gradient λW, λ‖W‖₁ has λ sign(W); both are added once, not divided by m.",
+    line: str,
     confused: tuple[str, ...] = (),
+    needs: Callable[[Observation], bool] | None = None,
 ) -> Bug:
     hints = Hints(
-        "What is wrong is in proportion to the parameters themselves (or to their signs).",
+        "What is wrong depends on the parameters alone, not on the data.",
         f"The penalty: {question}",
         line,
     )
     rules = Rules().but(PENALTY, rule)
-    return Bug(slug, title, "penalty", explanation, hints, rules, silent=silent, confused=confused)
+    return Bug(
+        slug, title, "penalty", explanation, hints, rules, silent=silent, confused=confused, needs=needs
+    )
 
 
 SCOPE = "which parameters does the loss penalise?"
+ADD = "Differentiate the penalty as it stands in the loss, and add that to the gradient, once."
+FACTOR = "Take the factor before the penalty from the loss: a ½ there cancels the 2 of a square's derivative."
+SHARE = "If the loss divides the penalty by the batch size, so does the gradient; if it does not, neither does the gradient."
 
 BUGS = (
     _bug(
@@ -79,26 +86,31 @@ BUGS = (
         "no penalty in the gradient",
         "the loss has a weight penalty, the gradient has not.",
         _none,
+        line=ADD,
     ),
     _bug(
         "penalty-doubled",
         "a 2 too many at the penalty",
-        "the gradient of the penalty is twice too large (2λW for λW).",
+        "the gradient of the penalty is twice what it should be.",
         _times(lambda f: 2.0),
+        line=FACTOR,
     ),
     _bug(
         "penalty-halved",
         "a ½ too many at the penalty",
         "the gradient of the penalty is half of what it should be.",
         _times(lambda f: 0.5),
+        line=FACTOR,
         confused=("penalty-averaged",),
     ),
     _bug(
         "penalty-averaged",
         "the penalty divided by m",
-        "the gradient of the penalty is divided by the batch size.",
+        "the gradient of the penalty is divided by the batch size once too often.",
         _times(lambda f: 1.0 / f.case.batch),
         "λ = 0, batch of one",
+        question="does the loss divide it by the batch size, and the gradient too?",
+        line=SHARE,
         confused=("penalty-halved",),
     ),
     _bug(
@@ -108,7 +120,7 @@ BUGS = (
         _times(lambda f: float(f.case.batch)),
         "λ = 0, batch of one",
         question="does the loss divide it by the batch size, and the gradient too?",
-        line="½λ‖W‖²/m has the gradient λW/m; ½λ‖W‖² has λW, once for the batch and not once for each example.",
+        line=SHARE,
         confused=("penalty-doubled",),
     ),
     _bug(
@@ -116,6 +128,7 @@ BUGS = (
         "the penalty with the wrong sign",
         "the gradient of the penalty has the wrong sign.",
         _times(lambda f: -1.0),
+        line="The penalty is added to the loss, so its derivative is added to the gradient.",
     ),
     _bug(
         "penalty-on-bias",
@@ -124,6 +137,7 @@ BUGS = (
         _on_bias,
         "λ = 0, all biases 0, a loss that penalises biases",
         question=SCOPE,
+        line="Add the penalty's derivative to the weights alone, as the loss penalises these alone.",
     ),
     _bug(
         "penalty-not-on-bias",
@@ -132,6 +146,7 @@ BUGS = (
         _not_on_bias,
         "λ = 0, all biases 0, a loss that does not penalise biases",
         question=SCOPE,
+        line="Add the penalty's derivative to the biases too, as the loss penalises them.",
     ),
     _bug(
         "penalty-last-layer-only",
@@ -140,7 +155,7 @@ BUGS = (
         _last_layer_only,
         "λ = 0, one layer",
         question=SCOPE,
-        line="Add λW in every layer, inside the loop over layers.",
+        line="Add the penalty's derivative in every layer, inside the loop over layers.",
     ),
     _bug(
         "penalty-l1-as-l2",
@@ -148,13 +163,15 @@ BUGS = (
         "the L1 penalty was differentiated as if it were squared.",
         _l1_as_l2,
         "λ₁ = 0",
+        line="The derivative of λ|w| is λ sign(w), not λ w.",
     ),
     _bug(
         "penalty-l1-missing",
         "the L1 part forgotten",
         "the gradient of the L1 part of the penalty is left out.",
         _l1_missing,
-        "λ₁ = 0",
-        confused=("penalty-missing",),
+        "λ₁ = 0; no other penalty: then it is penalty-missing",
+        line="Add λ₁ sign(W), the derivative of λ₁‖W‖₁.",
+        needs=lambda observation: bool(observation.case.architecture.l1 and observation.case.architecture.l2),
     ),
 )

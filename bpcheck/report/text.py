@@ -70,8 +70,8 @@ MEANINGS = {
     "BP4": "a weight multiplies an activation a, so its gradient is the error δ above times the a below",
     "loss": "loss and gradient do not both belong to the cost that was asked for",
     "penalty": "what a cost on large weights adds to their gradient",
-    "contract": "gradients are finite, as exact as the parameters, shaped and ordered like them, and the same at every call; "
-    "each example counts alike; arguments stay as they were",
+    "contract": "gradients are finite, as exact as the parameters, shaped and ordered like them, the same at every "
+    "call; each example counts alike; arguments stay as they were",
     "update": "what is done with the gradient once it is right: how far and where each parameter moves",
 }
 """Each equation in one line, for somebody who meets it for the first time."""
@@ -79,8 +79,8 @@ MEANINGS = {
 SYMBOLS = (
     (
         "[Wb][⁰¹²³⁴⁵⁶⁷⁸⁹]",
-        "W² and b² are the weights and biases of layer 2, the first above the input x; the raised number is the layer, not a "
-        "power",
+        "W² and b² are the weights and biases of layer 2, the first above the input x; the raised number is the layer, "
+        "not a power",
     ),
     (r"\^(L|l|\{l)", "L is the output layer, l any layer"),
     (r"z\^|∂z|sum z", "z = W a + b, a = σ(z)"),
@@ -372,7 +372,9 @@ def _numbered(diagnoses: Sequence[Diagnosis], number: int) -> str:
     if any(d.explanation == explanation for d in diagnoses[:number]):
         return "and bug"
     alternatives = list(dict.fromkeys(d.explanation for d in diagnoses))
-    return f"bug {alternatives.index(explanation) + 1}/{len(alternatives)}" if len(alternatives) > 1 else "bug"
+    return (
+        f"bug {alternatives.index(explanation) + 1}/{len(alternatives)}" if len(alternatives) > 1 else "bug"
+    )
 
 
 def _table(report: Report) -> str:
@@ -461,7 +463,9 @@ def _seen(report: Report, limit: float, *, alone: bool) -> str:
         return f"A derivative that is wrong by more than {limit:.1e} of itself {seen}."
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
     coarsest = f" (the coarsest is {worst})" if tensors > 1 else ""
-    return f"An entry that is wrong by more than {limit:.1e} of its tensor's root mean square {seen}{coarsest}."
+    return (
+        f"An entry that is wrong by more than {limit:.1e} of its tensor's root mean square {seen}{coarsest}."
+    )
 
 
 def footer(report: Report) -> str:

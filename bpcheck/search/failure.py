@@ -72,6 +72,7 @@ class Investigation:
     _hypotheses: list[Hypothesis] = field(default_factory=list)
     _pattern: bool = False
     _advice: str = ""
+    _apart: str = ""
 
     def identity(self, judged: Judged) -> tuple[str, ...]:
         """What counts as failing in the same way: verdict, equation, and the same bug or pattern; not the place."""
@@ -132,19 +133,21 @@ class Investigation:
             try:
                 self._seen.append(self.judge(case))
             except (SubjectError, InputError, HungError):
-                self._advice = f"to tell them apart, compare on {words}, which this code did not take"
+                self._apart = (
+                    f"Compare on {words}, which this code did not take: there they give other numbers."
+                )
                 continue
             before, left = self._hypotheses, standing(self._observations(self._seen), CATALOGUE.values())
             self._hypotheses = left
             if not left:  # what explained everything so far does not hold here: then it is no explanation
                 slugs = sorted({bug.slug for hypothesis in before for bug in hypothesis.bugs})
-                self._advice = f"{', '.join(slugs)} gave these numbers until {words} was tried"
+                self._advice = f"{', '.join(slugs)} gave these numbers too, until {words} was tried"
                 return
             if len(left) == 1:
-                self._advice = f"told from the other explanations by {words}"
+                self._advice = f"{words}, which was tried, tells this from the other explanations"
                 return
-        if len(self._hypotheses) > 1 and not self._advice:
-            self._advice = "no network that was tried tells them apart"
+        if len(self._hypotheses) > 1 and not self._apart:
+            self._apart = "No network that was tried tells them apart."
 
     def smallest(self, judged: Judged) -> tuple[Judged, bool]:
         """The smallest case that fails alike, judged once more, and whether it failed again."""
@@ -170,6 +173,8 @@ class Investigation:
         diagnoses = explain(smallest.case, smallest.comparisons, observations)
         if self._advice:
             diagnoses = tuple(replace(d, evidence=(*d.evidence, self._advice)) for d in diagnoses)
+        if len({d.explanation for d in diagnoses}) > 1:
+            diagnoses = tuple(replace(d, apart=self._apart) for d in diagnoses)
         if smallest.case is not judged.case and judged.verdict.severity > Verdict.DISAGREES.severity:
             # of a small network one entry is soon all there is: the one found first says what kind of fault it is
             whole = explain(judged.case, judged.comparisons)[0]
@@ -198,7 +203,7 @@ class Investigation:
         return tuple(replace(d, evidence=(*d.evidence, seen_at)) for d in diagnoses)
 
     def _right_for_two(self, case: Case) -> bool:
-        """Whether one example alone is the trouble: beside a second one, a little off the first, all is well."""
+        """Whether it fails for a batch of one and works for two: the same example, and one a little off it."""
         if case.batch != 1:
             return False
         beside = jittered(case, self.rng)
@@ -293,6 +298,7 @@ class Investigation:
                 {path: array / factor(j.case.architecture) for path, array in j.claimed.items()},
                 {path: array / factor(j.case.architecture) for path, array in j.right.items()},
                 j.roundoff,
+                is_step=self.judge.subject.is_step,
             )
             for j in seen
             if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())
@@ -349,10 +355,11 @@ class Investigation:
             return ""
         diagnoses = explain(wrong[0].case, wrong[0].comparisons, self._observations(observed))
         first = diagnoses[0]
-        name = f", {first.bug}" if first.bug else ""
+        equation = first.equation if first.equation.startswith("BP") else ""
+        said = ", ".join(text for text in (equation, first.bug) if text)
         return (
-            f"\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong: "
-            f"{first.equation or ('equation unknown' if not name else 'its bug')}{name}. {first.hint}"
+            "\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong"
+            f"{f' ({said})' if said else ''}. {first.hint}"
         ).rstrip()
 
 

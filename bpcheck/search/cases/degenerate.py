@@ -39,11 +39,12 @@ def hidden_by(cases: Sequence[Case]) -> list[str]:
         w[-1] > 1 for w in widths
     ):
         found.append(
-            "all hidden widths are equal: a size that is taken from the wrong layer, or from the wrong axis, cannot be seen"
+            "all widths are equal, but for the first or the last: a size that is taken from the wrong layer, or from "
+            "the wrong axis, cannot be seen"
         )
     if all(set(w[1:]) == {1} for w in widths):
         found.append(
-            "every layer has one unit: a number for the layer in place of one for each unit cannot be seen"
+            "every layer above the input has one unit: a number for the layer in place of one for each unit cannot be seen"
         )
     if all(w[-1] == 1 for w in widths):
         found.append("every case has one output: a wrong factor 1/outputs cannot be seen")

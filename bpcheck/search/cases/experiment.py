@@ -56,9 +56,9 @@ def experiments(
     hidden = [*widths[:-1], max(widths[:-1]) + 1, widths[-1]]
     for words, shape, size in (
         (f"a batch of {batch} examples", widths, batch),
-        (f"{outputs} outputs", [*widths[:-1], outputs], case.batch),
-        (f"{outputs} outputs and a batch of {batch}", [*widths[:-1], outputs], batch),
-        ("one more hidden layer", hidden, batch),
+        (f"a network with {outputs} outputs", [*widths[:-1], outputs], case.batch),
+        (f"a network with {outputs} outputs and a batch of {batch}", [*widths[:-1], outputs], batch),
+        ("a network with one more hidden layer", hidden, batch),
     ):
         with_shape = _with_widths(architecture, shape)
         if with_shape is not None:

@@ -80,8 +80,8 @@ def _bug(
 
 
 FROM_THE_TOP = "All layers are wrong, the output layer too."
-ONE_FACTOR = "All gradients point the right way, but all are {} by one factor."
-AVERAGE = "BP1: how often is the 1/m of the mean over the batch applied, in the loss and in δ^L?"
+ONE_FACTOR = "What the loss adds to the gradients points the right way, but is {} by one factor."
+AVERAGE = "BP1: how often is 1/m applied, in the loss and in δ^L?"
 
 BUGS = (
     _bug(
@@ -118,7 +118,7 @@ BUGS = (
         (
             FROM_THE_TOP,
             "BP1: does output k of a softmax depend on z_k alone?",
-            "Use the whole Jacobian p_k (1[k=j] − p_j); with cross-entropy it collapses to p − y.",
+            "Use the whole Jacobian p_k (1[k=j] − p_j); with cross-entropy, and targets that sum to 1, δ^L becomes p − y.",
         ),
         _softmax_diagonal,
         step=OUTPUT_ERROR,
@@ -132,7 +132,7 @@ BUGS = (
         (
             FROM_THE_TOP,
             "BP1: which numbers must add up to 1, those of an example or those of an output?",
-            "Sum over axis=1 (the outputs) with keepdims=True.",
+            "Sum over the outputs of each example, with keepdims=True: axis=1 where examples are rows.",
         ),
         _softmax_over_batch,
         step=OUTPUT_ERROR,
@@ -143,7 +143,7 @@ BUGS = (
         "the sign is wrong",
         "the gradient points the wrong way: y − a for a − y.",
         (
-            "All gradients have the right size and the wrong sign.",
+            "What the loss adds to the gradients has the right size and the wrong sign.",
             "BP1: is ∇_a C equal to a − y or to y − a?",
             "Look at the sign of the output error.",
         ),
@@ -155,8 +155,8 @@ BUGS = (
         "the output error is twice what it should be.",
         (
             ONE_FACTOR.format("too large"),
-            "BP1: has the loss a ½ that cancels the 2 of the square's derivative?",
-            "The ½ of ½‖a − y‖² cancels the 2 of its derivative.",
+            "BP1: which constant factors has the loss, and which has δ^L?",
+            "Take the 2 out of δ^L: where the loss has a ½, that cancels the 2 of a square's derivative.",
         ),
         _scaled(lambda f: 2.0),
         confused=("outputs-not-averaged", "sum-for-mean"),
@@ -167,8 +167,8 @@ BUGS = (
         "the output error is half of what it should be.",
         (
             ONE_FACTOR.format("too small"),
-            "BP1: has the loss a ½, or does the 2 of the square's derivative stay?",
-            "A loss without ½ has a 2 in its derivative.",
+            "BP1: which constant factors has δ^L that the loss has not?",
+            "Take the ½ out of δ^L: only a ½ in the loss cancels the 2 of a square's derivative.",
         ),
         _scaled(lambda f: 0.5),
         confused=("mean-over-outputs", "averaged-twice"),
@@ -176,11 +176,11 @@ BUGS = (
     _bug(
         "mean-over-outputs",
         "divided by the number of outputs",
-        "the output error is divided by the number of outputs.",
+        "the output error is divided by the number of outputs once too often.",
         (
             ONE_FACTOR.format("too small"),
             "BP1: which axes does the loss average over, and which does δ^L?",
-            "The loss sums over outputs; only its batch axis is averaged.",
+            "Divide by the number of outputs as often as the loss does: never, if it is a sum over them.",
         ),
         _scaled(lambda f: 1.0 / _outputs(f)),
         silent="one output",
@@ -189,11 +189,11 @@ BUGS = (
     _bug(
         "outputs-not-averaged",
         "not divided by the number of outputs",
-        "the output error is not divided by the number of outputs.",
+        "the output error is the number of outputs times too large.",
         (
             ONE_FACTOR.format("too large"),
             "BP1: which axes does the loss average over, and which does δ^L?",
-            "The loss is a mean over outputs; its derivative needs the same 1/n.",
+            "If the loss is a mean over the n outputs, δ^L needs the same 1/n; if it is a sum, neither has a factor.",
         ),
         _scaled(_outputs),
         silent="one output",
@@ -203,7 +203,7 @@ BUGS = (
         "sum-for-mean",
         "the 1/m of the mean forgotten",
         "the gradient is summed over the batch, the loss is a mean: it is m times too large.",
-        (ONE_FACTOR.format("too large"), AVERAGE, "Divide by the batch size m once."),
+        (ONE_FACTOR.format("too large"), AVERAGE, "Divide δ^L by the batch size m, once, as the loss does."),
         _scaled(lambda f: _batch(f) if f.case.architecture.reduction == "mean" else 1.0),
         silent="batch of one, a loss that is a sum",
         confused=("outputs-not-averaged", "factor-two"),
@@ -215,7 +215,8 @@ BUGS = (
         (
             ONE_FACTOR.format("too small"),
             AVERAGE,
-            "Divide by the batch size m once, not in the output error and again in the sums.",
+            "Divide by the batch size m as often as the loss does: once for a mean, in δ^L or in the sums over the "
+            "batch, and never for a sum.",
         ),
         _scaled(lambda f: 1.0 / _batch(f)),
         silent="batch of one",
@@ -224,9 +225,9 @@ BUGS = (
     _bug(
         "output-error-zero",
         "the output error is zero",
-        "δ^L is 0: the gradient is zero everywhere, whatever the loss does.",
+        "δ^L is 0: nothing of the loss reaches the gradients.",
         (
-            "All gradients are zero though the loss depends on the parameters.",
+            "No gradient depends on the data, though the loss does.",
             "BP1: is δ^L computed before it is used?",
             "Compute δ^L = ∇_a C ⊙ σ'(z^L) and hand it on; look for arrays that are allocated and never filled.",
         ),

@@ -15,6 +15,7 @@ from bpcheck.diagnosis.layers.dense.steps import (
     WEIGHT_GRADIENT,
     sigma,
 )
+from bpcheck.diagnosis.observation import Observation
 from bpcheck.diagnosis.step import Layer, Rules, Run, Step
 from bpcheck.diagnosis.steps import PENALTY
 from bpcheck.network.layers import Dense
@@ -103,10 +104,13 @@ def _bug(
     silent: str,
     symptom: str = "The layers below the output are wrong, the output layer is right.",
     confused: tuple[str, ...] = (),
+    needs: Callable[[Observation], bool] | None = None,
 ) -> Bug:
     hints = Hints(symptom, f"BP2: {question}", line)
     rules = Rules().but(step, rule)
-    return Bug(slug, title, BP2.name, explanation, hints, rules, silent=silent, confused=confused)
+    return Bug(
+        slug, title, BP2.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
+    )
 
 
 SECOND = "The top two layers are right, everything below is wrong."
@@ -191,6 +195,7 @@ BUGS = (
         _updated_first,
         step=SENT_DOWN,
         silent="no hidden layer; a gradient without an update step",
+        needs=lambda observation: observation.is_step,
     ),
     _bug(
         "relu-mask-overwrites",

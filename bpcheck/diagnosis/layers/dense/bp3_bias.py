@@ -76,8 +76,8 @@ def _bug(
     return Bug(slug, title, BP3.name, explanation, hints, rules, silent=silent, confused=confused)
 
 
-SUM = "Sum δ over the batch axis: delta.sum(axis=0)."
-WHICH = "over which axis of δ, one row an example, does the sum run?"
+SUM = "Sum δ over the examples: delta.sum(axis=0) where they are rows."
+WHICH = "over which axis of δ does the sum run, that of the examples or that of the units?"
 ONCE = "Treat both alike: the 1/m of a mean belongs into δ^L, once."
 ALIKE = "does δ reach the biases in the same way as the weights?"
 
@@ -114,7 +114,7 @@ BUGS = (
     _bug(
         "bias-sum-weight-mean",
         "the 1/m forgotten at the biases",
-        "the weight gradient is divided by the batch size, the bias gradient is not.",
+        "the bias gradient is m times too large, the weight gradient is right.",
         ALIKE,
         ONCE,
         _summed_though_mean,
@@ -141,9 +141,9 @@ BUGS = (
     _bug(
         "bias-absent",
         "no bias gradient",
-        "the bias gradient is zero.",
+        "δ does not reach the biases: their gradient is left out.",
         "what is ∂z^l/∂b^l?",
-        "∂C/∂b^l = δ^l: fill it in.",
+        "∂C/∂b^l is δ^l, summed over the examples: fill it in.",
         _absent,
         "never: biases must be looked at",
     ),

@@ -136,7 +136,7 @@ BUGS = (
     _bug(
         "weight-sum-bias-mean",
         "the 1/m forgotten at the weights",
-        "the bias gradient is divided by the batch size, the weight gradient is not.",
+        "the weight gradient is m times too large, the bias gradient is right.",
         "does δ reach the weights in the same way as the biases?",
         "The 1/m of a mean belongs into δ^L, once.",
         _summed_though_mean,
@@ -154,9 +154,9 @@ BUGS = (
     _bug(
         "weight-absent",
         "no weight gradient",
-        "the weight gradient is zero.",
+        "δ does not reach the weights: their gradient is left out.",
         FACTOR,
-        "∂C/∂W^l = δ^l (a^{l−1})ᵀ: fill it in.",
+        "∂C/∂W^l is δ^l (a^{l−1})ᵀ, summed over the examples: fill it in.",
         _absent,
         "never: weights are looked at by everyone",
     ),
