@@ -153,7 +153,7 @@ def measure(slug: str, setting: Setting) -> Cell:
     if not shows:
         return Cell(slug, "raises" if shows is None else "silent")
     try:
-        report = bpcheck.compare(bug.program(), cases=cases, seed=setting.seed)
+        report = bpcheck.compare(bug.subject(), cases=cases, seed=setting.seed)
     except bpcheck.SubjectError:
         return Cell(slug, "raises")
     if report.verdict.severity <= bpcheck.Verdict.INCONCLUSIVE.severity:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bpcheck.diagnosis.observation import Observation
 from bpcheck.diagnosis.step import Rules
 from bpcheck.network.architecture import Architecture
 
@@ -65,9 +64,9 @@ class Bug:
         Slugs that give the same numbers on some networks.
     plant : callable or None
         ``plant(right) -> program`` with the mistake, for mistakes that ``rules`` cannot express.
-    needs : callable or None
-        Whether what was observed has what the mistake is about (an update step, both parts of a penalty); where it has
-        not, this bug is no explanation, and another one gives the same numbers. None if it needs nothing.
+    needs : frozenset of str
+        What the mistake is about (:attr:`~bpcheck.diagnosis.observation.Observation.traits`): where there is nothing of
+        the kind, it is no explanation, whatever the numbers are.
     """
 
     slug: str
@@ -79,7 +78,7 @@ class Bug:
     silent: str = ""
     confused: tuple[str, ...] = ()
     plant: Callable[[Program], Program] | None = None
-    needs: Callable[[Observation], bool] | None = None
+    needs: frozenset[str] = frozenset()
 
     @property
     def hint(self) -> str:

@@ -105,15 +105,14 @@ def _two(bugs: Sequence[Bug]) -> Iterator[Hypothesis]:
             yield Hypothesis((first, second), first.rules.with_(second.rules))
 
 
-def _able(
-    bugs: Iterable[Bug], observations: Sequence[Observation], networks: Sequence[Forward]
-) -> list[Bug]:
+def _able(bugs: Iterable[Bug], observations: Sequence[Observation], networks: Sequence[Forward]) -> list[Bug]:
     """The bugs that are wrong formulas, of steps that one of the networks has, and about something that was observed."""
+    traits = [observation.traits for observation in observations]
     return [
         bug
         for bug in bugs
         if bug.rules is not None
-        and (bug.needs is None or any(map(bug.needs, observations)))
+        and any(bug.needs <= there for there in traits)
         and all(step.once or any(_with_step(f, step) for f in networks) for step in bug.rules.changed)
     ]
 

@@ -14,6 +14,7 @@ from bpcheck.diagnosis.steps import backward, forward
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
 from bpcheck.reference import build
+from bpcheck.subject import from_step
 
 __all__ = ["Mutant", "program_of"]
 
@@ -55,6 +56,23 @@ class Mutant(Bug):
             ``program(params, x, y, architecture) -> (loss, gradient)``.
         """
         return self.plant(right_program) if self.plant is not None else program_of(self.rules or Rules())
+
+    def subject(self) -> Any:
+        """The mutant as :func:`bpcheck.compare` takes it: an update step, for a mistake of one."""
+        program = self.program()
+        if "step" not in self.needs:
+            return program
+
+        def loss(params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
+            return program(params, x, y, architecture)[0]
+
+        def step(params: Any, x: Any, y: Any, lr: float, architecture: Architecture) -> Any:
+            gradient = dict(tree.leaves(program(params, x, y, architecture)[1]))
+            return tree.restore(
+                params, [values - lr * gradient[path] for path, values in tree.leaves(params)]
+            )
+
+        return from_step(step, loss=loss)
 
 
 def program_of(rules: Rules) -> Program:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.observation import Observation
 from bpcheck.diagnosis.step import Forward, Layer, Rules, Run
 from bpcheck.diagnosis.steps import PENALTY
 from bpcheck.network.names import is_penalised
@@ -62,7 +60,7 @@ def _bug(
     question: str = "what is the derivative of the penalty by one weight?",
     line: str,
     confused: tuple[str, ...] = (),
-    needs: Callable[[Observation], bool] | None = None,
+    needs: frozenset[str] = frozenset({"penalty"}),
 ) -> Bug:
     hints = Hints(
         "What is wrong depends on the parameters alone, not on the data.",
@@ -112,6 +110,7 @@ BUGS = (
         question="does the loss divide it by the batch size, and the gradient too?",
         line=SHARE,
         confused=("penalty-halved",),
+        needs=frozenset({"penalty", "batch"}),
     ),
     _bug(
         "penalty-not-averaged",
@@ -122,6 +121,7 @@ BUGS = (
         question="does the loss divide it by the batch size, and the gradient too?",
         line=SHARE,
         confused=("penalty-doubled",),
+        needs=frozenset({"penalty", "batch"}),
     ),
     _bug(
         "penalty-sign",
@@ -164,6 +164,7 @@ BUGS = (
         _l1_as_l2,
         "λ₁ = 0",
         line="The derivative of λ|w| is λ sign(w), not λ w.",
+        needs=frozenset({"l1"}),
     ),
     _bug(
         "penalty-l1-missing",
@@ -172,6 +173,6 @@ BUGS = (
         _l1_missing,
         "λ₁ = 0; no other penalty: then it is penalty-missing",
         line="Add λ₁ sign(W), the derivative of λ₁‖W‖₁.",
-        needs=lambda observation: bool(observation.case.architecture.l1 and observation.case.architecture.l2),
+        needs=frozenset({"l1", "l2"}),
     ),
 )

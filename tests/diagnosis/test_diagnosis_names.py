@@ -183,7 +183,7 @@ def test_two_explanations_of_the_callers_own_case_are_told_apart_elsewhere(truth
     assert {(truth,), (other,)} <= set(slugs(tied))
     report = bpcheck.compare(CATALOGUE[truth].program(), cases=cases, seed=0)
     assert [d.bug for d in report.diagnoses] == [truth], str(report)
-    assert any("told from the other explanations" in e for e in report.diagnoses[0].evidence)
+    assert any("tells this from the other explanations" in e for e in report.diagnoses[0].evidence)
 
 
 def test_what_no_experiment_can_tell_apart_is_named_together():
@@ -200,7 +200,10 @@ def test_what_no_experiment_can_tell_apart_is_named_together():
 
     report = bpcheck.compare(for_this_shape_only, cases=[case], seed=0)
     assert {"factor-two", "outputs-not-averaged"} <= {d.bug for d in report.diagnoses}
-    assert any("to tell them apart" in e for e in report.diagnoses[0].evidence), str(report)
+    assert all("did not take: there they give other numbers" in d.apart for d in report.diagnoses), str(
+        report
+    )
+    assert [d.explanation for d in report.diagnoses] == list(range(len(report.diagnoses)))
 
 
 # --- the loss that was meant ------------------------------------------------------------------------------
@@ -264,7 +267,7 @@ def test_an_explanation_that_fails_elsewhere_is_no_name():
     report = bpcheck.compare(backprop, cases=drawn(mlp([3, 4, 2], loss="mse")), seed=0)
     assert report.verdict is Verdict.DISAGREES
     assert [d.bug for d in report.diagnoses] == [""], str(report)
-    assert any("gave these numbers until" in e for e in report.diagnoses[0].evidence)
+    assert any("gave these numbers too, until" in e for e in report.diagnoses[0].evidence)
 
 
 def added_along_the_batch(params, x, y):

@@ -265,9 +265,7 @@ def _bug(
     spoken = step.equation.spoken
     hints = Hints(SYMPTOM[step], f"{spoken[:1].upper()}{spoken[1:]}: {question}", line)
     rules = Rules().but(step, rule)
-    return Bug(
-        slug, title, step.equation.name, explanation, hints, rules, silent=silent, confused=confused
-    )
+    return Bug(slug, title, step.equation.name, explanation, hints, rules, silent=silent, confused=confused)
 
 
 FIRST = "no layer with parameters below the convolution"

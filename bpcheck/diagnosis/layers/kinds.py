@@ -15,7 +15,9 @@ from bpcheck.network.layers.kinds import of_kind
 
 __all__ = ["EQUATIONS", "KINDS", "OUTPUT", "kind_of", "knows"]
 
-KINDS: Mapping[type[LayerSpec], Kind] = MappingProxyType({Dense: DENSE, Skip: SKIP, Flatten: FLATTEN, Conv1d: CONVOLUTION, Conv2d: CONVOLUTION})
+KINDS: Mapping[type[LayerSpec], Kind] = MappingProxyType(
+    {Dense: DENSE, Skip: SKIP, Flatten: FLATTEN, Conv1d: CONVOLUTION, Conv2d: CONVOLUTION}
+)
 
 OUTPUT = BP1
 """The error of the output, whatever the kind of the last layer."""

@@ -18,6 +18,8 @@ __all__ = ["BUGS"]
 
 right = OUTPUT_ERROR.right
 
+BATCH, OUTPUTS = frozenset({"batch"}), frozenset({"outputs"})
+
 Factor = Callable[[Forward], float]
 
 
@@ -72,10 +74,19 @@ def _bug(
     step: Step = COST_GRADIENT,
     silent: str = "",
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
     rules = Rules().but(step, rule)
     return Bug(
-        slug, title, BP1.name, explanation, Hints(*hints), rules, silent=silent, confused=confused
+        slug,
+        title,
+        BP1.name,
+        explanation,
+        Hints(*hints),
+        rules,
+        silent=silent,
+        confused=confused,
+        needs=needs,
     )
 
 
@@ -185,6 +196,7 @@ BUGS = (
         _scaled(lambda f: 1.0 / _outputs(f)),
         silent="one output",
         confused=("averaged-twice", "factor-half"),
+        needs=OUTPUTS,
     ),
     _bug(
         "outputs-not-averaged",
@@ -198,6 +210,7 @@ BUGS = (
         _scaled(_outputs),
         silent="one output",
         confused=("sum-for-mean", "factor-two"),
+        needs=OUTPUTS,
     ),
     _bug(
         "sum-for-mean",
@@ -207,6 +220,7 @@ BUGS = (
         _scaled(lambda f: _batch(f) if f.case.architecture.reduction == "mean" else 1.0),
         silent="batch of one, a loss that is a sum",
         confused=("outputs-not-averaged", "factor-two"),
+        needs=BATCH,
     ),
     _bug(
         "averaged-twice",
@@ -221,6 +235,7 @@ BUGS = (
         _scaled(lambda f: 1.0 / _batch(f)),
         silent="batch of one",
         confused=("mean-over-outputs", "factor-half"),
+        needs=BATCH,
     ),
     _bug(
         "output-error-zero",

@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import (
-    BP2,
-    HIDDEN_ERROR,
-    SENT_DOWN,
-    WEIGHT_GRADIENT,
-    sigma,
-)
-from bpcheck.diagnosis.observation import Observation
+from bpcheck.diagnosis.layers.dense.steps import BP2, HIDDEN_ERROR, SENT_DOWN, WEIGHT_GRADIENT, sigma
 from bpcheck.diagnosis.step import Layer, Rules, Run, Step
 from bpcheck.diagnosis.steps import PENALTY
 from bpcheck.network.layers import Dense
@@ -27,6 +20,8 @@ from bpcheck.tree import FloatArray
 __all__ = ["BUGS"]
 
 right_error, right_bracket = HIDDEN_ERROR.right, SENT_DOWN.right
+
+HIDDEN = frozenset({"hidden"})
 
 JUDGED_RATE = STEP_RATES[0]
 """The learning rate whose step :func:`bpcheck.from_step` takes for the gradient."""
@@ -104,7 +99,7 @@ def _bug(
     silent: str,
     symptom: str = "The layers below the output are wrong, the output layer is right.",
     confused: tuple[str, ...] = (),
-    needs: Callable[[Observation], bool] | None = None,
+    needs: frozenset[str] = HIDDEN,
 ) -> Bug:
     hints = Hints(symptom, f"BP2: {question}", line)
     rules = Rules().but(step, rule)
@@ -195,7 +190,7 @@ BUGS = (
         _updated_first,
         step=SENT_DOWN,
         silent="no hidden layer; a gradient without an update step",
-        needs=lambda observation: observation.is_step,
+        needs=HIDDEN | {"step"},
     ),
     _bug(
         "relu-mask-overwrites",

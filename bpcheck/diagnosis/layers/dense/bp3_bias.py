@@ -18,6 +18,9 @@ from bpcheck.tree import FloatArray
 __all__ = ["BUGS"]
 
 
+BATCH = frozenset({"batch"})
+
+
 def _first(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return np.asarray(delta[0])
 
@@ -70,10 +73,13 @@ def _bug(
     rule: Callable[..., Any],
     silent: str,
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
     hints = Hints("The biases are wrong, the weights of the same layers are right.", f"BP3: {question}", line)
     rules = Rules().but(BIAS_GRADIENT, rule)
-    return Bug(slug, title, BP3.name, explanation, hints, rules, silent=silent, confused=confused)
+    return Bug(
+        slug, title, BP3.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
+    )
 
 
 SUM = "Sum δ over the examples: delta.sum(axis=0) where they are rows."
@@ -91,6 +97,7 @@ BUGS = (
         _first,
         "batch of one",
         ("bias-last-example",),
+        needs=BATCH,
     ),
     _bug(
         "bias-last-example",
@@ -101,6 +108,7 @@ BUGS = (
         _last,
         "batch of one",
         ("bias-not-summed",),
+        needs=BATCH,
     ),
     _bug(
         "bias-mean-weight-sum",
@@ -110,6 +118,7 @@ BUGS = (
         ONCE,
         _mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "bias-sum-weight-mean",
@@ -119,6 +128,7 @@ BUGS = (
         ONCE,
         _summed_though_mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "bias-summed-over-units",
@@ -128,6 +138,7 @@ BUGS = (
         SUM,
         _over_units,
         "raises unless the batch is as large as the layer is wide",
+        needs=BATCH,
     ),
     _bug(
         "bias-scalar",

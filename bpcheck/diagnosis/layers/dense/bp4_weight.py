@@ -16,6 +16,8 @@ __all__ = ["BUGS"]
 
 right = WEIGHT_GRADIENT.right
 
+BATCH, HIDDEN = frozenset({"batch"}), frozenset({"hidden"})
+
 
 def _wrong_layer(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return bp4_weight_gradient(delta, activation(run, layer))
@@ -23,7 +25,11 @@ def _wrong_layer(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
 
 def _pre_activation(run: Run, layer: Layer, delta: FloatArray) -> Any:
     below = layer.below
-    if below is None or not isinstance(below.spec, Dense) or below.saved.activation is not layer.saved.previous:
+    if (
+        below is None
+        or not isinstance(below.spec, Dense)
+        or below.saved.activation is not layer.saved.previous
+    ):
         return right(run, layer, delta)  # what comes in is no activation: x, or the end of a skip connection
     return bp4_weight_gradient(delta, below.saved.pre_activation)
 
@@ -66,10 +72,13 @@ def _bug(
     rule: Callable[..., Any],
     silent: str,
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
     hints = Hints("The weights are wrong, the biases of the same layers are right.", f"BP4: {question}", line)
     rules = Rules().but(WEIGHT_GRADIENT, rule)
-    return Bug(slug, title, BP4.name, explanation, hints, rules, silent=silent, confused=confused)
+    return Bug(
+        slug, title, BP4.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
+    )
 
 
 PREVIOUS = "∂C/∂W^l = δ^l (a^{l−1})ᵀ: the right factor is the activation of the layer below."
@@ -94,6 +103,7 @@ BUGS = (
         PREVIOUS,
         _pre_activation,
         "one layer, identity activation",
+        needs=HIDDEN,
     ),
     _bug(
         "outer-transposed",
@@ -113,6 +123,7 @@ BUGS = (
         _last_example,
         "batch of one",
         ("first-sample-only",),
+        needs=BATCH,
     ),
     _bug(
         "first-sample-only",
@@ -123,6 +134,7 @@ BUGS = (
         _first_example,
         "batch of one",
         ("last-sample-wins",),
+        needs=BATCH,
     ),
     _bug(
         "weight-mean-bias-sum",
@@ -132,6 +144,7 @@ BUGS = (
         "The 1/m of a mean belongs into δ^L, once.",
         _mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "weight-sum-bias-mean",
@@ -141,6 +154,7 @@ BUGS = (
         "The 1/m of a mean belongs into δ^L, once.",
         _summed_though_mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "input-for-activation",
@@ -150,6 +164,7 @@ BUGS = (
         PREVIOUS,
         _input_everywhere,
         "one layer; raises unless widths are equal",
+        needs=HIDDEN,
     ),
     _bug(
         "weight-absent",
