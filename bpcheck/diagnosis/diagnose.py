@@ -34,7 +34,7 @@ def diagnose(
     comparisons : sequence of Comparison
         Of that case.
     observations : sequence of Observation
-        The failing case and fresh ones, all of dense chains.
+        The failing case and fresh ones, of networks whose layers diagnosis knows.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from bpcheck.diagnosis.bug import Bug
+from bpcheck.diagnosis.mutant import Mutant
 from bpcheck.diagnosis.observation import Observation
 from bpcheck.diagnosis.step import Forward, Gradient, Layer, Rules, Step
 from bpcheck.diagnosis.steps import PENALTY, backward, forward
@@ -27,13 +27,13 @@ class Hypothesis:
 
     Attributes
     ----------
-    bugs : tuple of Bug
+    bugs : tuple of Mutant
     rules : Rules
     where : str
         ``""`` for everywhere.
     """
 
-    bugs: tuple[Bug, ...]
+    bugs: tuple[Mutant, ...]
     rules: Rules
     where: str = ""
 
@@ -69,13 +69,13 @@ class _Layer:
         return near.get(self.k, f"the layer that is {-1 - self.k} below the output")
 
 
-def _everywhere(bugs: Sequence[Bug]) -> Iterator[Hypothesis]:
+def _everywhere(bugs: Sequence[Mutant]) -> Iterator[Hypothesis]:
     for bug in bugs:
         assert bug.rules is not None
         yield Hypothesis((bug,), bug.rules)
 
 
-def _in_one_layer(bugs: Sequence[Bug], networks: Sequence[Forward]) -> Iterator[Hypothesis]:
+def _in_one_layer(bugs: Sequence[Mutant], networks: Sequence[Forward]) -> Iterator[Hypothesis]:
     """Written out by hand, layer after layer, a mistake is made in one of them."""
     for bug in bugs:
         assert bug.rules is not None
@@ -96,7 +96,7 @@ def _with_step(f: Forward, step: Step) -> list[Layer]:
     return [layer for layer in f.every if step in layer.kind.steps]
 
 
-def _two(bugs: Sequence[Bug]) -> Iterator[Hypothesis]:
+def _two(bugs: Sequence[Mutant]) -> Iterator[Hypothesis]:
     """Two bugs in different steps: each then has numbers of its own."""
     for first, second in combinations(bugs, 2):
         assert first.rules is not None
@@ -105,7 +105,9 @@ def _two(bugs: Sequence[Bug]) -> Iterator[Hypothesis]:
             yield Hypothesis((first, second), first.rules.with_(second.rules))
 
 
-def _able(bugs: Iterable[Bug], observations: Sequence[Observation], networks: Sequence[Forward]) -> list[Bug]:
+def _able(
+    bugs: Iterable[Mutant], observations: Sequence[Observation], networks: Sequence[Forward]
+) -> list[Mutant]:
     """The bugs that are wrong formulas, of steps that one of the networks has, and about something that was observed."""
     traits = [observation.traits for observation in observations]
     return [
@@ -141,13 +143,13 @@ def _once_each(found: Iterable[Hypothesis]) -> list[Hypothesis]:
     return list(first.values())
 
 
-def standing(observations: Sequence[Observation], bugs: Iterable[Bug]) -> list[Hypothesis]:
+def standing(observations: Sequence[Observation], bugs: Iterable[Mutant]) -> list[Hypothesis]:
     """The hypotheses that reproduce all observations, of the simplest kind that has any.
 
     Parameters
     ----------
     observations : sequence of Observation
-    bugs : iterable of Bug
+    bugs : iterable of Mutant
 
     Returns
     -------

@@ -15,8 +15,8 @@ from bpcheck.diagnosis.steps import RETURNED, forward
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
 from bpcheck.network.dense_chain import dense_chain, is_dense_chain
-from bpcheck.network.names import places, role_of
 from bpcheck.network.layers.spec import Role
+from bpcheck.network.names import places, role_of
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]

@@ -148,6 +148,8 @@ class Kind:
         Of the gradient of each parameter.
     nouns : mapping of Role to str
         What the parameters are called, ``biases``.
+    passed : str
+        Said of an error that comes down from one layer with parameters to the next, with one of this kind between.
     """
 
     noun: str
@@ -156,6 +158,7 @@ class Kind:
     error: Equation | None = None
     gradients: Mapping[Role, Equation] = field(default_factory=lambda: MappingProxyType({}))
     nouns: Mapping[Role, str] = field(default_factory=lambda: MappingProxyType({}))
+    passed: str = ""
 
     @property
     def equations(self) -> tuple[Equation, ...]:

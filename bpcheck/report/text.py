@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bpcheck.diagnosis.layers.kinds import EQUATIONS as STEPS
 from bpcheck.precision import told_apart
 from bpcheck.verdict import Verdict
 
@@ -53,10 +54,7 @@ TITLES = {
 }
 
 EQUATIONS = {
-    "BP1": "BP1, error of the output: δ^L = ∇_a C ⊙ σ'(z^L)",
-    "BP2": "BP2, error of a hidden layer: δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l)",
-    "BP3": "BP3, bias gradient: ∂C/∂b^l = Σ δ^l over the batch",
-    "BP4": "BP4, weight gradient: ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
+    **{name: equation.title for name, equation in STEPS.items()},
     "loss": "the loss: which cost is computed",
     "penalty": "the weight penalty",
     "contract": "none of the equations: what is returned, or what is done to the arguments",
@@ -64,10 +62,7 @@ EQUATIONS = {
 }
 
 MEANINGS = {
-    "BP1": "δ is ∂C/∂z, how the cost C moves with the sum z of a unit; ⊙ multiplies entry by entry",
-    "BP2": "δ is ∂C/∂z; it comes down from the layer above, through the weights and then the slope σ'",
-    "BP3": "a bias is added to z, so its gradient is the error δ of its unit",
-    "BP4": "a weight multiplies an activation a, so its gradient is the error δ above times the a below",
+    **{name: equation.meaning for name, equation in STEPS.items()},
     "loss": "loss and gradient do not both belong to the cost that was asked for",
     "penalty": "what a cost on large weights adds to their gradient",
     "contract": "gradients are finite, as exact as the parameters, shaped and ordered like them, the same at every "
@@ -255,9 +250,11 @@ def to_do(report: Report) -> tuple[str, ...]:
     first = report.diagnoses[0] if report.diagnoses else None
     if report.verdict is not Verdict.DISAGREES:
         return (report.verdict.remedy,)
-    if first is not None and first.equation.startswith("BP"):
+    if first is not None and first.equation in STEPS:
         layer = f" in layer {first.layer}" if first.layer is not None else ""
-        return (f"Look at how your code computes {first.equation}{layer}, then run the same case again.",)
+        return (
+            f"Look at how your code computes {STEPS[first.equation].spoken}{layer}, then run the same case again.",
+        )
     return (f"Look at the lines of your code that compute {_what_is_wrong(report)}.",)
 
 
@@ -319,7 +316,7 @@ def _is_of_a_network(report: Report) -> bool:
     return (
         report.counterexample is not None
         or any(c.name for c in report.comparisons)
-        or any(d.equation.startswith("BP") for d in report.diagnoses)
+        or any(d.equation in STEPS for d in report.diagnoses)
     )
 
 

@@ -15,6 +15,7 @@ from bpcheck.diagnosis import diagnose as explain
 from bpcheck.diagnosis.cost import logarithm
 from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.hypothesis import Hypothesis, standing
+from bpcheck.diagnosis.layers.kinds import EQUATIONS, knows
 from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
@@ -83,7 +84,7 @@ class Investigation:
 
     def _mark(self, judged: Judged) -> str:
         """The first explanation that holds for these numbers too, or the pattern that they show."""
-        observations = self._observations([judged]) if is_dense_chain(judged.case.architecture) else []
+        observations = self._observations([judged]) if knows(judged.case.architecture.layers) else []
         if not observations or judged.first_call_ok:
             return ""
         if self._hypotheses:
@@ -116,8 +117,8 @@ class Investigation:
         self._pattern = bool(observations) and not self._hypotheses and pattern(observations) is not None
 
     def _is_ours(self, judged: Judged) -> bool:
-        """Whether the catalogue speaks of such code: a dense chain, held against our own gradient."""
-        return is_dense_chain(judged.case.architecture) and self.judge.reference is None
+        """Whether the catalogue speaks of such code: layers of kinds that it knows, held against our own gradient."""
+        return knows(judged.case.architecture.layers) and self.judge.reference is None
 
     def _experiments(self, case: Case) -> Iterator[Experiment]:
         # code that is not handed the network's description has its penalty inside
@@ -355,7 +356,7 @@ class Investigation:
             return ""
         diagnoses = explain(wrong[0].case, wrong[0].comparisons, self._observations(observed))
         first = diagnoses[0]
-        equation = first.equation if first.equation.startswith("BP") else ""
+        equation = first.equation if first.equation in EQUATIONS else ""
         said = ", ".join(text for text in (equation, first.bug) if text)
         return (
             "\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong"

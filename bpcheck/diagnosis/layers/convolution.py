@@ -83,7 +83,7 @@ def _pullback(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
     delta = run.keep(layer, run.step(ERROR, layer, error))
     run.gradient[layer.place("weight")] = run.step(KERNEL_GRADIENT, layer, delta)
     run.gradient[layer.place("bias")] = run.step(PLACES_SUMMED, layer, delta)
-    return run.step(SENT_DOWN, layer, delta) if layer.sends_down else delta  # type: ignore[no-any-return]
+    return run.step(SENT_DOWN, layer, delta) if layer.sends_down else delta
 
 
 _GRADIENTS: dict[Role, Equation] = {"weight": KERNEL, "bias": BIAS}
@@ -233,7 +233,7 @@ def _not_cropped(run: Run, layer: Layer, delta: FloatArray) -> Any:
 
 def _assigned(by: str) -> Callable[[Run, Layer, FloatArray], FloatArray]:
     def rule(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
-        return _scattered(layer, delta, assigned=by)[_cropped(layer, _spec(layer).per_axis[2])]
+        return np.asarray(_scattered(layer, delta, assigned=by)[_cropped(layer, _spec(layer).per_axis[2])])
 
     return rule
 
@@ -357,7 +357,7 @@ BUGS = (
     _bug(
         "kernel-channels-not-swapped",
         "the kernel's channels not swapped on the way down",
-        "the error was sent down through W[o, c] where W[c, o] is needed: the channels of both sides were taken for one another.",
+        "the error was sent down through W[o, c] for W[c, o]: the channels of both sides were taken for one another.",
         "over which channels does the sum run on the way down?",
         "∂C/∂x[c] needs Σ_o W[o, c] δ[o]: the sum runs over the first index of W.",
         SENT_DOWN,
@@ -388,7 +388,7 @@ BUGS = (
     _bug(
         "overlap-assigned",
         "windows that overlap overwrite one another",
-        "on the way down each window overwrites what others have put there: of numbers under several, the last place counts.",
+        "on the way down each window overwrites what others have put there: where several overlap, the last one counts.",
         COVERED,
         ADD,
         SENT_DOWN,
@@ -399,7 +399,7 @@ BUGS = (
     _bug(
         "overlap-fancy-index",
         "+= through repeated indices",
-        "on the way down dx[indices] += … keeps one of several errors for the same number of x: the last entry of the kernel counts.",
+        "on the way down dx[indices] += … keeps one of the errors for a number of x under several windows.",
         COVERED,
         "Use np.add.at(dx, indices, …): += through repeated indices keeps the last one only.",
         SENT_DOWN,

@@ -27,10 +27,10 @@ RESTORED = Step("flatten", "shape restored", SHAPE, _restored)
 
 
 def _pullback(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
-    return run.step(RESTORED, layer, error) if layer.sends_down else error  # type: ignore[no-any-return]
+    return run.step(RESTORED, layer, error) if layer.sends_down else error
 
 
-FLATTEN = Kind("flattening", _pullback, (RESTORED,))
+FLATTEN = Kind("flattening", _pullback, (RESTORED,), passed="through the flattening")
 
 
 def _channels_last(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
@@ -43,7 +43,7 @@ BUGS = (
         "flatten-channels-last",
         "flattened with the channels first, restored with them last",
         SHAPE.name,
-        "the row was made of (channels, places) and taken apart as (places, channels): the errors are right, in other places.",
+        "the row was made of (channels, places) and taken apart as (places, channels): the errors come to other places.",
         Hints(
             "The dense layers are right, the layers below the flattening are wrong.",
             "The flattening: in which order of the axes were the numbers put in a row?",

@@ -28,10 +28,12 @@ PLUS_ONE = Step("skip", "the +1", SKIP_PATH, _both)
 
 def _pullback(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
     through = run.down(layer.inner, error)
-    return run.step(PLUS_ONE, layer, error, through) if layer.sends_down else error  # type: ignore[no-any-return]
+    return run.step(PLUS_ONE, layer, error, through) if layer.sends_down else error
 
 
-SKIP = Kind("skip connection", _pullback, (PLUS_ONE,))
+SKIP = Kind(
+    "skip connection", _pullback, (PLUS_ONE,), passed="and past the skip connection that begins with it"
+)
 
 
 def _bug(

@@ -14,8 +14,8 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.diagnosis import CATALOGUE, Observation
-from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.hypothesis import standing
+from bpcheck.diagnosis.mutant import Mutant
 from bpcheck.diagnosis.observation import ROUNDINGS
 from bpcheck.diagnosis.step import Forward, Rules
 from bpcheck.diagnosis.steps import data_pass, forward
@@ -219,7 +219,7 @@ def _claimed(
 
 
 def _with_bugs(
-    bugs: list[Bug], case: Case, given: Mapping[str, Comparison], factor: float
+    bugs: list[Mutant], case: Case, given: Mapping[str, Comparison], factor: float
 ) -> list[Any] | None:
     """Every δ of a backward pass with the bugs that were named; None if it does not give the caller's gradient here."""
     claimed, right = {}, {}
@@ -245,7 +245,9 @@ def _deltas(f: Forward, rules: Rules) -> list[Any] | None:
     if made is None:
         return None
     deltas = [np.asarray(made.errors[layer.path], dtype=float) for layer in f.numbered]
-    fits = all(d.shape == layer.saved.pre_activation.shape for d, layer in zip(deltas, f.numbered, strict=True))
+    fits = all(
+        d.shape == layer.saved.pre_activation.shape for d, layer in zip(deltas, f.numbered, strict=True)
+    )
     return deltas if fits else None  # some mistakes make a δ of another shape, which has no unit to stand in
 
 

@@ -108,7 +108,7 @@ def _pullback(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
     delta = run.keep(layer, run.step(OUTPUT_ERROR if layer.is_output else HIDDEN_ERROR, layer, error))
     run.gradient[layer.place("weight")] = run.step(WEIGHT_GRADIENT, layer, delta)
     run.gradient[layer.place("bias")] = run.step(BIAS_GRADIENT, layer, delta)
-    return run.step(SENT_DOWN, layer, delta, error) if layer.sends_down else delta  # type: ignore[no-any-return]
+    return run.step(SENT_DOWN, layer, delta, error) if layer.sends_down else delta
 
 
 _GRADIENTS: dict[Role, Equation] = {"weight": BP4, "bias": BP3}
