@@ -36,12 +36,15 @@ class Equation:
         In one line, for somebody who meets it for the first time.
     phrase : str
         How it is spoken of within a sentence, ``the kernel gradient``; the name itself where there is none.
+    whole : bool
+        Of the error of a layer: whether it says too how the layer above, of the same kind, sends it down.
     """
 
     name: str
     title: str
     meaning: str
     phrase: str = ""
+    whole: bool = False
 
     @property
     def spoken(self) -> str:

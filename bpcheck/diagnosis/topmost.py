@@ -158,15 +158,18 @@ def _one_is_right(layer: Compared, right: Sequence[Role]) -> str:
 
 def _error(architecture: Architecture, layers: Sequence[Compared], index: int, above: str) -> Diagnosis:
     """All gradients of a layer are wrong: its δ is."""
-    layer, is_top = layers[index], index == len(layers) - 1
+    layer = layers[index]
     nouns = layer.nouns(layer.wrong)
     told = [f"{above}{nouns} of {layer.name} are both wrong, which points to the δ that they share"]
-    passed = "" if is_top else _passed(architecture, layer.place, layers[index + 1].place)
-    if passed:
-        sender = layers[index + 1].name
-        told.append(f"that δ is made of its own σ' and of what comes down: from {sender}{passed}")
+    equation = OUTPUT
+    if index < len(layers) - 1:
+        sender, error = layers[index + 1], kind_of(layer.place.layer).error
+        passed = _passed(architecture, layer.place, sender.place)
+        assert error is not None
+        if passed or not error.whole:
+            told.append(f"that δ is made of its own σ' and of what comes down: from {sender.name}{passed}")
+        equation = error
     tensors = [layer.tensors[role] for role in layer.wrong]
-    equation = OUTPUT if is_top else kind_of(layer.place.layer).error
     return _diagnosis(equation, layer, tensors[0], (*told, *map(sentence, tensors)))
 
 

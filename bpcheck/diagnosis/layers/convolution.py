@@ -26,7 +26,7 @@ DELTA = Equation(
     "convolution error",
     "error of a convolution: δ[o, p] = ∂C/∂a[o, p] ⊙ σ'(z[o, p])",
     "δ is ∂C/∂z at every place p of every channel o; ∂C/∂a comes down from the layer above",
-    "the error δ of the convolution",
+    "what comes down to the convolution, and its error δ,",
 )
 BIAS = Equation(
     "convolution bias",
@@ -242,12 +242,25 @@ def _nothing(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return np.zeros(layer.saved.shape, dtype=delta.dtype)
 
 
-SYMPTOM = {
-    ERROR: "Kernel and biases of the convolution are wrong, everything above it is right.",
-    KERNEL_GRADIENT: "The kernel's gradient is wrong, the biases of the same convolution are right.",
-    PLACES_SUMMED: "The biases of the convolution are wrong, its kernel's gradient is right.",
-    SENT_DOWN: "The convolution's own gradients are right, the layers below it are wrong.",
+SEEN = {
+    ERROR: (
+        "Kernel and biases of the convolution are wrong, everything above it is right.",
+        "The error δ of the convolution",
+    ),
+    KERNEL_GRADIENT: (
+        "The kernel's gradient is wrong, the biases of the same convolution are right.",
+        "The kernel gradient",
+    ),
+    PLACES_SUMMED: (
+        "The biases of the convolution are wrong, its kernel's gradient is right.",
+        "The bias gradient of the convolution",
+    ),
+    SENT_DOWN: (
+        "The convolution's own gradients are right, the layers below it are wrong.",
+        "The error that the convolution sends down",
+    ),
 }
+"""What is seen, and which equation to read again."""
 
 
 def _bug(
@@ -262,8 +275,8 @@ def _bug(
     confused: tuple[str, ...] = (),
 ) -> Bug:
     assert step.equation is not None
-    spoken = step.equation.spoken
-    hints = Hints(SYMPTOM[step], f"{spoken[:1].upper()}{spoken[1:]}: {question}", line)
+    symptom, equation = SEEN[step]
+    hints = Hints(symptom, f"{equation}: {question}", line)
     rules = Rules().but(step, rule)
     return Bug(slug, title, step.equation.name, explanation, hints, rules, silent=silent, confused=confused)
 
@@ -416,5 +429,6 @@ BUGS = (
         SENT_DOWN,
         _nothing,
         FIRST,
+        ("skip-inner-dropped",),
     ),
 )

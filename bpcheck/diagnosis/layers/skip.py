@@ -76,5 +76,6 @@ BUGS = (
         "below a skip connection only the error past f is used; the one that came down through f is lost.",
         "Add what comes down through f to the error of the output: dx += …, not dx = ….",
         lambda run, layer, error, through: error,
+        ("conv-error-not-propagated",),
     ),
 )

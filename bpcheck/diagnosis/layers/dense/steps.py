@@ -43,6 +43,7 @@ BP2 = Equation(
     "BP2",
     "BP2, error of a hidden layer: δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l)",
     "δ is ∂C/∂z; it comes down from the layer above, through the weights and then the slope σ'",
+    whole=True,
 )
 BP3 = Equation(
     "BP3",
