@@ -150,8 +150,8 @@ def _case(
         else:
             draw = initializer(initialization)
             params = fill(
-                architecture.parameter_shapes,
-                lambda name, shape: draw(rng, shape) if name == "weight" else zeros(rng, shape),  # type: ignore[arg-type]
+                architecture,
+                lambda role, shape: draw(rng, shape) if role == "weight" else zeros(rng, shape),  # type: ignore[arg-type]
             )
             rule = initialization
         drawn.append(f"parameters ({rule})")

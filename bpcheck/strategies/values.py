@@ -135,7 +135,7 @@ def cases(draw: Any, networks: Any = None, *, max_batch: int = MAX_BATCH, **opti
 def case_from_seed(architecture: Architecture, batch: int, seed: int) -> Case:
     """The case that a seed stands for: every number nonzero, of mixed sign, with two decimals."""
     rng = np.random.default_rng(seed)
-    params = fill(architecture.parameter_shapes, lambda _, shape: readable(rng, shape, 0.1, 1.5))
+    params = fill(architecture, lambda _, shape: readable(rng, shape, 0.1, 1.5))
     x = readable(rng, (batch, *architecture.input_shape), 0.1, 2.0)
     y = random_targets(rng, architecture.loss, (batch, architecture.outputs))
     return Case(architecture, params, x, y, seed=seed)
