@@ -151,7 +151,7 @@ def _case(
             draw = initializer(initialization)
             params = fill(
                 architecture,
-                lambda role, shape: draw(rng, shape) if role == "weight" else zeros(rng, shape),  # type: ignore[arg-type]
+                lambda role, shape: draw(rng, shape) if role == "weight" else zeros(rng, shape),
             )
             rule = initialization
         drawn.append(f"parameters ({rule})")

@@ -12,7 +12,17 @@ from bpcheck.network.dense_chain import dense_chain, is_dense_chain
 from bpcheck.network.layers.spec import LayerSpec, Role, Shape
 from bpcheck.tree import Path
 
-__all__ = ["FIRST_LAYER", "LETTERS", "Place", "book_name", "in_words", "is_penalised", "number_of", "places", "role_of"]
+__all__ = [
+    "FIRST_LAYER",
+    "LETTERS",
+    "Place",
+    "book_name",
+    "in_words",
+    "is_penalised",
+    "number_of",
+    "places",
+    "role_of",
+]
 
 FIRST_LAYER = 2
 """Books count the input as layer 1, so ``params[0]`` holds W² and b²."""

@@ -65,7 +65,10 @@ def _of_role(case: Case, role: Role) -> list[FloatArray]:
     """The parameters that are for something, from the input up."""
     values = dict(tree.leaves(case.params))
     return [
-        values[path] for place in places(case.architecture) for path, its in place.parameters.items() if its == role
+        values[path]
+        for place in places(case.architecture)
+        for path, its in place.parameters.items()
+        if its == role
     ]
 
 

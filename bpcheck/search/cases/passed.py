@@ -18,7 +18,7 @@ __all__ = ["largest_logit", "pre_activations"]
 
 
 def pre_activations(case: Case) -> list[tuple[Place, FloatArray | None]]:
-    """z of every layer that is not made of others, None where there is none.
+    """The pre-activations z of every layer that is not made of others, None where there is none.
 
     Examples
     --------

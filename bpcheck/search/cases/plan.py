@@ -46,7 +46,10 @@ class Plan:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Those of the input, then those of every layer: what can be made smaller."""
-        return (*self.input_shape, *(size for piece in self.leaves for size in moves_of(piece.layer).sizes(piece.layer)))
+        return (
+            *self.input_shape,
+            *(size for piece in self.leaves for size in moves_of(piece.layer).sizes(piece.layer)),
+        )
 
     @property
     def which_are_widths(self) -> tuple[bool, ...]:
@@ -60,7 +63,9 @@ class Plan:
     @property
     def widths(self) -> tuple[int, ...]:
         """Features of the input and units or channels of every layer that has some."""
-        return tuple(size for size, is_width in zip(self.sizes, self.which_are_widths, strict=True) if is_width)
+        return tuple(
+            size for size, is_width in zip(self.sizes, self.which_are_widths, strict=True) if is_width
+        )
 
     def resized(self, sizes: Sequence[int]) -> Plan:
         """The same layers with other sizes."""
@@ -77,14 +82,19 @@ class Plan:
         """The same layers with other :attr:`widths`; images and kernels stay."""
         rest = iter(widths)
         return self.resized(
-            [next(rest) if is_width else size for size, is_width in zip(self.sizes, self.which_are_widths, strict=True)]
+            [
+                next(rest) if is_width else size
+                for size, is_width in zip(self.sizes, self.which_are_widths, strict=True)
+            ]
         )
 
     def with_hidden(self, count: int) -> Plan:
         """With the lowest so many of the layers below the last one; layers without parameters all stay."""
         numbers = [number for number, piece in enumerate(self.pieces) if _has_parameters(piece.layer)]
         gone = set(numbers[count:-1])
-        return replace(self, pieces=tuple(piece for number, piece in enumerate(self.pieces) if number not in gone))
+        return replace(
+            self, pieces=tuple(piece for number, piece in enumerate(self.pieces) if number not in gone)
+        )
 
     def architecture(self) -> Architecture | None:
         """The network, None if the layers do not fit together."""

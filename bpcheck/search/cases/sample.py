@@ -231,7 +231,7 @@ def random_case(
 
 
 def _stretched(case: Case, factor: float) -> Case:
-    """The case with its last parameters multiplied, rounded towards zero: |z^L| of a dense layer ends at or below the aim."""
+    """The case with its last parameters multiplied, rounded towards zero: |z^L| ends at or below the aim."""
     last = [place.path for place in places(case.architecture) if place.parameters][-1]
     params = [
         np.trunc(values * factor * 10**DECIMALS) / 10**DECIMALS if path.keys[:-1] == last.keys else values

@@ -66,7 +66,8 @@ def _near_kink(case: Case) -> bool:
     if not any(_is_bent(place) for place in places(case.architecture)):
         return False
     return any(
-        _is_bent(place) and z is not None and bool(np.any(abs(z) < KINK_DISTANCE)) for place, z in pre_activations(case)
+        _is_bent(place) and z is not None and bool(np.any(abs(z) < KINK_DISTANCE))
+        for place, z in pre_activations(case)
     )
 
 

@@ -45,7 +45,9 @@ class ConvolutionMoves(Moves):
                 smaller = _but(kernel, axis, kernel[axis] - 2)
                 yield replace(layer, kernel=smaller, padding=_but(padding, axis, padding[axis] - 1))
 
-    def positions(self, place: Place, layer: LayerSpec, kept: Index) -> tuple[dict[str, tuple[Index, ...]], Index]:
+    def positions(
+        self, place: Place, layer: LayerSpec, kept: Index
+    ) -> tuple[dict[str, tuple[Index, ...]], Index]:
         """The first channels and the first corner of the kernel, for the input channels that stay."""
         was, layer = cast(Convolution, place.layer), cast(Convolution, layer)
         channels = first(layer.channels, was.channels)

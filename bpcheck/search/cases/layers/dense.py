@@ -24,7 +24,9 @@ class DenseMoves(Moves):
         """As many units."""
         return replace(cast(Dense, layer), units=sizes[0])
 
-    def positions(self, place: Place, layer: LayerSpec, kept: Index) -> tuple[dict[str, tuple[Index, ...]], Index]:
+    def positions(
+        self, place: Place, layer: LayerSpec, kept: Index
+    ) -> tuple[dict[str, tuple[Index, ...]], Index]:
         """The first units, and the columns of the inputs that stay."""
         rows = first(cast(Dense, layer).units, cast(Dense, place.layer).units)
         return {"weight": (rows, kept), "bias": (rows,)}, rows

@@ -12,6 +12,8 @@ __all__ = ["FlattenMoves"]
 class FlattenMoves(Moves):
     """Of :class:`bpcheck.layers.Flatten`."""
 
-    def positions(self, place: Place, layer: LayerSpec, kept: Index) -> tuple[dict[str, tuple[Index, ...]], Index]:
+    def positions(
+        self, place: Place, layer: LayerSpec, kept: Index
+    ) -> tuple[dict[str, tuple[Index, ...]], Index]:
         """The inputs that stay, in a row."""
         return {}, kept.reshape(-1)

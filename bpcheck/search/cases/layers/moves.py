@@ -14,7 +14,7 @@ from bpcheck.network.layers.spec import Shape
 from bpcheck.network.names import Place
 from bpcheck.tree import Path
 
-__all__ = ["Carry", "Carried", "Edge", "Index", "Moves", "Piece", "Walk", "first", "overlap"]
+__all__ = ["Carried", "Carry", "Edge", "Index", "Moves", "Piece", "Walk", "first", "overlap"]
 
 Index: TypeAlias = NDArray[np.intp]
 """Which old positions the new ones were; −1 for one that was not there."""
@@ -105,7 +105,9 @@ Carried: TypeAlias = tuple[LayerSpec, Any, Edge]
 Carry: TypeAlias = Callable[[Path, Sequence[Index]], Any]
 """The parameter at a path with the given positions along its axes."""
 
-Walk: TypeAlias = Callable[[Sequence[Piece], Edge, Shape | None], tuple[tuple[LayerSpec, ...], list[Any], Edge]]
+Walk: TypeAlias = Callable[
+    [Sequence[Piece], Edge, Shape | None], tuple[tuple[LayerSpec, ...], list[Any], Edge]
+]
 """Fits layers together that stand one after the other; the last one to the shape that is wanted, if one is."""
 
 
@@ -133,7 +135,9 @@ class Moves:
         """What may stand in a layer's place, the fewest layers last."""
         yield ()
 
-    def positions(self, place: Place, layer: LayerSpec, kept: Index) -> tuple[dict[str, tuple[Index, ...]], Index]:
+    def positions(
+        self, place: Place, layer: LayerSpec, kept: Index
+    ) -> tuple[dict[str, tuple[Index, ...]], Index]:
         """Which of the old parameters stay, position by position along each axis, and which outputs.
 
         Parameters
