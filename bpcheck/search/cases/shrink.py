@@ -11,6 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -132,12 +133,15 @@ def _smaller(case: Case, free: bool, told: bool) -> Iterator[Case | None]:
         if 0 < batch < m:
             yield replace(case, x=case.x[:batch], y=case.y[:batch])
             yield replace(case, x=case.x[-batch:], y=case.y[-batch:])
+    if free:  # before images shrink: one position of two says more than one with padding beside it
+        for pieces in _with_one_plainer(plan.pieces):
+            yield replace(plan, pieces=pieces).of(case)
     for top in (1, 2, 3):
         if max(plan.sizes) > top:
             clamped = plan.resized([min(size, top) for size in plan.sizes])
             yield clamped.of(case)
             yield clamped.of(case, rng=np.random.default_rng(1))
-    for sizes in _smaller_sizes(plan.sizes):
+    for sizes in _smaller_sizes(plan):
         yield plan.resized(sizes).of(case)
     if free:
         yield from _plainer(case, plan)
@@ -174,8 +178,9 @@ def _from_above(case: Case) -> Case | None:
     return replace(case, architecture=shorter, params=case.params[1:], x=x)
 
 
-def _smaller_sizes(sizes: tuple[int, ...]) -> Iterator[list[int]]:
-    """Each alone to 1, half and one less; equal neighbours together; all together where all are equal."""
+def _smaller_sizes(plan: Plan) -> Iterator[list[int]]:
+    """Each alone to 1, half and one less; equal neighbours together, and all where all are equal; an image and a kernel."""
+    sizes = plan.sizes
     for i, size in enumerate(sizes):
         for smaller in dict.fromkeys((1, size // 2, size - 1)):
             if 0 < smaller < size:
@@ -185,17 +190,19 @@ def _smaller_sizes(sizes: tuple[int, ...]) -> Iterator[list[int]]:
             yield [*sizes[:i], *[sizes[i] - 1] * 2, *sizes[i + 2 :]]
     if len(set(sizes)) == 1 and sizes[0] > 1:
         yield [sizes[0] - 1] * len(sizes)
+    # as many positions of the kernel as before: outputs that were not there have no targets
+    spans = [i for i, is_width in enumerate(plan.which_are_widths) if not is_width and sizes[i] > 1]
+    for pair in combinations(spans, 2):
+        yield [size - (i in pair) for i, size in enumerate(sizes)]
 
 
 def _plainer(case: Case, plan: Plan) -> Iterator[Case | None]:
-    """What only the network's description tells: no penalty, plainer layers, simpler activations below the output."""
+    """What only the description of the whole network tells: no penalty, simpler activations below the output."""
     a = case.architecture
     if a.l1 or a.l2:
         yield replace(case, architecture=replace(a, l1=0.0, l2=0.0, penalize_bias=False))
         if a.l1:
             yield replace(case, architecture=replace(a, l1=0.0))
-    for pieces in _with_one_plainer(plan.pieces):
-        yield replace(plan, pieces=pieces).of(case)
     hidden = [piece.layer for piece in plan.leaves if piece is not plan.pieces[-1]]
     for used in dict.fromkeys(layer.output_activation for layer in hidden):
         for name in ACTIVATIONS[: ACTIVATIONS.index(used)]:
