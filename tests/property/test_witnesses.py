@@ -17,6 +17,7 @@ from bpcheck.certified import reverse
 from bpcheck.check import witness
 from bpcheck.check.agreement import agree
 from bpcheck.errors import InputError
+from bpcheck.network.layers import Conv2d, Dense, Flatten
 from bpcheck.reference import activation as reference_activation
 from bpcheck.reference.layers import convolution, dense
 from bpcheck.reference.numbers.ball import EVALUATION_ULPS
