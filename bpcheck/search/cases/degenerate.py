@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from bpcheck import tree
 from bpcheck.network.case import Case
-from bpcheck.network.layers import LayerSpec
 from bpcheck.network.layers.spec import Role
 from bpcheck.network.names import Place, places
 from bpcheck.search.cases.layers.kinds import moves_of
+from bpcheck.search.cases.layers.moves import Moves
 from bpcheck.search.cases.passed import pre_activations
 from bpcheck.search.cases.plan import planned
 from bpcheck.tree import FloatArray
@@ -74,11 +74,11 @@ def _of_role(case: Case, role: Role) -> list[FloatArray]:
 
 def _hidden_by_kind(cases: Sequence[Case]) -> list[str]:
     """What the layers of one kind hide, kind by kind."""
-    found: dict[type[LayerSpec], list[Place]] = {}
+    alike: dict[Moves, list[Place]] = {}
     for case in cases:
         for place in places(case.architecture):
-            found.setdefault(type(place.layer), []).append(place)
-    return [text for alike in found.values() for text in moves_of(alike[0].layer).hidden_by(alike)]
+            alike.setdefault(moves_of(place.layer), []).append(place)
+    return [text for moves, found in alike.items() for text in moves.hidden_by(found)]
 
 
 def _hidden_below(cases: Sequence[Case]) -> list[str]:

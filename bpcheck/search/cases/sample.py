@@ -173,7 +173,7 @@ def _alike(rng: np.random.Generator, kind: Stratum, template: Architecture) -> A
         widths[-1] = 2 if uses_softmax or template.loss == "cross_entropy" else 1
     images = [size + int(rng.integers(WIDER_IMAGES + 1)) for size in template.input_shape[1:]]
     if kind == "equal widths":
-        images = [max(images)] * len(images)
+        images = images[:1] * len(images)
     resized = plan.of_widths(widths)
     resized = replace(resized, input_shape=(resized.input_shape[0], *images))
     return resized.architecture() or template

@@ -70,7 +70,8 @@ class ConvolutionMoves(Moves):
                 "the last window of every convolution ends at the edge: what becomes of numbers that no window reaches "
                 "cannot be seen"
             )
-        if all(layer.axes > 1 and _is_square(place) for layer, place in zip(layers, places, strict=True)):
+        images = [place for place in places if len(place.shape) > 2]
+        if images and all(map(_is_square, images)):
             yield "every image and kernel is square: height and width taken for one another cannot be seen"
 
 

@@ -15,13 +15,15 @@ from bpcheck.search.cases.layers.skip import SkipMoves
 
 __all__ = ["MOVES", "moves_of"]
 
+_CONVOLUTION = ConvolutionMoves()
+
 MOVES: Mapping[type[LayerSpec], Moves] = MappingProxyType(
     {
         Dense: DenseMoves(),
         Skip: SkipMoves(),
         Flatten: FlattenMoves(),
-        Conv1d: ConvolutionMoves(),
-        Conv2d: ConvolutionMoves(),
+        Conv1d: _CONVOLUTION,
+        Conv2d: _CONVOLUTION,
     }
 )
 
