@@ -12,7 +12,8 @@ from samples import MAKERS, backprop, case, failing, in_float32, sample
 import bpcheck
 from bpcheck import Case, Comparison, Diagnosis, Report, Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE
-from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
+from bpcheck.diagnosis.step import Rules
+from bpcheck.diagnosis.steps import backward, forward
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import LOSSES
 from bpcheck.network.layers.activations import ACTIVATIONS
