@@ -161,7 +161,7 @@ def entries(count: int, size: int, one: str, several: str) -> str:
     """
     if size == 1:
         return f"it {one}"
-    which = f"all {size} entries" if count == size else f"{count} of {size} entries"
+    which = f"all {size:,} entries" if count == size else f"{count:,} of {size:,} entries"
     return f"{which} {one if count == 1 else several}"
 
 

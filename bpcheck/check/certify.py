@@ -516,7 +516,7 @@ class _Check:
         if proof.kink.any():
             count = int((proof.kink > 0).sum())
             said = entries(count, size, "depends", "depend")
-            reason = f"{said} on a corner of the loss (as ReLU at 0); proved to be valid slopes there, {bits}"
+            reason = f"{said} on a corner of the loss (as ReLU at 0); each is proved to be a valid slope there, {bits}"
             return replace(found, verdict=Verdict.AGREES_AT_KINK, reason=reason)
         reason = (
             f"{entries(size, size, 'is proved inside its bound', 'are proved inside their bounds')}, {bits}"
