@@ -7,24 +7,27 @@ bias gradient of a dense layer is δ itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from bpcheck import tree
 from bpcheck.diagnosis import CATALOGUE, Observation
-from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.hypothesis import standing
-from bpcheck.diagnosis.layers.dense.steps import Forward, Rules, forward
+from bpcheck.diagnosis.layers.kinds import knows
+from bpcheck.diagnosis.mutant import Mutant
 from bpcheck.diagnosis.observation import ROUNDINGS
+from bpcheck.diagnosis.step import Forward, Rules
+from bpcheck.diagnosis.steps import data_pass, forward
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.report.page.layers.kinds import kind_of
 from bpcheck.report.page.replayed import Layer, close, rounding, walked
 from bpcheck.result import Comparison, Report
 from bpcheck.tree import rms
 
-__all__ = ["BY_BIAS", "BY_BUG", "UNKNOWN", "claimed"]
+__all__ = ["BY_BIAS", "BY_BUG", "UNKNOWN", "Claims", "claimed"]
 
 DOUBLE, BFLOAT16 = 2.0**-53, 2.0**-8
 """Roundoff of the finest and of the coarsest arithmetic that is checked."""
@@ -34,10 +37,29 @@ BY_BIAS = "read off your bias gradient: with one example in the batch it is δ i
 UNKNOWN = "not known: your function returns gradients, not δ"
 
 
+@dataclass(frozen=True, eq=False)
+class Claims:
+    """What is known of the caller's backward pass.
+
+    Attributes
+    ----------
+    source : str
+        How it is known, in words.
+    deltas : mapping of str to array
+        δ by the key of its layer.
+    below : mapping of str to array
+        ∂C/∂(input) by the key of the layer that sends it down.
+    """
+
+    source: str = UNKNOWN
+    deltas: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    below: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
 def claimed(
     report: Report, case: Case, layers: Sequence[Layer], given: Mapping[str, Comparison], factor: float
-) -> tuple[dict[str, Any], str]:
-    """The caller's δ by layer, where it is known, and how it is known, in words.
+) -> Claims:
+    """What is known of the caller's backward pass.
 
     Parameters
     ----------
@@ -51,21 +73,21 @@ def claimed(
 
     Returns
     -------
-    dict of str to array
-    str
+    Claims
     """
     bugs = [CATALOGUE[slug] for slug in {d.bug: None for d in report.diagnoses} if slug in CATALOGUE]
-    if bugs and is_dense_chain(case.architecture):
-        deltas = _with_bugs(bugs, case, given, factor)
-        if deltas is not None:
-            return {layer.key: delta for layer, delta in zip(layers, deltas, strict=True)}, BY_BUG
-    penalized = case.architecture.penalize_bias and (case.architecture.l1 or case.architecture.l2)
-    if case.batch == 1 and not penalized:
-        read = {layer.key: kind_of(layer.spec).read_off(layer, case, factor) for layer in walked(layers)}
-        known = {key: delta for key, delta in read.items() if delta is not None}
-        if known:
-            return known, BY_BIAS
-    return {}, UNKNOWN
+    found = _with_bugs(bugs, case, given, factor) if bugs and knows(case.architecture.layers) else None
+    return found or _by_bias(case, layers, factor) or Claims()
+
+
+def _by_bias(case: Case, layers: Sequence[Layer], factor: float) -> Claims | None:
+    """δ of the layers whose gradients give it away."""
+    architecture = case.architecture
+    if case.batch > 1 or (architecture.penalize_bias and (architecture.l1 or architecture.l2)):
+        return None
+    read = {layer.key: kind_of(layer.spec).read_off(layer, case, factor) for layer in walked(layers)}
+    known = {key: delta for key, delta in read.items() if delta is not None}
+    return Claims(BY_BIAS, known) if known else None
 
 
 def _roundoff(comparisons: Iterable[Comparison]) -> float:
@@ -86,34 +108,44 @@ def _observed(case: Case, given: Mapping[str, Comparison], factor: float) -> Obs
         mine[path], right[path] = comparison.actual / factor, comparison.expected / factor
     if not all(np.isfinite(array).all() for array in (*mine.values(), *right.values())):
         return None
-    return Observation(case, mine, right, _roundoff(given.values()))
+    # the bug was named already, and of a step only where there is one
+    return Observation(case, mine, right, _roundoff(given.values()), is_step=True)
 
 
 def _with_bugs(
-    bugs: list[Bug], case: Case, given: Mapping[str, Comparison], factor: float
-) -> list[Any] | None:
-    """Every δ of a backward pass with the bugs that were named; None if it does not give the caller's gradient here."""
+    bugs: list[Mutant], case: Case, given: Mapping[str, Comparison], factor: float
+) -> Claims | None:
+    """A backward pass with the bugs that were named; None if it does not give the caller's gradient here."""
     seen = _observed(case, given, factor)
     if seen is None:
         return None
     f, found = forward(case), None
     for hypothesis in standing([seen], bugs):
-        deltas = _deltas(f, hypothesis.rules)
-        if deltas is None or (found is not None and not _alike(found, deltas)):
+        claims = _run(f, hypothesis.rules, factor)
+        if claims is None or (found is not None and not _alike(found, claims)):
             return None  # two explanations with different δ: which one it was is not known
-        found = deltas
-    return None if found is None else [delta * factor for delta in found]
+        found = claims
+    return found
 
 
-def _deltas(f: Forward, rules: Rules) -> list[Any] | None:
-    deltas: list[Any] = [np.empty(0)] * len(f.z)
-    with np.errstate(all="ignore"):
-        deltas[f.top] = np.asarray(rules.bp1(f), dtype=float)
-        for k in range(f.top - 1, -1, -1):
-            deltas[k] = np.asarray(rules.bp2(f, k, deltas), dtype=float)
-    fits = all(delta.shape == z.shape for delta, z in zip(deltas, f.z, strict=True))
-    return deltas if fits else None  # some mistakes make a δ of another shape, which has no unit to stand in
+def _run(f: Forward, rules: Rules, factor: float) -> Claims | None:
+    """What comes down; None where it has another shape than z, or than x, and no unit to stand in."""
+    made = data_pass(f, rules)
+    if made is None:
+        return None
+    layers = {layer.path: layer for layer in f.every}
+    deltas = {path: np.asarray(delta, dtype=float) * factor for path, delta in made.errors.items()}
+    below = {path: np.asarray(error, dtype=float) * factor for path, error in made.below.items()}
+    fits = all(delta.shape == layers[path].saved.pre_activation.shape for path, delta in deltas.items())
+    fits = fits and all(error.shape == layers[path].x.shape for path, error in below.items())
+    if not fits:
+        return None
+    return Claims(BY_BUG, *({str(path): array for path, array in some.items()} for some in (deltas, below)))
 
 
-def _alike(first: list[Any], second: list[Any]) -> bool:
-    return all(bool(np.all(close(one, two))) for one, two in zip(first, second, strict=True))
+def _alike(first: Claims, second: Claims) -> bool:
+    pairs = ((first.deltas, second.deltas), (first.below, second.below))
+    return all(
+        one.keys() == other.keys() and all(bool(np.all(close(one[key], other[key]))) for key in one)
+        for one, other in pairs
+    )

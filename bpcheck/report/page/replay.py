@@ -20,7 +20,7 @@ from bpcheck.reference.layers.layer import Layer as ReferenceLayer
 from bpcheck.reference.layers.layer import LayerTrace, Traceable
 from bpcheck.reference.loss import LOSS
 from bpcheck.reference.network import TRAINING
-from bpcheck.report.page.claimed import claimed
+from bpcheck.report.page.claimed import Claims, claimed
 from bpcheck.report.page.layers.kinds import unknown
 from bpcheck.report.page.numbers import layer_name
 from bpcheck.report.page.replayed import SAME, Layer, Replay
@@ -65,8 +65,8 @@ def replay(report: Report) -> Replay | None:
         return None
     factor = _factor(given, {str(path): array for path, array in right})
     layers = tuple(_finished(layer, factor, said) for layer in layers)
-    known, source = claimed(report, case, layers, given, factor)
-    return Replay(case, tuple(_with_claims(layer, known) for layer in layers), float(cost), source)
+    claims = claimed(report, case, layers, given, factor)
+    return Replay(case, _with_claims(layers, claims, None), float(cost), claims.source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,9 +179,15 @@ def _finished(layer: Layer, factor: float, said: Mapping[str, Comparison]) -> La
     )
 
 
-def _with_claims(layer: Layer, known: Mapping[str, Any]) -> Layer:
-    inner = tuple(_with_claims(one, known) for one in layer.inner)
-    return replace(layer, claimed=known.get(layer.key), inner=inner)
+def _with_claims(layers: Sequence[Layer], claims: Claims, down: Any) -> tuple[Layer, ...]:
+    """The layers of a chain with what is known of the caller's numbers; ``down`` is the caller's ∂C/∂(output)."""
+    found: list[Layer] = []
+    for layer in reversed(layers):
+        inner, below = _with_claims(layer.inner, claims, down), claims.below.get(layer.key)
+        delta = claims.deltas.get(layer.key)
+        found.append(replace(layer, claimed=delta, claimed_down=down, claimed_below=below, inner=inner))
+        down = below
+    return tuple(found[::-1])
 
 
 def _factor(given: Mapping[str, Comparison], right: Mapping[str, Any]) -> float:

@@ -44,6 +44,11 @@ def rounding(comparison: Comparison | None) -> float:
     return float(np.max(bound[np.isfinite(bound)], initial=0.0))
 
 
+def _wrong(claimed: Any, right: Any, slack: float = 0.0) -> Any:
+    """True where what is known of the caller's numbers is wrong."""
+    return np.zeros(np.shape(right), dtype=bool) if claimed is None else ~close(claimed, right, slack)
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """One layer at the failing case; of a batch, the first axis counts the examples.
@@ -64,8 +69,8 @@ class Layer:
         ∂C/∂a and ∂C/∂x.
     z, delta : arrays or None
         Of a layer with an activation; δ is the right one.
-    claimed : array or None
-        The caller's δ, where it is known.
+    claimed, claimed_down, claimed_below : arrays or None
+        The caller's δ, ∂C/∂a and ∂C/∂x, where they are known.
     inner : tuple of Layer
         The layers that it is made of.
     through : str
@@ -92,6 +97,8 @@ class Layer:
     z: Any = None
     delta: Any = None
     claimed: Any = None
+    claimed_down: Any = None
+    claimed_below: Any = None
     inner: tuple[Layer, ...] = ()
     through: str = ""
     has_below: bool = True
@@ -130,9 +137,32 @@ class Layer:
     @property
     def wrong_delta(self) -> Any:
         """True where the caller's δ is known and wrong."""
-        if self.claimed is None:
-            return np.zeros(np.shape(self.delta), dtype=bool)
-        return ~close(self.claimed, self.delta, rounding(self.comparisons.get("bias")))
+        return _wrong(self.claimed, self.delta, rounding(self.comparisons.get("bias")))
+
+    @property
+    def deltas(self) -> tuple[Any, Any, Any]:
+        """δ: the right one, the caller's if it is known, and where that is wrong."""
+        return self.delta, self.claimed, self.wrong_delta
+
+    @property
+    def comes_down(self) -> tuple[Any, Any, Any]:
+        """∂C/∂a in the same way."""
+        return self.down, self.claimed_down, self.wrong_down
+
+    @property
+    def goes_below(self) -> tuple[Any, Any, Any]:
+        """∂C/∂x in the same way."""
+        return self.below, self.claimed_below, self.wrong_below
+
+    @property
+    def wrong_down(self) -> Any:
+        """True where the caller's ∂C/∂a is known and wrong."""
+        return _wrong(self.claimed_down, self.down)
+
+    @property
+    def wrong_below(self) -> Any:
+        """True where the caller's ∂C/∂x is known and wrong."""
+        return _wrong(self.claimed_below, self.below)
 
     def wrong_gradient(self, role: Role) -> Any:
         """The wrong entries of a parameter's gradient as a mask, in our layout."""
@@ -151,7 +181,7 @@ class Layer:
     @property
     def is_wrong(self) -> bool:
         """Whether something that the caller computed here is wrong."""
-        return self.has_wrong_gradient or bool(self.wrong_delta.any())
+        return self.has_wrong_gradient or bool(self.wrong_delta.any()) or bool(self.wrong_below.any())
 
 
 def walked(layers: Sequence[Layer]) -> Iterator[Layer]:

@@ -10,14 +10,13 @@ import numpy as np
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import beside, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
-from bpcheck.report.page.station import matrix, of_delta
+from bpcheck.report.page.station import matrix
 from bpcheck.report.page.wrong import wrong_entries
 
 __all__ = [
     "MOST_LISTED",
+    "came_down",
     "cells",
-    "compared",
-    "deltas",
     "gradients",
     "listed",
     "products",
@@ -66,16 +65,17 @@ def table(caption: str, rows: Sequence[Sequence[Html]]) -> Html:
 def cells(values: Any, wrong: Any = None, against: Any = None) -> list[list[Html]]:
     """The cells of a matrix; wrong ones are marked, with as many digits as tell them from ``against``."""
     shown = matrix(values)[:MOST_CELLS, :MOST_CELLS]
-    marks = None if wrong is None else matrix(wrong)
-    right = None if against is None else matrix(against)
-    made: list[list[Html]] = [[] for _ in shown]
-    for (i, j), value in np.ndenumerate(shown):
-        if marks is not None and right is not None and marks[i, j]:
-            mine = beside(float(value), float(right[i, j]))[0]
-            made[i].append(tag("td", "✗ ", mine, tag("span", " (wrong)", class_="unseen"), class_="bad"))
-        else:
-            made[i].append(tag("td", show(float(value))))
-    return made
+    if wrong is None:
+        return [[_cell(value) for value in row] for row in shown]
+    rows = zip(shown, matrix(wrong), matrix(against), strict=False)  # the shown part is the shorter one
+    return [[_cell(*one) for one in zip(*row, strict=False)] for row in rows]
+
+
+def _cell(value: Any, wrong: Any = False, right: Any = None) -> Html:
+    if not wrong:
+        return tag("td", show(float(value)))
+    mine = beside(float(value), float(right))[0]
+    return tag("td", "✗ ", mine, tag("span", " (wrong)", class_="unseen"), class_="bad")
 
 
 def products(caption: str, first: Any, second: Any) -> Html:
@@ -125,49 +125,57 @@ def _maps(name: str, values: Any) -> Html:
     return _beside(shown, name, values)
 
 
-def deltas(found: Replay, layer: Layer, example: int) -> Html:
-    """δ of one example: the right one, and the caller's beside it where it is known."""
-    name = layer_name("δ", layer.number)
-    right = layer.delta[example]
-    if layer.claimed is None:
+def came_down(found: Replay, name: str, numbers: tuple[Any, Any, Any], example: int) -> Html:
+    """Something that comes down, of one example: the right numbers, and the caller's beside them where they are known.
+
+    Parameters
+    ----------
+    found : Replay
+    name : str
+    numbers : (array, array or None, array of bool)
+        Right, the caller's, and where those are wrong.
+    example : int
+    """
+    right, mine, wrong = numbers
+    if mine is None:
         return tag("div", listed(name, right), tag("p", f"Yours: {_unknown(found)}.", class_="soft"))
-    mine, wrong = layer.claimed[example], layer.wrong_delta[example]
     if np.ndim(right) == 1:
-        return compared(f"{name} of example {example + 1}", f"{name}, yours and right", layer, example)
+        return _units(f"{name} of example {example + 1}", f"{name}, yours and right", numbers)
     tables = []
     for c in range(min(len(right), MOST_MAPS)):
-        tables.append(table(f"yours, map {c + 1}", cells(mine[c], wrong[c], right[c])))
-        tables.append(table(f"right, map {c + 1}", cells(right[c])))
+        tables.append(table(f"{name}, map {c + 1}, yours", cells(mine[c], wrong[c], right[c])))
+        tables.append(table(f"{name}, map {c + 1}, right", cells(right[c])))
     return _beside(tables, f"{name} of example {example + 1}, yours and right", right)
 
 
 def _unknown(found: Replay) -> str:
-    """Why δ of a layer is not known; where it is known of others, this one's gradients do not give it away."""
+    """Why the caller's numbers are not known; where δ of other layers is, these gradients do not give it away."""
     known = any(layer.claimed is not None for layer in found.every)
     return "not known here, for these gradients do not give it away" if known else found.source
 
 
-def compared(caption: str, label: str, layer: Layer, example: int) -> Html:
-    """δ of units as a table of two rows."""
-    units = range(min(len(layer.delta[example]), MOST_LISTED))
-    yours, right = [tag("th", "yours", scope="row")], [tag("th", "right", scope="row")]
-    for unit in units:
-        true, mine, wrong = of_delta(layer, unit, example)
-        made = cells(np.array([mine]), np.array([wrong]), np.array([true]))
-        yours += made[0]
-        shown = beside(float(mine), float(true))[1] if wrong else show(float(true))
-        right.append(tag("td", shown))
-    left = len(layer.delta[example]) - len(units)
-    heads = [tag("th", f"unit {unit + 1}", scope="col") for unit in units]
-    made_table = tag(
+def _units(caption: str, label: str, numbers: tuple[Any, Any, Any]) -> Html:
+    """Numbers of units as a table of two rows."""
+    true, mine, wrong = (values[:MOST_LISTED] for values in numbers)
+    yours = [_cell(*one) for one in zip(mine, wrong, true, strict=True)]
+    right = [
+        tag("td", beside(float(a), float(b))[1] if bad else show(float(b)))
+        for a, b, bad in zip(mine, true, wrong, strict=True)
+    ]
+    heads = [tag("th", f"unit {unit + 1}", scope="col") for unit in range(len(true))]
+    rows = [
+        tag("tr", tag("th", word, scope="row"), *row) for word, row in (("yours", yours), ("right", right))
+    ]
+    made = tag(
         "table",
         tag("caption", caption, class_="unseen"),
         tag("thead", tag("tr", tag("td"), *heads)),
-        tag("tbody", tag("tr", *yours), tag("tr", *right)),
+        tag("tbody", *rows),
         class_="numbers",
     )
+    left = len(numbers[0]) - len(true)
     more = tag("p", f"and {left} more units", class_="soft") if left else None
-    return tag("div", made_table, more, class_="scroll", tabindex="0", role="group", aria_label=label)
+    return tag("div", made, more, class_="scroll", tabindex="0", role="group", aria_label=label)
 
 
 def gradients(layer: Layer) -> Html:

@@ -9,9 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bpcheck.report.page.numbers import beside, layer_name, show
-from bpcheck.report.page.replayed import Layer
 
-__all__ = ["Caption", "Numbers", "Row", "Station", "delta_rows", "matrix", "of_delta", "of_input"]
+__all__ = ["Caption", "Numbers", "Row", "Station", "beside_rows", "matrix", "of_input", "picked"]
 
 Numbers: TypeAlias = Mapping[tuple[str, str], int]
 """The number of a step, by its kind and the key of its layer."""
@@ -154,22 +153,34 @@ def of_input(x: Any, numbers: Numbers, focus: tuple[int, ...] | None) -> Station
     return Station("", 1, name, "layer 1", ("layer 1", "input"), np.shape(x)[1:], rows, focus=focus)
 
 
-def of_delta(found: Layer, item: int, example: int) -> tuple[Any, Any, Any]:
-    """δ of a unit or map: right, the caller's (None where it is not known), and where that is wrong."""
-    right = found.delta[example, item]
-    mine = None if found.claimed is None else found.claimed[example, item]
-    return right, mine, found.wrong_delta[example, item]
+def beside_rows(name: str, numbers: tuple[Any, Any, Any], step: int) -> list[Row]:
+    """Rows for something that comes down: the right numbers, and the caller's beside them where they are wrong.
 
+    Parameters
+    ----------
+    name : str
+    numbers : (array, array or None, array of bool)
+        Of one unit or map: right, the caller's if they are known, and where those are wrong.
+    step : int
 
-def delta_rows(found: Layer, item: int, example: int, step: int) -> list[Row]:
-    """δ of a unit or map as rows: the right one, and the caller's beside it where it is wrong."""
-    right, mine, wrong = of_delta(found, item, example)
+    Examples
+    --------
+    >>> [row.name for row in beside_rows("δ", (1.0, 2.0, True), 3)]
+    ['δ right', 'δ yours']
+    """
+    right, mine, wrong = numbers
     if mine is None:
-        return [Row("δ", matrix(right), step)]
+        return [Row(name, matrix(right), step)]
     if not np.any(wrong):
-        return [Row("δ", matrix(right), step, "fine")]
+        return [Row(name, matrix(right), step, "fine")]
     texts = beside(float(mine), float(right)) if np.ndim(right) == 0 else ("", "")
     return [
-        Row("δ right", matrix(right), step, text=texts[1]),
-        Row("δ yours", matrix(mine), step, "bad", matrix(wrong), texts[0]),
+        Row(f"{name} right", matrix(right), step, text=texts[1]),
+        Row(f"{name} yours", matrix(mine), step, "bad", matrix(wrong), texts[0]),
     ]
+
+
+def picked(arrays: tuple[Any, Any, Any], *index: int) -> tuple[Any, Any, Any]:
+    """An example, or one of its units or maps, of the right numbers, the caller's if they are known, and the mask."""
+    right, mine, wrong = arrays
+    return right[index], None if mine is None else mine[index], wrong[index]

@@ -22,9 +22,9 @@ from bpcheck.report.page.layers.unit import (
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
-from bpcheck.report.page.said import gradients, listed, products, written_product
+from bpcheck.report.page.said import came_down, gradients, listed, products, written_product
 from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, LINE, Column, Sketch, around, edge, text
-from bpcheck.report.page.station import Numbers, Row, Station, delta_rows, matrix
+from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix, picked
 from bpcheck.report.page.step import Step
 
 __all__ = ["ConvolutionKind"]
@@ -94,7 +94,7 @@ class ConvolutionKind(Kind):
             "down", n, f"{layer.below_of(names.entering)} = Σ {names.weight} {names.of('δ')}   where {names.meeting}",
             "A number of a map below lies under the kernel at several places, and in every map o. What comes back to it is "
             "the sum of all weights that met it, each times the δ of its place; one such sum is framed.",
-            key=layer.key, of_example=lambda example: _down_said(layer, example),
+            bool(layer.wrong_below.any()), layer.key, of_example=lambda example: _down_said(found, layer, example),
         )  # fmt: skip
         return delta, gradient, down
 
@@ -167,7 +167,7 @@ def _rows(found: Replay, layer: Layer, numbers: Numbers) -> Any:
         else:
             up = [Row("z", z, numbers["z", key]), Row("a", matrix(layer.a[example, item]), numbers["a", key])]
         down = coming_row(found, layer, item, example, numbers)
-        return [*up, *down, *delta_rows(layer, item, example, numbers["delta", key])]
+        return [*up, *down, *beside_rows("δ", picked(layer.deltas, example, item), numbers["delta", key])]
 
     return rows
 
@@ -224,7 +224,7 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
     return join(shown, tag("p", f"{name}: Σ {letter} = {show(float(np.sum(summands)))}{share}{penalty}"))
 
 
-def _down_said(layer: Layer, example: int) -> Html:
+def _down_said(found: Replay, layer: Layer, example: int) -> Html:
     """The product sum at one number of a map below."""
     below = layer.below[example]
     c, *at = largest(layer, example)
@@ -237,7 +237,9 @@ def _down_said(layer: Layer, example: int) -> Html:
     more = [f"{len(terms) - MOST_TERMS} more products"] if len(terms) > MOST_TERMS else []
     name, total = layer.below_of(layer.entering + _index(c, *at)), show(float(below[(c, *at)]))
     said = f"{name} = {_added(terms[:MOST_TERMS] + more)} = {total}"
-    return join(listed(layer.below_name, below), tag("p", said))
+    return join(
+        came_down(found, layer.below_name, picked(layer.goes_below, example), example), tag("p", said)
+    )
 
 
 def _added(terms: Sequence[str]) -> str:

@@ -8,9 +8,9 @@ from bpcheck.report.page.layers.kind import Kind
 from bpcheck.report.page.layers.unit import target_row
 from bpcheck.report.page.markup import Html
 from bpcheck.report.page.replayed import Layer, Replay
-from bpcheck.report.page.said import listed
+from bpcheck.report.page.said import came_down, listed
 from bpcheck.report.page.sketch import Sketch, edge
-from bpcheck.report.page.station import Numbers, Row, Station
+from bpcheck.report.page.station import Numbers, Row, Station, picked
 from bpcheck.report.page.step import Step
 
 __all__ = ["FlattenKind"]
@@ -50,8 +50,10 @@ class FlattenKind(Kind):
             Step(
                 "down", layer.number, f"{self.below(layer)}: {count} → {_by(shape)},   {comes}{equals}",
                 "What comes down goes back to the places that the numbers came from. No number changes.",
-                key=layer.key, place="flatten",
-                of_example=lambda example: listed(self.below(layer), layer.below[example]),
+                bool(layer.wrong_below.any()), layer.key, "flatten",
+                of_example=lambda example: came_down(
+                    found, self.below(layer), picked(layer.goes_below, example), example
+                ),
             ),
         )  # fmt: skip
 

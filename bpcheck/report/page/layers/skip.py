@@ -8,9 +8,9 @@ from bpcheck.report.page.layers.kind import Kind
 from bpcheck.report.page.layers.unit import coming, target_row
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.replayed import Layer, Replay
-from bpcheck.report.page.said import listed
+from bpcheck.report.page.said import came_down, listed
 from bpcheck.report.page.sketch import MARGIN, Column, Sketch, edge, text
-from bpcheck.report.page.station import Numbers, Row, Station, matrix
+from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix, picked
 from bpcheck.report.page.step import Step
 
 __all__ = ["SkipKind"]
@@ -55,8 +55,8 @@ class SkipKind(Kind):
             Step(
                 "arrival", layer.number, f"{comes}{equals}",
                 "A sum hands what comes down to both of its terms unchanged: past the layers, and into them.",
-                key=layer.key, place=self._place(layer),
-                of_example=lambda example: listed(comes, layer.down[example]),
+                bool(layer.wrong_down.any()), layer.key, self._place(layer),
+                of_example=lambda example: came_down(found, comes, picked(layer.comes_down, example), example),
             ),
         )  # fmt: skip
 
@@ -71,10 +71,10 @@ class SkipKind(Kind):
                 "down", layer.number, f"{comes} = {past} + {through}",
                 f"{layer.entering} reaches the cost along two paths, past the layers and through them, "
                 "so what comes back along the two is added.",
-                key=layer.key, place=self._place(layer),
-                of_example=lambda example: _sum(
-                    ("past the layers", layer.down[example]), ("through them", layer.inner[0].below[example]),
-                    (f"sum, {comes}", layer.below[example]),
+                bool(layer.wrong_below.any()), layer.key, self._place(layer),
+                of_example=lambda example: join(
+                    _sum(("past the layers", layer.down[example]), ("through them", layer.inner[0].below[example])),
+                    came_down(found, f"the sum, {comes}", picked(layer.goes_below, example), example),
                 ),
             ),
         )  # fmt: skip
@@ -88,7 +88,7 @@ class SkipKind(Kind):
             return [
                 Row("h", matrix(layer.a[example, item]), numbers["sum", layer.key]),
                 *target_row(found, layer, item, example, numbers),
-                Row("∂C/∂h", matrix(layer.down[example, item]), arrives),
+                *beside_rows("∂C/∂h", picked(layer.comes_down, example, item), arrives),
             ]
 
         return Station(

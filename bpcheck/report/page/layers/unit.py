@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
-from bpcheck.report.page.said import deltas, listed
-from bpcheck.report.page.station import Caption, Numbers, Row, delta_rows, matrix
+from bpcheck.report.page.said import came_down, listed
+from bpcheck.report.page.station import Caption, Numbers, Row, beside_rows, matrix, picked
 from bpcheck.report.page.step import Step
 
 __all__ = [
@@ -43,11 +43,11 @@ def activation_step(layer: Layer, meaning: str) -> Step:
 
 def delta_step(found: Replay, layer: Layer, above: str, rule: str, meaning: str) -> Step:
     """δ = (what comes down) ⊙ σ'(z)."""
-    n = layer.number
+    n, name = layer.number, layer_name("δ", layer.number)
     comes = above if above.startswith("∂C/∂") else f"({above})"
     return Step(
-        "delta", n, f"{rule}{layer_name('δ', n)} = {comes} ⊙ σ'({layer_name('z', n)})", meaning,
-        bool(layer.wrong_delta.any()), layer.key, of_example=lambda example: deltas(found, layer, example),
+        "delta", n, f"{rule}{name} = {comes} ⊙ σ'({layer_name('z', n)})", meaning, bool(layer.wrong_delta.any()), layer.key,
+        of_example=lambda example: came_down(found, name, picked(layer.deltas, example), example),
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def coming(found: Replay, layer: Layer, numbers: Numbers) -> int | None:
 def coming_row(found: Replay, layer: Layer, item: int, example: int, numbers: Numbers) -> list[Row]:
     """∂C/∂a, where a step of its own computes it."""
     step = coming(found, layer, numbers)
-    return [] if step is None else [Row("∂C/∂a", matrix(layer.down[example, item]), step)]
+    return [] if step is None else beside_rows("∂C/∂a", picked(layer.comes_down, example, item), step)
 
 
 def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int], Sequence[Row]]:
@@ -103,7 +103,7 @@ def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int
             Row("a", matrix(layer.a[example, item]), numbers["a", key]),
             *target_row(found, layer, item, example, numbers),
             *coming_row(found, layer, item, example, numbers),
-            *delta_rows(layer, item, example, numbers["delta", key]),
+            *beside_rows("δ", picked(layer.deltas, example, item), numbers["delta", key]),
         ]
 
     return rows
