@@ -8,7 +8,6 @@ import bpcheck
 import bpcheck.check.agreement
 import bpcheck.reference
 from bpcheck import Architecture, Case, Report, Verdict, mlp
-from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.network.layers import Conv1d, Conv2d, Dense, Flatten, Skip
 
 
@@ -200,8 +199,7 @@ def _judged(given, code, name):
 
     judge = Judge(as_subject(code), 1e-3, Clock.start(None))
     judged = judge(given)
-    seen = [Observation(given, judged.claimed, judged.right, judged.roundoff)]
-    observed = seen if is_dense_chain(given.architecture) else []
+    observed = [Observation(given, judged.claimed, judged.right, judged.roundoff)]
     return Report(
         name,
         judged.verdict,

@@ -2,7 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ import bpcheck
 from bpcheck import Architecture, Report, Verdict
 from bpcheck.network.layers import Conv1d, Dense, Flatten, Skip
 from bpcheck.network.layers.spec import LayerSpec
-from bpcheck.report.page.claimed import BY_BIAS, UNKNOWN
+from bpcheck.report.page.claimed import BY_BIAS, BY_BUG, UNKNOWN
 from bpcheck.report.page.drawing import draw
 from bpcheck.report.page.formula import wrong_comparison, wrong_formula
 from bpcheck.report.page.layers.kinds import KINDS
@@ -93,7 +93,8 @@ def test_no_two_things_have_one_name(name):
         step.equation.partition(" = ")[0] for step in steps(found) if step.kind in ("z", "a", "sum", "delta")
     ]
     assert len(set(sides)) == len(sides)
-    comes = [step.equation.partition(" = ")[0] for step in steps(found) if step.kind in ("arrival", "down")]
+    comes = [step.equation for step in steps(found) if step.kind in ("arrival", "down")]
+    comes = [re.sub(r"^[^:]*: ", "", equation).partition(" = ")[0] for equation in comes]
     assert len({re.sub(r"\[.*?\]", "", side) for side in comes}) == len(comes)
 
 
@@ -160,7 +161,7 @@ def test_the_way_through_a_skip_connection():
         ("delta", 4, "BP2: δ⁴ = ∂C/∂h⁴ ⊙ σ'(z⁴)"),
     ]
     assert listed[18:20] == [
-        ("down", 4, "∂C/∂a² = ∂C/∂h⁴ + (W³)ᵀ δ³"),
+        ("down", 4, "skip path: ∂C/∂a² = ∂C/∂h⁴ + (W³)ᵀ δ³"),
         ("delta", 2, "BP2: δ² = ∂C/∂a² ⊙ σ'(z²)"),
     ]
 
@@ -202,7 +203,42 @@ def test_exactly_the_wrong_entries_of_a_kernel_are_marked(name):
     found = replay(sample(name))
     expected = sum(int(layer.wrong_gradient("weight").sum()) for layer in convolutions(found))
     assert expected
-    assert len(drawn(sample(name)).findall(".//g[@class='wrong']")) == expected
+    # without a diagnosis no δ is known, and none is marked
+    plain = replace(sample(name), diagnoses=())
+    assert len(drawn(plain).findall(".//g[@class='wrong']")) == expected
+
+
+def test_a_wrong_delta_of_a_map_is_marked_and_its_right_one_stands_beside_it():
+    found = replay(sample("conv2d"))
+    layer = found.every[0]
+    assert found.source == BY_BUG
+    assert layer.wrong_delta.all()
+    picture = said(drawn(sample("conv2d")))
+    assert "δ right" in picture
+    assert "δ yours ✗" in picture
+    marked = len(drawn(sample("conv2d")).findall(".//g[@class='wrong']"))
+    assert marked == layer.wrong_gradient("weight").sum() + layer.delta[0].size
+    row = next(
+        row for row, step in zip(step_texts(sample("conv2d")), steps(found), strict=True)
+        if (step.kind, step.key) == ("delta", layer.key)
+    )  # fmt: skip
+    assert said(row).count("(wrong)") == layer.delta.size
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("skip", "down", "skip path: ∂C/∂a² = ∂C/∂h⁴ + (W³)ᵀ δ³"),
+        ("nested skips", "down", "skip path: ∂C/∂a² = ∂C/∂h³ + (W³)ᵀ δ³"),
+        ("conv1d", "gradient", "convolution bias, kernel gradient: ∂C/∂b²[o] = Σ δ²[o, i]"),
+        ("conv2d", "delta", "convolution error: δ² = ∂C/∂a² ⊙ σ'(z²)"),
+    ],
+)
+def test_the_first_wrong_step_is_the_one_that_the_diagnosis_names(name, kind, says):
+    listed = steps(replay(sample(name)))
+    start = listed[first_wrong(listed)]
+    assert (start.kind, start.equation[: len(says)]) == (kind, says)
+    assert sample(name).diagnoses[0].equation in start.equation
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -269,7 +305,7 @@ def test_of_large_maps_the_part_around_the_mistake_is_drawn():
 
 
 def test_the_bias_gives_away_a_dense_layers_delta_also_inside_a_skip_connection():
-    found = replay(sample("skip"))
+    found = replay(replace(sample("skip"), diagnoses=()))
     assert found.source == BY_BIAS
     assert all(layer.claimed is not None for layer in found.every if layer.params)
     wrong = [layer.number for layer in found.every if layer.wrong_delta.any()]
@@ -280,12 +316,15 @@ def test_the_bias_gives_away_a_dense_layers_delta_also_inside_a_skip_connection(
 
 
 def test_a_convolutions_bias_is_a_sum_and_gives_no_delta_away():
-    found = replay(sample("conv1d"))
+    plain = replace(sample("conv1d"), diagnoses=())
+    found = replay(plain)
     assert found.every[0].claimed is None
-    text = said(next(row for row, step in zip(step_texts(sample("conv1d")), steps(found), strict=True)
-                     if (step.kind, step.layer) == ("delta", 2)))  # fmt: skip
-    assert "Yours: not known here, for these gradients do not give it away." in text
-    assert replay(sample("conv2d")).source == UNKNOWN
+    row = next(
+        row for row, step in zip(step_texts(plain), steps(found), strict=True)
+        if (step.kind, step.layer) == ("delta", 2)
+    )  # fmt: skip
+    assert "Yours: not known here, for these gradients do not give it away." in said(row)
+    assert replay(replace(sample("conv2d"), diagnoses=())).source == UNKNOWN
 
 
 # --- the page as a whole -------------------------------------------------------------------------------------

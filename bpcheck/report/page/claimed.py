@@ -25,7 +25,7 @@ from bpcheck.network.case import Case
 from bpcheck.report.page.layers.kinds import kind_of
 from bpcheck.report.page.replayed import Layer, close, rounding, walked
 from bpcheck.result import Comparison, Report
-from bpcheck.tree import rms
+from bpcheck.tree import Path, rms
 
 __all__ = ["BY_BIAS", "BY_BUG", "UNKNOWN", "Claims", "claimed"]
 
@@ -133,14 +133,22 @@ def _run(f: Forward, rules: Rules, factor: float) -> Claims | None:
     made = data_pass(f, rules)
     if made is None:
         return None
-    layers = {layer.path: layer for layer in f.every}
-    deltas = {path: np.asarray(delta, dtype=float) * factor for path, delta in made.errors.items()}
-    below = {path: np.asarray(error, dtype=float) * factor for path, error in made.below.items()}
-    fits = all(delta.shape == layers[path].saved.pre_activation.shape for path, delta in deltas.items())
-    fits = fits and all(error.shape == layers[path].x.shape for path, error in below.items())
-    if not fits:
+    shapes = {layer.path: np.shape(layer.x) for layer in f.every}
+    sums = {
+        layer.path: np.shape(layer.saved.pre_activation) for layer in f.every if layer.path in made.errors
+    }
+    if not (_fit(made.errors, sums) and _fit(made.below, shapes)):
         return None
-    return Claims(BY_BUG, *({str(path): array for path, array in some.items()} for some in (deltas, below)))
+    return Claims(BY_BUG, _in_units(made.errors, factor), _in_units(made.below, factor))
+
+
+def _fit(arrays: Mapping[Path, Any], shapes: Mapping[Path, tuple[int, ...]]) -> bool:
+    return all(np.shape(array) == shapes[path] for path, array in arrays.items())
+
+
+def _in_units(arrays: Mapping[Path, Any], factor: float) -> dict[str, Any]:
+    """Arrays by the key of their layer, in the caller's unit of cost."""
+    return {str(path): np.asarray(array, dtype=float) * factor for path, array in arrays.items()}
 
 
 def _alike(first: Claims, second: Claims) -> bool:

@@ -131,23 +131,19 @@ def _single(case: Case, comparison: Comparison) -> Formula | None:
 def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
     import sympy
 
-    try:
-        if ways(case.architecture, case.batch) > MOST_PATHS:
-            return None
-        written = cost(case.architecture, case.batch)
-    except InputError:
+    written, ours = _short_cost(case), comparison.in_our_layout
+    if written is None:
         return None
-    leaves = {str(path): leaf for path, leaf in tree.leaves(written.params)}
-    ours = comparison.in_our_layout
-    if ours.path not in leaves:
+    symbols = {str(path): leaf for path, leaf in tree.leaves(written.params)}.get(ours.path)
+    if symbols is None:
         return None
-    symbol = leaves[ours.path][ours.worst_index]
+    symbol = symbols[ours.worst_index]
     expression = sympy.factor_terms(sympy.diff(written.expression, symbol))
     lines = _in_lines(f"∂C/∂{symbol}", expression)
     if lines is None:
         return None
     index = f"[{', '.join(map(str, comparison.worst_index))}]"
-    said_of_weights = (weights_of(place.layer) for place in places(case.architecture))
+    meanings = dict.fromkeys(weights_of(place.layer) for place in places(case.architecture))
     return Formula(
         comparison.path + index,
         str(symbol),
@@ -155,8 +151,17 @@ def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
         tuple(_mathml(name, part) for name, part in lines),
         _value(expression, _numbers(written, case)),
         note,
-        tuple(dict.fromkeys(said for said in said_of_weights if said)),
+        tuple(filter(None, meanings)),
     )
+
+
+def _short_cost(case: Case) -> SymbolicCost | None:
+    """The cost as a formula; None if it would be too long, or a layer has no formula."""
+    try:
+        short = ways(case.architecture, case.batch) <= MOST_PATHS
+        return cost(case.architecture, case.batch) if short else None
+    except InputError:
+        return None
 
 
 def _numbers(written: SymbolicCost, case: Case) -> dict[Any, float]:

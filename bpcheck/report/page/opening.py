@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.report.page.markup import Html, join, prose, tag
 from bpcheck.report.page.signs import SIGNS
@@ -25,23 +27,22 @@ def opening(report: Report) -> Html:
         "span", tag("span", sign, aria_hidden="true"), f" {TITLES[report.verdict]}", class_=f"badge {kind}"
     )
     said = meaning(report)
-    lines = [tag("h1", badge, " ", tag("code", report.subject))]
-    if said:
-        lines.append(tag("p", f"{said[:1].upper()}{said[1:]}.", class_="soft"))
     rows = advice(report)
-    if rows:
-        items = [
-            tag("p", tag("b", f"{label.capitalize().rstrip('?')}: "), prose(text)) for label, text in rows
-        ]
-        lines.append(tag("div", *items, class_=f"todo {kind}"))
-    if report.summary:
-        lines.append(tag("p", prose(report.summary)))
+    items = [tag("p", tag("b", f"{label.capitalize().rstrip('?')}: "), prose(text)) for label, text in rows]
     others = [text for text in report.remedies if text not in [said for _, said in rows]]
-    if others:
-        lines.append(tag("p", "What else would help:"))
-        lines.append(tag("ul", *(tag("li", text) for text in others)))
-    lines += [tag("p", tag("b", "Note: "), warning) for warning in report.warnings]
-    return tag("header", *lines)
+    return tag(
+        "header",
+        tag("h1", badge, " ", tag("code", report.subject)),
+        tag("p", f"{said[:1].upper()}{said[1:]}.", class_="soft") if said else None,
+        tag("div", *items, class_=f"todo {kind}") if items else None,
+        tag("p", prose(report.summary)) if report.summary else None,
+        _would_help(others) if others else None,
+        *(tag("p", tag("b", "Note: "), warning) for warning in report.warnings),
+    )
+
+
+def _would_help(remedies: Sequence[str]) -> Html:
+    return join(tag("p", "What else would help:"), tag("ul", *(tag("li", text) for text in remedies)))
 
 
 def where(report: Report) -> Html | None:
@@ -53,20 +54,23 @@ def where(report: Report) -> Html | None:
     >>> where(Report("f", Verdict.AGREES, inferred="tanh"))
     '<dl><div><dt>network</dt><dd>tanh</dd></div></dl>'
     """
-    rows: list[Html] = []
-    for name in dict.fromkeys(d.equation for d in report.diagnoses):
-        if name in EQUATIONS:
-            said = tag("span", f"{MEANINGS[name]}.", class_="soft")
-            heading = tag("span", prose(equation(name, report)), class_="equation")
-            rows.append(_pair("equation", join(heading, tag("br"), said)))
-    first = report.diagnoses[0] if report.diagnoses else None
-    if first is not None and first.path:
-        layer = f" (layer {first.layer})" if first.layer is not None else ""
-        rows.append(_pair("where", join(tag("code", first.path), layer)))
+    names = dict.fromkeys(d.equation for d in report.diagnoses)
+    rows = [_equation(name, report) for name in names if name in EQUATIONS]
+    rows += [_place(diagnosis) for diagnosis in report.diagnoses[:1] if diagnosis.path]
     rows += [_bug(diagnosis) for diagnosis in report.diagnoses if diagnosis.bug]
     if report.inferred:
         rows.append(_pair("network", report.inferred))
     return tag("dl", *rows) if rows else None
+
+
+def _equation(name: str, report: Report) -> Html:
+    heading = tag("span", prose(equation(name, report)), class_="equation")
+    return _pair("equation", join(heading, tag("br"), tag("span", f"{MEANINGS[name]}.", class_="soft")))
+
+
+def _place(diagnosis: Diagnosis) -> Html:
+    layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
+    return _pair("where", join(tag("code", diagnosis.path), layer))
 
 
 def _pair(name: str, value: str) -> Html:

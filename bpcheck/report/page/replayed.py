@@ -28,7 +28,7 @@ def close(first: Any, second: Any, slack: float = 0.0) -> Any:
 
     Examples
     --------
-    >>> close(np.array([1.0, np.nan]), np.array([1.0 + 1e-12, np.nan]))
+    >>> close(np.array([1.0, np.nan]), np.array([1.0 + 1e-12, 1.0]))
     array([ True, False])
     """
     with np.errstate(all="ignore"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.diagnosis.layers.convolution import ERROR, KERNEL_GRADIENT, PLACES_SUMMED, SENT_DOWN
 from bpcheck.network.layers import LayerSpec
 from bpcheck.report.page.grid import frame, grid
 from bpcheck.report.page.layers.kind import Kind
@@ -17,6 +18,7 @@ from bpcheck.report.page.layers.unit import (
     coming_row,
     delta_step,
     is_batch,
+    named,
     worst_item,
 )
 from bpcheck.report.page.markup import Html, join, tag
@@ -76,22 +78,19 @@ class ConvolutionKind(Kind):
         examples = " and over the examples" if several else ""
         gradient = Step(
             "gradient", n,
-            f"∂C/∂{layer_name('b', n)}[o] = Σ {names.of('δ')},   ∂C/∂{names.weight} = Σ {names.of('δ')} {names.seen}",
+            f"{named(PLACES_SUMMED, KERNEL_GRADIENT)}∂C/∂{layer_name('b', n)}[o] = Σ {names.of('δ')},   "
+            f"∂C/∂{names.weight} = Σ {names.of('δ')} {names.seen}",
             f"One bias and one kernel serve all places {names.place}: their gradients are sums over the places{examples}.",
             layer.has_wrong_gradient, layer.key,
             of_example=lambda example: _gradient_said(found, layer, example), of_all=gradients(layer),
         )  # fmt: skip
-        delta = delta_step(
-            found,
-            layer,
-            above,
-            "",
-            "δ is ∂C/∂z: what comes down to each number of a map, times the slope σ'.",
-        )
+        meaning = "δ is ∂C/∂z: what comes down to each number of a map, times the slope σ'."
+        delta = delta_step(found, layer, above, named(ERROR), meaning)
         if not layer.has_below:
             return delta, gradient
         down = Step(
-            "down", n, f"{layer.below_of(names.entering)} = Σ {names.weight} {names.of('δ')}   where {names.meeting}",
+            "down", n,
+            f"{named(SENT_DOWN)}{layer.below_of(names.entering)} = Σ {names.weight} {names.of('δ')}   where {names.meeting}",
             "A number of a map below lies under the kernel at several places, and in every map o. What comes back to it is "
             "the sum of all weights that met it, each times the δ of its place; one such sum is framed.",
             bool(layer.wrong_below.any()), layer.key, of_example=lambda example: _down_said(found, layer, example),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bpcheck.diagnosis.layers.flatten import RESTORED
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import target_row
+from bpcheck.report.page.layers.unit import named, target_row
 from bpcheck.report.page.markup import Html
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
@@ -48,7 +49,7 @@ class FlattenKind(Kind):
         equals = "" if above == comes else f" = {above}"
         return (
             Step(
-                "down", layer.number, f"{self.below(layer)}: {count} → {_by(shape)},   {comes}{equals}",
+                "down", layer.number, f"{named(RESTORED)}{self.below(layer)}: {count} → {_by(shape)},   {comes}{equals}",
                 "What comes down goes back to the places that the numbers came from. No number changes.",
                 bool(layer.wrong_below.any()), layer.key, "flatten",
                 of_example=lambda example: came_down(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bpcheck.diagnosis.layers.skip import PLUS_ONE
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import coming, target_row
+from bpcheck.report.page.layers.unit import coming, named, target_row
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
@@ -68,7 +69,7 @@ class SkipKind(Kind):
         through = f"({inner})" if inner.startswith("∂C/∂") else inner
         return (
             Step(
-                "down", layer.number, f"{comes} = {past} + {through}",
+                "down", layer.number, f"{named(PLUS_ONE)}{comes} = {past} + {through}",
                 f"{layer.entering} reaches the cost along two paths, past the layers and through them, "
                 "so what comes back along the two is added.",
                 bool(layer.wrong_below.any()), layer.key, self._place(layer),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bpcheck.diagnosis.step import Step as BackwardStep
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
@@ -15,6 +16,7 @@ __all__ = [
     "caption",
     "delta_step",
     "is_batch",
+    "named",
     "rows_of",
     "summed",
     "target_row",
@@ -30,6 +32,11 @@ def is_batch(found: Replay) -> bool:
 def summed(several: bool) -> str:
     """A sum sign where gradients are summed over examples."""
     return "Σ " if several else ""
+
+
+def named(*steps: BackwardStep) -> str:
+    """What a diagnosis calls these steps of a backward pass, as the beginning of an equation."""
+    return ", ".join(step.equation.name if step.equation else step.name for step in steps) + ": "
 
 
 def activation_step(layer: Layer, meaning: str) -> Step:
