@@ -75,7 +75,8 @@ class SkipKind(Kind):
                 bool(layer.wrong_below.any()), layer.key, self._place(layer),
                 of_example=lambda example: join(
                     _sum(("past the layers", layer.down[example]), ("through them", layer.inner[0].below[example])),
-                    came_down(found, f"the sum, {comes}", picked(layer.goes_below, example), example),
+                    tag("p", "their sum:"),
+                    came_down(found, comes, picked(layer.goes_below, example), example),
                 ),
             ),
         )  # fmt: skip
@@ -108,6 +109,9 @@ class SkipKind(Kind):
         step, x = sketch.numbers["sum", layer.key], own.left - BUS
         drawn = [_arc(own, source, sketch.lanes[layer.key], class_="bypass", data_at=step)]
         drawn.append(_name(layer, source, sketch.lanes[layer.key], step))
+        if ("down", layer.key) in sketch.numbers:  # on the way back, the arc where both paths meet again
+            at = {"class_": "back moving", "data_during": sketch.numbers["down", layer.key]}
+            drawn.append(_arc(own, source, sketch.lanes[layer.key], **at))
         for item in own.items:
             y = own.middles[item]
             if last is not None and item in last.items:
@@ -118,15 +122,12 @@ class SkipKind(Kind):
         return drawn
 
     def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
-        """On the way back: the plus where both paths begin, and the arc where they meet again."""
-        own, source, numbers = sketch.own(layer), sketch.entering(layer), sketch.numbers
-        at = {"class_": "back moving", "data_during": numbers["arrival", layer.key]}
+        """On the way back: the plus where both paths begin."""
+        own, step = sketch.own(layer), sketch.numbers["arrival", layer.key]
         places = ((f"{own.left - BUS:.0f}", f"{own.middles[item]:.0f}") for item in own.items)
-        rings = [tag("circle", cx=x, cy=y, r=PLUS + 3, **at) for x, y in places]
-        if ("down", layer.key) not in numbers:
-            return rings
-        at["data_during"] = numbers["down", layer.key]
-        return [*rings, _arc(own, source, sketch.lanes[layer.key], **at)]
+        return [
+            tag("circle", cx=x, cy=y, r=PLUS + 3, class_="back moving", data_during=step) for x, y in places
+        ]
 
 
 def _sum(*parts: tuple[str, object]) -> Html:
