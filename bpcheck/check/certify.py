@@ -13,7 +13,7 @@ from bpcheck import tree
 from bpcheck.certified import penalty
 from bpcheck.certified.forward import confirm as confirm_entries
 from bpcheck.certified.proof import MOST_UNITS, Proof, allowance, near_kinks, prove, sides
-from bpcheck.certified.reverse import Unit
+from bpcheck.certified.units import Unit
 from bpcheck.certified.working import bits_of, rounded_sum
 from bpcheck.check.agreement import RESOLUTION, detection_limit, entries, judge
 from bpcheck.check.structure import Matched, match
@@ -516,7 +516,7 @@ class _Check:
         if proof.kink.any():
             count = int((proof.kink > 0).sum())
             said = entries(count, size, "depends", "depend")
-            reason = f"{said} on a corner of the loss (as ReLU at 0); proved to be valid slopes there, {bits}"
+            reason = f"{said} on a corner of the loss (as ReLU at 0); each is proved to be a valid slope there, {bits}"
             return replace(found, verdict=Verdict.AGREES_AT_KINK, reason=reason)
         reason = (
             f"{entries(size, size, 'is proved inside its bound', 'are proved inside their bounds')}, {bits}"

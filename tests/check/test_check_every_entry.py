@@ -307,7 +307,7 @@ def test_when_time_is_up_known_entries_are_judged_all_the_same(monkeypatch):
     assert report.verdict is Verdict.INCONCLUSIVE
     assert [c.verdict.ok for c in report.comparisons] == [False, False, True, True]
     assert report.comparisons[0].reason == "150 of 600 entries were measured, and agree"
-    assert report.comparisons[1].reason == "5 of 20 entries have a value, and those agree"
+    assert report.comparisons[1].reason == "5 of 20 entries were measured, and agree"
     assert "of 830 entries were evaluated" in report.summary
     gradient[0]["weight"][3, 7] += 1e-6  # known
     gradient[0]["weight"][15, 7] += 1e-6  # not

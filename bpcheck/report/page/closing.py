@@ -68,7 +68,7 @@ def reproducer(report: Report, *, interactive: bool) -> Html | None:
 
 
 def proof(report: Report) -> Html | None:
-    """What an AGREES could have missed, for every tensor; None for other verdicts.
+    """What was not looked at, and what an AGREES could have missed, for every tensor; None where nothing is to be said.
 
     Examples
     --------
@@ -76,9 +76,10 @@ def proof(report: Report) -> Html | None:
     >>> proof(Report("f", Verdict.DISAGREES)) is None
     True
     """
+    left_out = tag("ul", *(tag("li", text) for text in report.unchecked)) if report.unchecked else None
     said = limits(report)
     if not said:
-        return None
+        return left_out and join(tag("p", "Not looked at:"), left_out)
     limit = report.detection_limit
     rows = [
         tag("tr", tag("th", tag("code", path), scope="row"), tag("td", show(value, 2)))
@@ -89,7 +90,7 @@ def proof(report: Report) -> Html | None:
     caption = tag("caption", f"Smallest relative error that would have been seen{more}")
     table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="evidence")
     board = tag("div", table, class_="scroll", tabindex="0", role="group", aria_label="Table of the limits")
-    return join(tag("p", said), board)
+    return join(tag("p", said), board, tag("p", "Not looked at:") if left_out else None, left_out)
 
 
 def totals(report: Report) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.report.page.markup import Html, join, prose, tag
 from bpcheck.report.page.signs import SIGNS
-from bpcheck.report.text import EQUATIONS, MEANINGS, TITLES, meaning, to_do
+from bpcheck.report.text import EQUATIONS, MEANINGS, TITLES, advice, equation, meaning
 from bpcheck.result import Diagnosis, Report
 
 __all__ = ["opening", "where"]
@@ -28,15 +28,15 @@ def opening(report: Report) -> Html:
     lines = [tag("h1", badge, " ", tag("code", report.subject))]
     if said:
         lines.append(tag("p", f"{said[:1].upper()}{said[1:]}.", class_="soft"))
-    advice = to_do(report)
-    if advice:
+    rows = advice(report)
+    if rows:
         items = [
-            tag("p", tag("b", "To do: " if i == 0 else "Or: "), prose(text)) for i, text in enumerate(advice)
+            tag("p", tag("b", f"{label.capitalize().rstrip('?')}: "), prose(text)) for label, text in rows
         ]
         lines.append(tag("div", *items, class_=f"todo {kind}"))
     if report.summary:
         lines.append(tag("p", prose(report.summary)))
-    others = [text for text in report.remedies if text not in advice]
+    others = [text for text in report.remedies if text not in [said for _, said in rows]]
     if others:
         lines.append(tag("p", "What else would help:"))
         lines.append(tag("ul", *(tag("li", text) for text in others)))
@@ -54,15 +54,11 @@ def where(report: Report) -> Html | None:
     '<dl><div><dt>network</dt><dd>tanh</dd></div></dl>'
     """
     rows: list[Html] = []
-    for equation in dict.fromkeys(d.equation for d in report.diagnoses):
-        if equation in EQUATIONS:
-            said = tag("span", f"{MEANINGS[equation]}.", class_="soft")
-            rows.append(
-                _pair(
-                    "equation",
-                    join(tag("span", prose(EQUATIONS[equation]), class_="equation"), tag("br"), said),
-                )
-            )
+    for name in dict.fromkeys(d.equation for d in report.diagnoses):
+        if name in EQUATIONS:
+            said = tag("span", f"{MEANINGS[name]}.", class_="soft")
+            heading = tag("span", prose(equation(name, report)), class_="equation")
+            rows.append(_pair("equation", join(heading, tag("br"), said)))
     first = report.diagnoses[0] if report.diagnoses else None
     if first is not None and first.path:
         layer = f" (layer {first.layer})" if first.layer is not None else ""

@@ -231,7 +231,8 @@ def _with_bugs(
     if not all(np.isfinite(array).all() for array in (*claimed.values(), *right.values())):
         return None
     f, found = forward(case), None
-    seen = Observation(case, claimed, right, _roundoff(given.values()))
+    # the bug was named already, and of a step only where there is one
+    seen = Observation(case, claimed, right, _roundoff(given.values()), is_step=True)
     for hypothesis in standing([seen], bugs):
         deltas = _deltas(f, hypothesis.rules)
         if deltas is None or (found is not None and not _alike(found, deltas)):
