@@ -273,7 +273,9 @@ class Investigation:
         """A first call that is right and a second one that is not: a sum that is never reset, or chance."""
         located = replace(locate(smallest.case, smallest.comparisons), evidence=(), layer=None)
         try:
-            answers = [self.judge(judged.case).claimed for _ in range(4)]  # with nothing else asked between them
+            answers = [
+                self.judge(judged.case).claimed for _ in range(4)
+            ]  # with nothing else asked between them
         except (SubjectError, InputError, HungError):
             answers = []
         grows = [

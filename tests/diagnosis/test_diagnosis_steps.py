@@ -8,7 +8,7 @@ from bpcheck import Architecture, Verdict, mlp, tree
 from bpcheck.check.agreement import judge
 from bpcheck.diagnosis import CATALOGUE, Observation, diagnose
 from bpcheck.diagnosis.hypothesis import standing
-from bpcheck.diagnosis.layers.kinds import EQUATIONS, KINDS, knows
+from bpcheck.diagnosis.layers.kinds import EQUATIONS, KINDS, kind_of, knows
 from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.mutant import program_of
 from bpcheck.diagnosis.pattern import pattern
@@ -149,8 +149,6 @@ class Unknown(LayerSpec):
 def test_a_kind_without_steps_is_said_to_be_one():
     assert not knows((Dense(2), Skip((Unknown(),))))
     with pytest.raises(InputError, match="diagnosis does not know the layer"):
-        from bpcheck.diagnosis.layers.kinds import kind_of
-
         kind_of(Unknown())
 
 

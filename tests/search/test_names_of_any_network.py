@@ -29,7 +29,7 @@ SHOWN = [
     for name in NETWORKS
     if (bug.startswith("skip-") and "skip" in name) or (not bug.startswith("skip-") and "conv" in name)
 ]
-FIRST = {bug: name for bug, name in reversed(SHOWN)}
+FIRST = dict(reversed(SHOWN))
 
 
 def test_every_bug_has_its_name_here():
