@@ -416,7 +416,7 @@ class Report:
         <BLANKLINE>
           hint     Sum δ over the batch.
         <BLANKLINE>
-          symbols  L is the output layer, l any layer; δ is ∂C/∂z
+          symbols  L is the output layer, l any layer; δ is ∂C/∂z; z = W a + b, a = σ(z)
         """
         if verbosity not in ("full", "hint", "equation", "symptom"):
             raise InputError(

@@ -161,7 +161,8 @@ def entries(count: int, size: int, one: str, several: str) -> str:
     """
     if size == 1:
         return f"it {one}"
-    which = f"all {size:,} entries" if count == size else f"{count:,} of {size:,} entries"
+    every = "both entries" if size == 2 else f"all {size:,} entries"
+    which = every if count == size else f"{count:,} of {size:,} entries"
     return f"{which} {one if count == 1 else several}"
 
 

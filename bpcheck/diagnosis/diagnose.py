@@ -71,7 +71,7 @@ def diagnose(
     told = (
         f"{len(hypotheses)} bugs of the catalogue, or pairs of them, give these numbers: too many to name one"
         if hypotheses
-        else "no wrong formula of the catalogue gives these numbers, nor do two of them at once"
+        else "no wrong formula of the catalogue explains these numbers, nor do two of them at once"
     )
     return (replace(located, evidence=(*located.evidence, told)),)
 

@@ -8,7 +8,7 @@ ones somewhere: what is never seen explains nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from bpcheck.diagnosis.mutant import Mutant
@@ -83,8 +83,10 @@ def _in_one_layer(bugs: Sequence[Mutant], networks: Sequence[Forward]) -> Iterat
             if step.once:
                 continue
             places = [layer for f in networks for layer in _with_step(f, step)]
-            count = max(layer.count for layer in places)
-            for k in (*range(count), *range(-1, -count - 1, -1)):
+            indices = sorted({layer.index for layer in places})
+            if len({layer.count for layer in places}) > 1:  # else the same layers again
+                indices += sorted({layer.index - layer.count for layer in places}, reverse=True)
+            for k in indices:
                 layer = _Layer(k, places[0].kind.noun)
                 yield Hypothesis((bug,), bug.rules.only(layer), step.where.format(layer=layer.words))
 
@@ -103,6 +105,16 @@ def _two(bugs: Sequence[Mutant]) -> Iterator[Hypothesis]:
         assert second.rules is not None
         if not first.rules.equations & second.rules.equations:
             yield Hypothesis((first, second), first.rules.with_(second.rules))
+
+
+def _shows(bug: Mutant, seen: Sequence[tuple[Observation, Forward, bool]]) -> bool:
+    """Whether a bug alone would change anything."""
+    for observation, f, _ in seen:
+        predicted = backward(f, bug.rules or Rules())
+        right = replace(observation, claimed=observation.right)
+        if predicted is None or not right.is_reproduced_by(predicted):
+            return True
+    return False
 
 
 def _able(
@@ -156,13 +168,18 @@ def standing(observations: Sequence[Observation], bugs: Iterable[Mutant]) -> lis
     list of Hypothesis
         One bug everywhere; else one bug in one layer; else two bugs; else none.
     """
-    if not observations:
+    if not any(observation.wrong for observation in observations):
         return []
     seen = [(observation, forward(observation.case), bool(observation.wrong)) for observation in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
     networks = [f for _, f, _ in seen]
     able = _able(bugs, observations, networks)
-    for kind in (_everywhere(able), _in_one_layer(able, networks), _two(able)):
+    found = _once_each(h for h in _everywhere(able) if _stands(h, seen))
+    if found:
+        return found
+    # what changes nothing alone explains nothing in one layer, nor beside another bug
+    able = [bug for bug in able if _shows(bug, seen)]
+    for kind in (_in_one_layer(able, networks), _two(able)):
         found = _once_each(h for h in kind if _stands(h, seen))
         if found:
             return found

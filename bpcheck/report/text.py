@@ -78,8 +78,8 @@ SYMBOLS = (
         "not a power",
     ),
     (r"\^(L|l|\{l)", "L is the output layer, l any layer"),
-    (r"z\^|∂z|sum z", "z = W a + b, a = σ(z)"),
     ("δ", "δ is ∂C/∂z"),
+    (r"z\^|∂z|sum z", "z = W a + b, a = σ(z)"),
     ("∇_a C", "∇_a C is ∂C/∂a"),
     ("σ'", "σ' is the derivative of the activation σ"),
     ("⊙", "⊙ multiplies entry by entry"),
@@ -87,7 +87,7 @@ SYMBOLS = (
     (r"1/m\b|\bm times", "m is the batch size"),
     ("λ", "λ is the strength of the penalty"),
 )
-"""What stands in a report about a network, and what it means."""
+"""What stands in a report about a network, and what it means; what is said of one may name those that come later."""
 
 
 def symbols(text: str) -> str:
@@ -96,11 +96,13 @@ def symbols(text: str) -> str:
     Examples
     --------
     >>> symbols("δ is ∂C/∂z; what stands beside δ in the gradient of W?"), symbols("δ^L is 0")
-    ('z = W a + b, a = σ(z)', 'L is the output layer, l any layer; δ is ∂C/∂z')
+    ('z = W a + b, a = σ(z)', 'L is the output layer, l any layer; δ is ∂C/∂z; z = W a + b, a = σ(z)')
     """
-    flat = " ".join(text.split())
-    said = [meaning for pattern, meaning in SYMBOLS if re.search(pattern, flat) and meaning not in flat]
-    return "; ".join(said)
+    flat, said = " ".join(text.split()), ""
+    for pattern, meaning in SYMBOLS:
+        if re.search(pattern, flat + said) and meaning not in flat:
+            said += f"; {meaning}"
+    return said.removeprefix("; ")
 
 
 def equation(name: str, report: Report) -> str:

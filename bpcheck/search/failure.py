@@ -20,7 +20,6 @@ from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.network.names import in_words, places
 from bpcheck.result import Diagnosis
 from bpcheck.search.cases.experiment import Experiment, experiments, separating
@@ -274,7 +273,9 @@ class Investigation:
         """A first call that is right and a second one that is not: a sum that is never reset, or chance."""
         located = replace(locate(smallest.case, smallest.comparisons), evidence=(), layer=None)
         try:
-            answers = [judged.claimed] + [self.judge(judged.case).claimed for _ in range(2)]
+            answers = [
+                self.judge(judged.case).claimed for _ in range(4)
+            ]  # with nothing else asked between them
         except (SubjectError, InputError, HungError):
             answers = []
         grows = [

@@ -116,9 +116,12 @@ def _derivative_missing(run: Run, layer: Layer, error: FloatArray) -> FloatArray
     return error
 
 
-def _not_summed(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
-    first: Any = (slice(None), slice(None), *[0] * _spec(layer).axes)
-    return np.asarray(delta[first].sum(axis=0))
+def _one_place(index: int) -> Callable[[Run, Layer, FloatArray], FloatArray]:
+    def rule(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+        place: Any = (slice(None), slice(None), *[index] * _spec(layer).axes)
+        return np.asarray(delta[place].sum(axis=0))
+
+    return rule
 
 
 def _averaged(run: Run, layer: Layer, delta: FloatArray) -> Any:
@@ -284,6 +287,7 @@ def _bug(
 FIRST = "no layer with parameters below the convolution"
 PLACES = "over what does the sum run besides the batch?"
 COVERED = "which places p have entry i of x under their kernel, and at which entry of it?"
+SUM = "Sum δ over the batch and all axes of places: delta.sum(axis=(0, 2, 3)), (0, 2) for one axis."
 ADD = "Add up: dx[window] += …, for windows that overlap share numbers of x."
 
 BUGS = (
@@ -302,10 +306,22 @@ BUGS = (
         "the bias of a convolution sees one place",
         "the bias gradient is summed over the batch and not over places: only the first place's δ is used.",
         PLACES,
-        "Sum δ over the batch and all axes of places: delta.sum(axis=(0, 2, 3)), (0, 2) for one axis.",
+        SUM,
         PLACES_SUMMED,
-        _not_summed,
+        _one_place(0),
         "no convolution, one place",
+        ("conv-bias-last-place",),
+    ),
+    _bug(
+        "conv-bias-last-place",
+        "the bias of a convolution sees the last place",
+        "only the last place's δ is used for the bias: a loop over places assigns where it should add.",
+        PLACES,
+        SUM,
+        PLACES_SUMMED,
+        _one_place(-1),
+        "no convolution, one place",
+        ("conv-bias-not-summed",),
     ),
     _bug(
         "conv-bias-averaged",

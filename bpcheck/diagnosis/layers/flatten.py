@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
@@ -38,18 +40,40 @@ def _channels_last(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
     return np.moveaxis(error.reshape(len(error), *places, channels), -1, 1)
 
 
+def _columns_first(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
+    return error.reshape(layer.x.shape, order="F")
+
+
+def _bug(
+    slug: str,
+    title: str,
+    explanation: str,
+    rule: Callable[[Run, Layer, FloatArray], FloatArray],
+    confused: tuple[str, ...],
+) -> Bug:
+    hints = Hints(
+        "The dense layers are right, the layers below the flattening are wrong.",
+        "The flattening: in which order were the numbers put in a row?",
+        "Take the row apart by the shape that was flattened, in the same order: dx = dy.reshape(x.shape).",
+    )
+    rules = Rules().but(RESTORED, rule)
+    silent = "no flattening, no parameters below it; one channel, one place"
+    return Bug(slug, title, SHAPE.name, explanation, hints, rules, silent=silent, confused=confused)
+
+
 BUGS = (
-    Bug(
+    _bug(
         "flatten-channels-last",
         "flattened with the channels first, restored with them last",
-        SHAPE.name,
         "the row was made of (channels, places) and taken apart as (places, channels): the errors come to other places.",
-        Hints(
-            "The dense layers are right, the layers below the flattening are wrong.",
-            "The flattening: in which order of the axes were the numbers put in a row?",
-            "Take the row apart by the shape that was flattened: dx = dy.reshape(x.shape).",
-        ),
-        Rules().but(RESTORED, _channels_last),
-        silent="no flattening, no parameters below it; one channel, one place",
+        _channels_last,
+        ("flatten-columns-first",),
+    ),
+    _bug(
+        "flatten-columns-first",
+        "flattened row by row, restored column by column",
+        "the row was made with the last axis fastest and taken apart with the first axis fastest (order='F').",
+        _columns_first,
+        ("flatten-channels-last",),
     ),
 )

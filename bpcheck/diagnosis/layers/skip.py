@@ -78,4 +78,11 @@ BUGS = (
         lambda run, layer, error, through: error,
         ("conv-error-not-propagated",),
     ),
+    _bug(
+        "skip-doubled",
+        "the +1 of a skip connection twice",
+        "the error past f is added twice on its way down a skip connection.",
+        "Add the error of the output once: dx = dy + (what f sends down).",
+        lambda run, layer, error, through: 2.0 * error + through,
+    ),
 )

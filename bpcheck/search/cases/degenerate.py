@@ -29,14 +29,14 @@ def hidden_by(cases: Sequence[Case]) -> list[str]:
     >>> case = Case(mlp([1, 2]), [{"weight": [[1.0], [2.0]], "bias": [0.0, 0.0]}], [[1.0]], [[0.0, 1.0]])
     >>> for sentence in hidden_by([case]):
     ...     print(sentence)
-    every case has a batch of one: a wrong 1/m, or a sum over the batch left out, cannot be seen
+    every case has a batch of one: a sum over the batch left out, or a wrong division by its size, cannot be seen
     no case has a hidden layer: BP2 was not checked
     """
     found = []
     widths = [planned(case.architecture).widths for case in cases]
     if all(case.batch == 1 for case in cases):
         found.append(
-            "every case has a batch of one: a wrong 1/m, or a sum over the batch left out, cannot be seen"
+            "every case has a batch of one: a sum over the batch left out, or a wrong division by its size, cannot be seen"
         )
     if all(len(w) == 2 for w in widths):
         found.append("no case has a hidden layer: BP2 was not checked")
