@@ -16,7 +16,7 @@ import pytest
 import bpcheck
 from bpcheck import Diagnosis, Report, SubjectError, Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE
-from bpcheck.diagnosis.bug import right_program
+from bpcheck.diagnosis.mutant import right_program
 from bpcheck.diagnosis.words import BY_NUMBERS
 from bpcheck.network.dense_chain import dense_chain
 from bpcheck.precision import told_apart

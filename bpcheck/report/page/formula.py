@@ -116,8 +116,8 @@ def wrong_formula(report: Report) -> Formula | None:
 
 def _single(case: Case, comparison: Comparison) -> Formula | None:
     """The share of the first example, where all of them together would be too long."""
-    plain = replace(case.architecture, l1=0.0, l2=0.0)
-    one = Case(plain, case.params, case.x[:1], case.y[:1])
+    unpenalised = replace(case.architecture, l1=0.0, l2=0.0)
+    one = Case(unpenalised, case.params, case.x[:1], case.y[:1])
     penalty = ", and the penalty comes on top" if case.architecture.l1 or case.architecture.l2 else ""
     how = "mean" if case.architecture.reduction == "mean" else "sum"
     return _written(

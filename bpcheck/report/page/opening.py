@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.report.page.markup import Html, join, prose, tag
 from bpcheck.report.page.signs import SIGNS
@@ -26,23 +24,19 @@ def opening(report: Report) -> Html:
     badge = tag(
         "span", tag("span", sign, aria_hidden="true"), f" {TITLES[report.verdict]}", class_=f"badge {kind}"
     )
-    said = meaning(report)
-    rows = advice(report)
+    said, rows = meaning(report), advice(report)
     items = [tag("p", tag("b", f"{label.capitalize().rstrip('?')}: "), prose(text)) for label, text in rows]
-    others = [text for text in report.remedies if text not in [said for _, said in rows]]
+    told = [text for _, text in rows]
+    others = [tag("li", text) for text in report.remedies if text not in told]
     return tag(
         "header",
         tag("h1", badge, " ", tag("code", report.subject)),
         tag("p", f"{said[:1].upper()}{said[1:]}.", class_="soft") if said else None,
         tag("div", *items, class_=f"todo {kind}") if items else None,
         tag("p", prose(report.summary)) if report.summary else None,
-        _would_help(others) if others else None,
+        join(tag("p", "What else would help:"), tag("ul", *others)) if others else None,
         *(tag("p", tag("b", "Note: "), warning) for warning in report.warnings),
     )
-
-
-def _would_help(remedies: Sequence[str]) -> Html:
-    return join(tag("p", "What else would help:"), tag("ul", *(tag("li", text) for text in remedies)))
 
 
 def where(report: Report) -> Html | None:
@@ -54,29 +48,31 @@ def where(report: Report) -> Html | None:
     >>> where(Report("f", Verdict.AGREES, inferred="tanh"))
     '<dl><div><dt>network</dt><dd>tanh</dd></div></dl>'
     """
-    names = dict.fromkeys(d.equation for d in report.diagnoses)
-    rows = [_equation(name, report) for name in names if name in EQUATIONS]
-    rows += [_place(diagnosis) for diagnosis in report.diagnoses[:1] if diagnosis.path]
-    rows += [_bug(diagnosis) for diagnosis in report.diagnoses if diagnosis.bug]
-    if report.inferred:
-        rows.append(_pair("network", report.inferred))
-    return tag("dl", *rows) if rows else None
+    rows = [
+        *(
+            ("equation", _equation(name, report))
+            for name in dict.fromkeys(d.equation for d in report.diagnoses)
+        ),
+        *(("where", _place(diagnosis)) for diagnosis in report.diagnoses[:1]),
+        *(("bug", _bug(diagnosis)) for diagnosis in report.diagnoses),
+        ("network", report.inferred),
+    ]
+    known = [tag("div", tag("dt", name), tag("dd", value)) for name, value in rows if value]
+    return tag("dl", *known) if known else None
 
 
-def _equation(name: str, report: Report) -> Html:
-    heading = tag("span", prose(equation(name, report)), class_="equation")
-    return _pair("equation", join(heading, tag("br"), tag("span", f"{MEANINGS[name]}.", class_="soft")))
+def _equation(name: str, report: Report) -> str:
+    if name not in EQUATIONS:
+        return ""
+    said = tag("span", f"{MEANINGS[name]}.", class_="soft")
+    return join(tag("span", prose(equation(name, report)), class_="equation"), tag("br"), said)
 
 
-def _place(diagnosis: Diagnosis) -> Html:
+def _place(diagnosis: Diagnosis) -> str:
     layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
-    return _pair("where", join(tag("code", diagnosis.path), layer))
+    return diagnosis.path and join(tag("code", diagnosis.path), layer)
 
 
-def _pair(name: str, value: str) -> Html:
-    return tag("div", tag("dt", name), tag("dd", value))
-
-
-def _bug(diagnosis: Diagnosis) -> Html:
+def _bug(diagnosis: Diagnosis) -> str:
     known = CATALOGUE.get(diagnosis.bug)
-    return _pair("bug", join(tag("code", diagnosis.bug), f": {known.title}" if known else None))
+    return diagnosis.bug and join(tag("code", diagnosis.bug), f": {known.title}" if known else None)

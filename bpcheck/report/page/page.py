@@ -9,7 +9,7 @@ from bpcheck.report.page.closing import proof, reproducer, totals, written
 from bpcheck.report.page.evidence import evidence
 from bpcheck.report.page.formula import wrong_formula
 from bpcheck.report.page.layers.kinds import unknown
-from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.opening import opening, where
 from bpcheck.report.page.replay import replay
 from bpcheck.report.page.replayed import Replay
@@ -113,8 +113,7 @@ def _network(report: Report, found: Replay | None, *, interactive: bool) -> Html
     case = report.counterexample
     if case is None:
         return None
-    described = tag("p", tag("code", repr(case.architecture)), class_="scroll", tabindex="0", role="group",
-                    aria_label="The network")  # fmt: skip
+    described = scrolling("The network", tag("code", repr(case.architecture)), name="p")
     if found is None:
         return join(described, tag("p", _why_not(case.architecture)))
     drawn = walk(found, interactive=interactive)

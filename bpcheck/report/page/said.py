@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.numbers import beside, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.station import matrix
@@ -116,7 +116,7 @@ def _left_out(values: Any) -> str:
 
 def _beside(tables: Sequence[Html], name: str, values: Any) -> Html:
     more = _left_out(values)
-    board = tag("div", *tables, class_="tensor scroll", tabindex="0", role="group", aria_label=name)
+    board = scrolling(name, *tables, class_="tensor scroll")
     return join(board, tag("p", more, class_="soft small") if more else None)
 
 
@@ -175,7 +175,7 @@ def _units(caption: str, label: str, numbers: tuple[Any, Any, Any]) -> Html:
     )
     left = len(numbers[0]) - len(true)
     more = tag("p", f"and {left} more units", class_="soft") if left else None
-    return tag("div", made, more, class_="scroll", tabindex="0", role="group", aria_label=label)
+    return scrolling(label, made, more)
 
 
 def gradients(layer: Layer) -> Html:

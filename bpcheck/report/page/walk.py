@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bpcheck.report.page.drawing import draw, legend
-from bpcheck.report.page.markup import Html, tag
+from bpcheck.report.page.markup import Html, scrolling, tag
 from bpcheck.report.page.replayed import Replay
 from bpcheck.report.page.step import Step
 from bpcheck.report.page.steps import first_wrong, steps
@@ -43,9 +43,7 @@ def walk(found: Replay, *, interactive: bool = True) -> Html:
         tag("div", draw(found, listed, seen, example), data_example=example, hidden=example > 0)
         for example in range(examples)
     ]
-    board = tag(
-        "div", *pictures, class_="scroll", tabindex="0", role="group", aria_label="Drawing of the network",
-    )  # fmt: skip
+    board = scrolling("Drawing of the network", *pictures)
     caption = tag("p", legend(found) + _left_out(found, seen, examples), class_="soft small")
     if not interactive:
         return tag("div", board, caption, class_="walk")

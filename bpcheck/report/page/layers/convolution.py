@@ -21,7 +21,7 @@ from bpcheck.report.page.layers.unit import (
     named,
     worst_item,
 )
-from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, gradients, listed, products, written_product
@@ -196,7 +196,7 @@ def _forward_said(layer: Layer, example: int) -> Html:
     said = tag("p", f"{name} = {_added(terms)} = {show(float(layer.z[(example, at.o, *at.place)]))}")
     return join(
         listed(layer_name("z", n), layer.z[example]),
-        _board(f"The place of the kernel that gives {name}", tables),
+        scrolling(f"The place of the kernel that gives {name}", *tables, class_="tensor scroll"),
         said,
     )
 
@@ -217,7 +217,9 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
         caption_ = (
             f"for every place: {layer_name('δ', n)} of map {at.o + 1} · {layer.entering} of map {at.c + 1}"
         )
-        shown = _board(f"The sum that gives {name}", [products(caption_, delta, under)])
+        shown = scrolling(
+            f"The sum that gives {name}", products(caption_, delta, under), class_="tensor scroll"
+        )
     share = " from this example" if is_batch(found) else ""
     penalty = ", before the penalty" if penalised and (architecture.l1 or architecture.l2) else ""
     return join(shown, tag("p", f"{name}: Σ {letter} = {show(float(np.sum(summands)))}{share}{penalty}"))
@@ -243,10 +245,6 @@ def _down_said(found: Replay, layer: Layer, example: int) -> Html:
 
 def _added(terms: Sequence[str]) -> str:
     return " + ".join(terms).replace("+ −", "− ")
-
-
-def _board(label: str, tables: Sequence[Html]) -> Html:
-    return tag("div", *tables, class_="tensor scroll", tabindex="0", role="group", aria_label=label)
 
 
 def _kernel_part(layer: Layer) -> tuple[range, range]:
