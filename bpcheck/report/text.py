@@ -7,8 +7,6 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from bpcheck.diagnosis.layers.kinds import EQUATIONS as STEPS
 from bpcheck.precision import told_apart
 from bpcheck.result import Comparison, Diagnosis, Report
@@ -442,7 +440,11 @@ def _seen(report: Report, limit: float, *, alone: bool) -> str:
     if not limit:
         return f"Any wrong entry {seen}."
     tensors = len(report.detection_limit)
-    if alone and tensors == 1 and [c.expected is not None and c.expected.size for c in report.comparisons] == [1]:
+    if (
+        alone
+        and tensors == 1
+        and [c.expected is not None and c.expected.size for c in report.comparisons] == [1]
+    ):
         return f"A derivative that is wrong by more than {limit:.1e} of itself {seen}."
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
     coarsest = f" (the coarsest is {worst})" if tensors > 1 else ""
