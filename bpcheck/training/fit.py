@@ -158,7 +158,7 @@ class _Loop:
             yield run
 
     def _epoch(self, run: Training, rng: np.random.Generator) -> Training:
-        params, state, losses, squares = run.params, run.state, [], 0.0
+        params, state, losses, norms = run.params, run.state, [], []
         order = rng.permutation(len(self.x))
         for start in range(0, len(order), self.batch):
             rows = order[start : start + self.batch]
@@ -166,9 +166,8 @@ class _Loop:
             rate = None if self.schedule is None else non_negative(f"schedule({t})", self.schedule(t))
             loss, gradient = self.network.evaluate(params, self.x[rows], self.y[rows])
             losses.append(float(loss))
-            norms = np.array([global_norm(own) for own in _numbered(self.network, gradient)])
-            squares = squares + norms**2
-            if not (math.isfinite(losses[-1]) and np.isfinite(norms).all()):
+            norms.append([global_norm(own) for own in _numbered(self.network, gradient)])
+            if not np.isfinite([losses[-1], *norms[-1]]).all():
                 break
             params, state = self.rule.step(params, gradient, state, lr=rate)
         sizes = self.network.trace(before, self.x[rows], self.y[rows]).activations
@@ -176,7 +175,7 @@ class _Loop:
             len(run.history) + 1,
             float(np.mean(losses)),
             self.rule.lr if rate is None else rate,
-            tuple(float(v) for v in np.sqrt(squares / len(losses))),
+            tuple(np.sqrt(np.mean(np.square(norms), axis=0)).tolist()),
             tuple(float(np.sqrt(np.mean(a**2))) for a in _numbered(self.network, sizes)),
             *self._held_out(params),
         )
