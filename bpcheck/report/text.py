@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
+from collections.abc import Iterable, Sequence
 
 from bpcheck.diagnosis.layers.kinds import EQUATIONS as STEPS
 from bpcheck.precision import told_apart
+from bpcheck.result import Comparison, Diagnosis, Report
 from bpcheck.verdict import Verdict
-
-if TYPE_CHECKING:
-    from bpcheck.result import Comparison, Diagnosis, Report
 
 __all__ = [
     "ALLOWED",
@@ -146,35 +141,28 @@ def render(report: Report) -> str:
     <BLANKLINE>
       seed 0
     """
-    blocks = [_head(report, meaning(report))]
     said = advice(report)
     told = [text for _, text in said]
-    said += tuple(("or", text) for text in report.remedies if text not in told)
-    if said:
-        blocks.append(_rows(said))
-    if report.summary:
-        blocks.append(_fill(report.summary))
-    if report.inferred:
-        blocks.append(_row("network", report.inferred))
-    blocks += [_diagnosis(report, number) for number in range(len(report.diagnoses))]
-    if not report.ok:
-        blocks += [block for block in (_table(report),) if block]
+    others = [("or", text) for text in dict.fromkeys(report.remedies) if text not in told]
+    body = [
+        _head(report, meaning(report)),
+        _labelled((*said, *others)),
+        _fill(report.summary),
+        _row("network" if _is_of_a_network(report) else "assumed", report.inferred),
+        *(_diagnosis(report, number) for number in range(len(report.diagnoses))),
+        "" if report.ok else _table(report),
+    ]
     limit = limits(report)
-    meant = symbols("\n".join([*blocks, limit])) if _is_of_a_network(report) else ""
-    if meant:
-        blocks.append(_row("symbols", meant))
-    if report.reproducer:
-        wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-        title = "the smallest case, to paste:" if wrong else "the case, to paste:"
-        blocks.append(INDENT + title + "\n\n" + textwrap.indent(report.reproducer, INDENT * 2))
-    if limit:
-        blocks.append(_row("limit", limit))
-    blocks += [_row("note", warning) for warning in report.warnings]
-    blocks += [_row("unseen", sentence) for sentence in report.unchecked]
-    counted = footer(report)
-    if counted:
-        blocks.append(INDENT + counted)
-    return "\n\n".join(blocks)
+    blocks = [
+        *body,
+        _symbols(report, (*body, limit)),
+        _reproducer(report),
+        _row("limit", limit),
+        *(_row("note", warning) for warning in report.warnings),
+        *(_row("unseen", sentence) for sentence in report.unchecked),
+        _fill(footer(report)),
+    ]
+    return "\n\n".join(filter(None, blocks))
 
 
 def hint(report: Report, verbosity: str = "hint") -> str:
@@ -199,29 +187,26 @@ def hint(report: Report, verbosity: str = "hint") -> str:
       All is well.
     """
     wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-    # of a wrong gradient, a summary may say by how much; then the verdict has to speak for itself
-    blocks = [_head(report, report.verdict.value if wrong else meaning(report))]
-    if report.summary and not wrong:
-        blocks.append(_fill(report.summary))
-    equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
-    ladder = [dict.fromkeys(d.hints[i] for d in report.diagnoses if d.hints) for i in (SYMPTOM, QUESTION)]
-    if ladder[SYMPTOM]:
-        blocks.append(_rows(_listed("seen", tuple(ladder[SYMPTOM]))))
-    if equations and verbosity != "symptom":
-        blocks.append("\n".join(_equation(name, report) for name in equations))
-    if ladder[QUESTION] and verbosity != "symptom":
-        blocks.append(_rows(_listed("ask", tuple(ladder[QUESTION]))))
+    symptoms, questions = (
+        dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints) for place in (SYMPTOM, QUESTION)
+    )
+    equations = dict.fromkeys(d.equation for d in report.diagnoses)
+    if verbosity == "symptom":
+        equations, questions = {}, {}
     # where no bug has a name there is one hint alone; the symptom of a wrong gradient is the verdict itself
     said = advice(report, "hint") if verbosity == "hint" or not wrong else ()
-    if said:
-        blocks.append(_rows(said))
-    meant = symbols("\n".join(blocks)) if _is_of_a_network(report) else ""
-    if meant:
-        blocks.append(_row("symbols", meant))
-    if report.set_aside:  # no form of a report may agree without saying what it did not look at
-        rows = (f"{one.kind}, as declared: {one.path}" for one in report.set_aside)
-        blocks.append("\n".join(_row("note" if i == 0 else "", text) for i, text in enumerate(rows)))
-    return "\n\n".join(blocks)
+    blocks = [
+        # of a wrong gradient, a summary may say by how much; then the verdict has to speak for itself
+        _head(report, report.verdict.value if wrong else meaning(report)),
+        "" if wrong else _fill(report.summary),
+        _rows("seen", "or", symptoms),
+        "\n".join(filter(None, (_equation(name, report) for name in equations))),
+        _rows("ask", "or", questions),
+        _labelled(said),
+    ]
+    # no form of a report may agree without saying what it did not look at
+    aside = _rows("note", "", (f"{one.kind}, as declared: {one.path}" for one in report.set_aside))
+    return "\n\n".join(filter(None, (*blocks, _symbols(report, blocks), aside)))
 
 
 def to_do(report: Report) -> tuple[str, ...]:
@@ -247,30 +232,30 @@ def to_do(report: Report) -> tuple[str, ...]:
     if report.verdict is Verdict.INCONCLUSIVE:  # where there is no remedy, the summary says what would help
         return report.remedies[:1]
     hints = tuple(dict.fromkeys(d.hint for d in report.diagnoses if d.hint))
-    if hints:
-        return hints
-    first = report.diagnoses[0] if report.diagnoses else None
+    return hints or (_where_to_look(report),)
+
+
+def _where_to_look(report: Report) -> str:
     if report.verdict is not Verdict.DISAGREES:
-        return (report.verdict.remedy,)
-    if first is not None and first.equation in STEPS:
+        return report.verdict.remedy
+    first = (*report.diagnoses, Diagnosis(""))[0]
+    if first.equation in STEPS:
         layer = f" in layer {first.layer}" if first.layer is not None else ""
-        return (
-            f"Look at how your code computes {STEPS[first.equation].spoken}{layer}, then run the same case again.",
-        )
-    return (f"Look at the lines of your code that compute {_what_is_wrong(report)}.",)
-
-
-def _what_is_wrong(report: Report) -> str:
-    """The tensors that are wrong, to end a sentence with."""
+        step = STEPS[first.equation].spoken
+        return f"Look at how your code computes {step}{layer}, then run the same case again."
     wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
-    named = [d.path for d in report.diagnoses[:1] if d.path]
-    where = next(iter(named or wrong), "the gradient").partition(" along ")[0]
-    if where.startswith("params"):
+    path = ((first.path or "".join(wrong[:1])) or "the gradient").partition(" along ")[0]
+    return f"Look at the lines of your code that compute {_quantity(path, wrong)}."
+
+
+def _quantity(path: str, wrong: Sequence[str]) -> str:
+    """What is computed at a path, and whether the mistake need not be there."""
+    if path.startswith("params"):
         # the first wrong tensor need not be where the mistake is: an error goes down to all that come before
-        more = ", and at the backward steps that lead to it" if len(wrong) > 1 else ""
-        return f"the gradient of {where}{more}"
-    # z: every entry of the Jacobian
-    return f"the derivatives with respect to {where.partition(': ')[0]}" if ": " in where else where
+        before = ", and at the backward steps that lead to it" if len(wrong) > 1 else ""
+        return f"the gradient of {path}{before}"
+    tensor, colon, _ = path.partition(": ")  # z: every entry of the Jacobian
+    return f"the derivatives with respect to {tensor}" if colon else path
 
 
 def advice(report: Report, label: str = "to do") -> tuple[tuple[str, str], ...]:
@@ -322,47 +307,50 @@ def _is_of_a_network(report: Report) -> bool:
     )
 
 
+def _symbols(report: Report, blocks: Iterable[str]) -> str:
+    return _row("symbols", symbols("\n".join(blocks)) if _is_of_a_network(report) else "")
+
+
 def _equation(name: str, report: Report) -> str:
-    return f"{_row('equation', equation(name, report))}\n{_row('', MEANINGS[name])}"
+    """Nothing where the name is that of no equation."""
+    return _rows("equation", "", (equation(name, report), MEANINGS[name]) if name in EQUATIONS else ())
 
 
-def _listed(label: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    return tuple((label if i == 0 else "or", text) for i, text in enumerate(texts))
-
-
-def _rows(rows: Sequence[tuple[str, str]]) -> str:
-    return "\n".join(_row(label, text) for label, text in rows)
+def _reproducer(report: Report) -> str:
+    wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
+    title = f"{INDENT}{'the smallest case' if wrong else 'the case'}, to paste:"
+    return report.reproducer and f"{title}\n\n{textwrap.indent(report.reproducer, INDENT * 2)}"
 
 
 def _fill(text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
 
 
-def _row(label: str, text: str) -> str:
-    head = f"{INDENT}{label:<9}"
+def _row(label: str, text: str, bullet: str = "") -> str:
+    """Nothing where there is no text."""
+    head = f"{INDENT}{label:<9}{bullet}"
     return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
-def _bullet(label: str, text: str) -> str:
-    head = f"{INDENT}{label:<9}- "
-    return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+def _rows(first: str, others: str, texts: Iterable[str]) -> str:
+    return "\n".join(_row(others if i else first, text) for i, text in enumerate(texts))
+
+
+def _labelled(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(_row(label, text) for label, text in rows)
 
 
 def _diagnosis(report: Report, number: int) -> str:
     diagnosis = report.diagnoses[number]
-    rows = []
-    if diagnosis.equation in EQUATIONS and diagnosis.equation not in {
-        d.equation for d in report.diagnoses[:number]
-    }:
-        rows.append(_equation(diagnosis.equation, report))
-    if diagnosis.path and number == 0:
-        layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
-        rows.append(_row("where", f"{diagnosis.path}{layer}"))
-    if diagnosis.bug:
-        rows.append(_row(_numbered(report.diagnoses, number), diagnosis.bug))
+    new = diagnosis.equation not in {d.equation for d in report.diagnoses[:number]}
+    rows = [_equation(diagnosis.equation, report) if new else ""]
     if number == 0:
-        rows += [_bullet("because" if i == 0 else "", text) for i, text in enumerate(diagnosis.evidence)]
-    return "\n".join(rows)
+        layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
+        rows.append(_row("where", diagnosis.path and f"{diagnosis.path}{layer}"))
+    rows.append(_row(_numbered(report.diagnoses, number), diagnosis.bug))
+    if number == 0:
+        rows += [_row("" if i else "because", text, "- ") for i, text in enumerate(diagnosis.evidence)]
+    return "\n".join(filter(None, rows))
 
 
 def _numbered(diagnoses: Sequence[Diagnosis], number: int) -> str:
@@ -378,29 +366,19 @@ def _numbered(diagnoses: Sequence[Diagnosis], number: int) -> str:
 
 def _table(report: Report) -> str:
     """Yours against right, for the worst entry of every tensor."""
-    shown = [c for c in report.comparisons if c.actual is not None or c.reason]
-    if not shown:
-        return ""
-    rows = [("", "yours", "right", "difference", "allowed", "")]
-    numbers = False
-    for comparison in shown[:MOST_ROWS]:
-        numbers = numbers or comparison.actual is not None
-        rows.append(_cells(comparison))
-    if not numbers:
-        lines = [_row("found", f"{c.label}: {c.reason}") for c in shown[:MOST_ROWS]]
-        return "\n".join(lines)
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    every = [c for c in report.comparisons if c.actual is not None or c.reason]
+    shown = every[:MOST_ROWS]
+    if all(c.actual is None for c in shown):
+        return "\n".join(_row("found", f"{c.label}: {c.reason}") for c in shown)
+    rows = [("", "yours", "right", "difference", "allowed", ""), *map(_cells, shown)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for row in rows:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(w) for cell, w in zip(row[1:5], widths[1:5], strict=True)),
-        ]
-        lines.append((INDENT + "  ".join(cells) + "  " + row[5]).rstrip())
-    if len(shown) > MOST_ROWS:
-        lines.append(f"{INDENT}… and {len(shown) - MOST_ROWS} more")
-    lines.append(INDENT + ALLOWED)
-    return "\n".join(lines)
+    for name, *numbers, word in rows:
+        cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
+        lines.append("  ".join((INDENT + name.ljust(widths[0]), *cells, word)).rstrip())
+    if len(every) > MOST_ROWS:
+        lines.append(f"{INDENT}… and {len(every) - MOST_ROWS} more")
+    return "\n".join((*lines, INDENT + ALLOWED))
 
 
 def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:
@@ -458,7 +436,11 @@ def _seen(report: Report, limit: float, *, alone: bool) -> str:
     if not limit:
         return f"Any wrong entry {seen}."
     tensors = len(report.detection_limit)
-    if alone and tensors == 1 and [np.size(c.expected) for c in report.comparisons] == [1]:
+    if (
+        alone
+        and tensors == 1
+        and [c.expected.size for c in report.comparisons if c.expected is not None] == [1]
+    ):
         return f"A derivative that is wrong by more than {limit:.1e} of itself {seen}."
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
     coarsest = f" (the coarsest is {worst})" if tensors > 1 else ""
@@ -480,7 +462,7 @@ def footer(report: Report) -> str:
     if report.examples:
         parts.append(f"{report.examples} case{'s' * (report.examples != 1)}")
     if report.evaluations:
-        parts.append(f"{report.evaluations} calls")
+        parts.append(f"{report.evaluations} call{'s' * (report.evaluations != 1)}")
     if report.seed is not None:
         parts.append(f"seed {report.seed}")
     return ", ".join(parts)
