@@ -9,7 +9,7 @@ import importlib
 import numpy as np
 import pytest
 import sympy
-from hypothesis import event, given, note
+from hypothesis import event, given, note, settings
 
 from bpcheck import Architecture, Case, Verdict, certified, mlp, numeric, reference, strategies, symbolic
 from bpcheck.certified import activation as certified_activation

@@ -88,14 +88,20 @@ SMALLEST = [
 ]
 
 
-ELSEWHERE = {("stride-ignored", "conv2d"), ("padding-not-cropped", "conv1d"), ("channels-mixed", "skip of conv2d")}
+ELSEWHERE = {
+    ("stride-ignored", "conv2d"),
+    ("padding-not-cropped", "conv1d"),
+    ("channels-mixed", "skip of conv2d"),
+}
 """Shown by default on another network."""
 
 
 @pytest.mark.parametrize(
     ("bug", "name", "smallest"),
     [
-        pytest.param(*row, marks=[pytest.mark.nightly] if row[:2] in ELSEWHERE else [], id=f"{row[0]}-{row[1]}")
+        pytest.param(
+            *row, marks=[pytest.mark.nightly] if row[:2] in ELSEWHERE else [], id=f"{row[0]}-{row[1]}"
+        )
         for row in SMALLEST
     ],
 )
