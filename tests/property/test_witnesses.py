@@ -9,7 +9,7 @@ import importlib
 import numpy as np
 import pytest
 import sympy
-from hypothesis import event, given, note, settings
+from hypothesis import event, given, note
 
 from bpcheck import Architecture, Case, Verdict, certified, mlp, numeric, reference, strategies, symbolic
 from bpcheck.certified import activation as certified_activation
@@ -106,7 +106,6 @@ def test_backprop_agrees_with_the_formula(case):
     check_agreement(witness.testify(case), symbolic.testify(case), case)
 
 
-@settings(max_examples=30)
 @given(strategies.cases(kinds=IMAGES, max_width=2, max_depth=2, max_image=3, max_batch=2))
 def test_backprop_agrees_with_the_formula_on_images(case):
     if at_a_kink(case):
