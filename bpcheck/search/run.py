@@ -54,8 +54,9 @@ def compare(
         still come from the network's description.
     architectures : Architecture, list of Architecture or Hypothesis strategy, optional
         Pins the networks, of any layers; with other ones than dense layers, ``params`` has one entry a layer (a dict
-        by key, ``{}`` for a layer without parameters, a list for a skip connection). Without it (and without ``architecture`` parameter or ``cases``)
-        activation, output, loss and reduction are inferred from the subject's loss.
+        by key, ``{}`` for a layer without parameters, a list for a skip connection). Without it (and without
+        ``architecture`` parameter or ``cases``) activation, output, loss and reduction are inferred from the
+        subject's loss.
     cases : Case or list of Case, optional
         Real data and real parameters: exactly these are compared.
     conventions : Conventions or str, optional
