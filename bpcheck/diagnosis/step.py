@@ -269,6 +269,8 @@ class Run:
     rules : Rules
     errors : dict of Path to array
         δ of every layer that has one, by the path of its parameters.
+    below : dict of Path to array
+        ∂C/∂(input) of every layer that sends it down.
     gradient : dict of Path to array
         Of the data term.
     """
@@ -276,6 +278,7 @@ class Run:
     forward: Forward
     rules: Rules
     errors: dict[Path, FloatArray] = field(default_factory=dict)
+    below: dict[Path, FloatArray] = field(default_factory=dict)
     gradient: Gradient = field(default_factory=dict)
 
     def step(self, step: Step, *given: Any) -> Any:
@@ -288,6 +291,7 @@ class Run:
             error = layer.kind.pullback(self, layer, error)
             if not layer.sends_down:
                 break
+            self.below[layer.path] = np.asarray(error)
         return error
 
     def keep(self, layer: Layer, delta: FloatArray) -> FloatArray:

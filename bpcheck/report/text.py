@@ -190,7 +190,7 @@ def hint(report: Report, verbosity: str = "hint") -> str:
     symptoms, questions = (
         dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints) for place in (SYMPTOM, QUESTION)
     )
-    equations = dict.fromkeys(d.equation for d in report.diagnoses)
+    equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
     if verbosity == "symptom":
         equations, questions = {}, {}
     # where no bug has a name there is one hint alone; the symptom of a wrong gradient is the verdict itself
