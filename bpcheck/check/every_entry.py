@@ -253,12 +253,13 @@ class _Check:
             largest = max(largest, float(np.max(abs(expected), where=known, initial=0.0)))
             count += expected.size
             missing += int(np.isnan(expected).sum())
+        many = f"{count:,} {'entry was' if count == 1 else 'entries were'}"
         if missing:
             return f"{count - missing:,} of {count:,} entries were evaluated by the complex step."
         if not largest:
-            return f"{count:,} entries were evaluated by the complex step; all are 0."
+            return f"{many} evaluated by the complex step; all derivatives are 0."
         return (
-            f"{count:,} entries were evaluated by the complex step, each known to within {errors / largest:.0e} of the "
+            f"{many} evaluated by the complex step, each known to within {errors / largest:.0e} of the "
             f"largest; the gradient differs by {gaps / largest:.0e} of it at most."
         )
 

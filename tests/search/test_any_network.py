@@ -1,5 +1,7 @@
 """Networks with skip connections and convolutions are sampled, shrunk, swept and reported like plain ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders import BUGS, make_any
@@ -57,6 +59,15 @@ def shrunk(*layers, input_shape):
     return Architecture(input_shape, layers)
 
 
+def without_activations(architecture):
+    """A tanh stays where without it a wrong error would show in the weights alone: that is another failure."""
+
+    def bare(layer):
+        return Skip(tuple(map(bare, layer.layers))) if layer.inner else layer.before_activation()
+
+    return replace(architecture, layers=tuple(map(bare, architecture.layers)))
+
+
 BELOW = {2: Conv1d(1, 1), 3: Conv2d(1, 1)}
 """The layer whose gradient shows what is wrong with the error that comes down to it."""
 
@@ -88,14 +99,28 @@ SMALLEST = [
 ]
 
 
+ELSEWHERE = {
+    ("stride-ignored", "conv2d"),
+    ("padding-not-cropped", "conv1d"),
+    ("channels-mixed", "skip of conv2d"),
+}
+"""Shown by default on another network."""
+
+
 @pytest.mark.parametrize(
-    ("bug", "name", "smallest"), SMALLEST, ids=[f"{bug}-{name}" for bug, name, _ in SMALLEST]
+    ("bug", "name", "smallest"),
+    [
+        pytest.param(
+            *row, marks=[pytest.mark.nightly] if row[:2] in ELSEWHERE else [], id=f"{row[0]}-{row[1]}"
+        )
+        for row in SMALLEST
+    ],
 )
 def test_a_bug_is_shrunk_to_the_smallest_network_that_fails_alike(bug, name, smallest):
     report = compared(bug, NETWORKS[name])
     case = report.counterexample
     assert report.verdict is Verdict.DISAGREES
-    assert case.architecture == smallest, str(report)
+    assert without_activations(case.architecture) == smallest, str(report)
     assert case.batch == 1
     numbers = np.concatenate([np.ravel(leaf) for _, leaf in tree.leaves(case.params)])
     assert set(numbers) <= {0.0, 1.0}
@@ -301,17 +326,16 @@ def depth(architecture):
 
 def test_networks_with_other_outputs_and_batches_tell_explanations_apart():
     case = drawn(CONV2, batch=4)
-    told = dict(experiments(case, None, np.random.default_rng(0), free=False))
-    assert set(told) == {"a batch of 5 examples", "4 outputs", "4 outputs and a batch of 5"}
-    assert told["4 outputs and a batch of 5"].y.shape == (5, 4)
-    free = dict(experiments(case, None, np.random.default_rng(0), free=True))
-    deeper = free["one more hidden layer"].architecture
-    assert [type(layer) for layer in deeper.layers] == [Conv2d, Conv2d, Flatten, Dense, Dense]
+    told = [other for _, other in experiments(case, None, np.random.default_rng(0), free=False)]
+    assert [other.y.shape for other in told] == [(5, 2), (4, 4), (5, 4)]
+    *same, deeper = [other for _, other in experiments(case, None, np.random.default_rng(0), free=True)]
+    assert len(same) == 3
+    assert [type(layer) for layer in deeper.architecture.layers] == [Conv2d, Conv2d, Flatten, Dense, Dense]
 
 
 HIDDEN = [
     ("no case has a hidden layer", Architecture((2, 3), (Flatten(), Dense(2)))),
-    ("hidden widths are equal", Architecture((2,), (Skip((Dense(2, "tanh"), Dense(2))), Dense(2)))),
+    ("widths are equal", Architecture((2,), (Skip((Dense(2, "tanh"), Dense(2))), Dense(2)))),
     ("one unit", Architecture((2, 3), (Conv1d(1, 2, activation="tanh"), Flatten(), Dense(1)))),
     ("one output", Architecture((2, 5), (Conv1d(3, 2, activation="tanh"), Flatten(), Dense(1)))),
     ("activation but the identity", Architecture((2, 5), (Conv1d(3, 2), Flatten(), Dense(2)))),
