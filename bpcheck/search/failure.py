@@ -15,11 +15,11 @@ from bpcheck.diagnosis import diagnose as explain
 from bpcheck.diagnosis.cost import logarithm
 from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.hypothesis import Hypothesis, standing
+from bpcheck.diagnosis.layers.kinds import EQUATIONS, knows
 from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.network.names import in_words, places
 from bpcheck.result import Diagnosis
 from bpcheck.search.cases.experiment import Experiment, experiments, separating
@@ -74,6 +74,7 @@ class Investigation:
     _hypotheses: list[Hypothesis] = field(default_factory=list)
     _pattern: bool = False
     _advice: str = ""
+    _apart: str = ""
 
     def identity(self, judged: Judged) -> tuple[str, ...]:
         """What counts as failing in the same way: verdict, equation, and the same bug or pattern; not the place."""
@@ -84,7 +85,7 @@ class Investigation:
 
     def _mark(self, judged: Judged) -> str:
         """The first explanation that holds for these numbers too, or the pattern that they show."""
-        observations = self._observations([judged]) if is_dense_chain(judged.case.architecture) else []
+        observations = self._observations([judged]) if knows(judged.case.architecture.layers) else []
         if not observations or judged.first_call_ok:
             return ""
         if self._hypotheses:
@@ -117,8 +118,8 @@ class Investigation:
         self._pattern = bool(observations) and not self._hypotheses and pattern(observations) is not None
 
     def _is_ours(self, judged: Judged) -> bool:
-        """Whether the catalogue speaks of such code: a dense chain, held against our own gradient."""
-        return is_dense_chain(judged.case.architecture) and self.judge.reference is None
+        """Whether the catalogue speaks of such code: layers of kinds that it knows, held against our own gradient."""
+        return knows(judged.case.architecture.layers) and self.judge.reference is None
 
     def _experiments(self, case: Case) -> Iterator[Experiment]:
         # code that is not handed the network's description has its penalty inside
@@ -134,19 +135,21 @@ class Investigation:
             try:
                 self._seen.append(self.judge(case))
             except (SubjectError, InputError, HungError):
-                self._advice = f"to tell them apart, compare on {words}, which this code did not take"
+                self._apart = (
+                    f"Compare on {words}, which this code did not take: there they give other numbers."
+                )
                 continue
             before, left = self._hypotheses, standing(self._observations(self._seen), CATALOGUE.values())
             self._hypotheses = left
             if not left:  # what explained everything so far does not hold here: then it is no explanation
                 slugs = sorted({bug.slug for hypothesis in before for bug in hypothesis.bugs})
-                self._advice = f"{', '.join(slugs)} gave these numbers until {words} was tried"
+                self._advice = f"{', '.join(slugs)} gave these numbers too, until {words} was tried"
                 return
             if len(left) == 1:
-                self._advice = f"told from the other explanations by {words}"
+                self._advice = f"{words}, which was tried, tells this from the other explanations"
                 return
-        if len(self._hypotheses) > 1 and not self._advice:
-            self._advice = "no network that was tried tells them apart"
+        if len(self._hypotheses) > 1 and not self._apart:
+            self._apart = "No network that was tried tells them apart."
 
     def smallest(self, judged: Judged) -> tuple[Judged, bool]:
         """The smallest case that fails alike, judged once more, and whether it failed again."""
@@ -176,6 +179,8 @@ class Investigation:
         diagnoses = explain(smallest.case, smallest.comparisons, observations)
         if self._advice:
             diagnoses = tuple(replace(d, evidence=(*d.evidence, self._advice)) for d in diagnoses)
+        if len({d.explanation for d in diagnoses}) > 1:
+            diagnoses = tuple(replace(d, apart=self._apart) for d in diagnoses)
         if smallest.case is not judged.case and judged.verdict.severity > Verdict.DISAGREES.severity:
             # of a small network one entry is soon all there is: the one found first says what kind of fault it is
             whole = explain(judged.case, judged.comparisons)[0]
@@ -204,7 +209,7 @@ class Investigation:
         return tuple(replace(d, evidence=(*d.evidence, seen_at)) for d in diagnoses)
 
     def _right_for_two(self, case: Case) -> bool:
-        """Whether one example alone is the trouble: beside a second one, a little off the first, all is well."""
+        """Whether it fails for a batch of one and works for two: the same example, and one a little off it."""
         if case.batch != 1:
             return False
         beside = jittered(case, self.rng)
@@ -268,7 +273,9 @@ class Investigation:
         """A first call that is right and a second one that is not: a sum that is never reset, or chance."""
         located = replace(locate(smallest.case, smallest.comparisons), evidence=(), layer=None)
         try:
-            answers = [judged.claimed] + [self.judge(judged.case).claimed for _ in range(2)]
+            answers = [
+                self.judge(judged.case).claimed for _ in range(4)
+            ]  # with nothing else asked between them
         except (SubjectError, InputError, HungError):
             answers = []
         grows = [
@@ -299,6 +306,7 @@ class Investigation:
                 {path: array / factor(j.case.architecture) for path, array in j.claimed.items()},
                 {path: array / factor(j.case.architecture) for path, array in j.right.items()},
                 j.roundoff,
+                is_step=self.judge.subject.is_step,
             )
             for j in seen
             if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())
@@ -355,10 +363,11 @@ class Investigation:
             return ""
         diagnoses = explain(wrong[0].case, wrong[0].comparisons, self._observations(observed))
         first = diagnoses[0]
-        name = f", {first.bug}" if first.bug else ""
+        equation = first.equation if first.equation in EQUATIONS else ""
+        said = ", ".join(text for text in (equation, first.bug) if text)
         return (
-            f"\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong: "
-            f"{first.equation or ('equation unknown' if not name else 'its bug')}{name}. {first.hint}"
+            "\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong"
+            f"{f' ({said})' if said else ''}. {first.hint}"
         ).rstrip()
 
 

@@ -29,7 +29,7 @@ def hidden_by(cases: Sequence[Case]) -> list[str]:
     >>> case = Case(mlp([1, 2]), [{"weight": [[1.0], [2.0]], "bias": [0.0, 0.0]}], [[1.0]], [[0.0, 1.0]])
     >>> for sentence in hidden_by([case]):
     ...     print(sentence)
-    every case has a batch of one: a wrong 1/m, or a sum over the batch left out, cannot be seen
+    every case has a batch of one: a sum over the batch left out, or a wrong division by its size, cannot be seen
     no case has a hidden layer: BP2 was not checked
     """
     return [text for text, hides in HIDES if hides(cases)] + _hidden_by_kind(cases)
@@ -117,7 +117,7 @@ def _are_above_zero(cases: Sequence[Case]) -> bool:
 
 HIDES: tuple[tuple[str, Callable[[Sequence[Case]], bool]], ...] = (
     (
-        "every case has a batch of one: a wrong 1/m, or a sum over the batch left out, cannot be seen",
+        "every case has a batch of one: a sum over the batch left out, or a wrong division by its size, cannot be seen",
         lambda cases: all(case.batch == 1 for case in cases),
     ),
     ("no case has a hidden layer: BP2 was not checked", _are_shallow),
