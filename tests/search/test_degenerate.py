@@ -68,7 +68,7 @@ ROWS = [
         )
     ),
     (
-        "widths are equal",
+        "all widths are equal",
         size_of_the_wrong_layer,
         drawn([3, 3, 3], loss="mse"),
         drawn([3, 4, 2], loss="mse"),
