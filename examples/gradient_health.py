@@ -14,7 +14,7 @@ import numpy as np
 
 import bpcheck
 from bpcheck.data import load_digits
-from bpcheck.network.layers import Dense, Skip
+from bpcheck.layers import Dense, Skip
 from bpcheck.reference import build
 from bpcheck.reference.initialize import initializer
 from bpcheck.reference.optimizer import SGD
@@ -129,8 +129,8 @@ def start(network, rule):
         return build(network).init(rng)
     draw = initializer(rule)
     return fill(
-        network.parameter_shapes,
-        lambda name, shape: draw(rng, shape) if name == "weight" else np.zeros(shape),
+        network,
+        lambda role, shape: draw(rng, shape) if role == "weight" else np.zeros(shape),
     )
 
 

@@ -14,10 +14,10 @@ from bpcheck.check.agreement import detection_limit, entries, judge
 from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.diagnosis import Observation, diagnose
+from bpcheck.diagnosis.layers.kinds import knows
 from bpcheck.diagnosis.locate import locate
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.network.names import book_name
 from bpcheck.numeric import Contradiction, structured_step
 from bpcheck.numeric.complex_step import entry_errors, points_around
@@ -56,8 +56,10 @@ def check_every_entry(
     network : Network or Architecture
         From :func:`bpcheck.mlp`, or what ``bpcheck.reference.build`` makes of one.
     params : list
-        For dense networks ``[{"weight": (out, in), "bias": (out,)}, …]``. Not changed, nor are x and y.
-    x : array of shape (batch, in)
+        With the shapes of ``architecture.parameter_shapes``; for dense networks
+        ``[{"weight": (out, in), "bias": (out,)}, …]``. Not changed, nor are x and y.
+    x : array of shape (batch, *architecture.input_shape)
+        (batch, in) for dense networks, (batch, channels, height, width) for images.
     y : array of shape (batch, out)
     resolution : float, optional
         Relative error (of a tensor's root mean square) that must be visible for AGREES; 1e-3. It is a demand,
@@ -289,7 +291,7 @@ def _report(
 ) -> Report:
     verdict = Verdict.worst(comparison.verdict for comparison in comparisons)
     diagnoses: tuple[Diagnosis, ...] = ()
-    if verdict is Verdict.DISAGREES and is_dense_chain(case.architecture) and check is not None:
+    if verdict is Verdict.DISAGREES and knows(case.architecture.layers) and check is not None:
         right = check.right.gradient
         complete = all(np.isfinite(array).all() for array in right.values())
         observed = [Observation(case, asked.gradient, right)] if complete and not asked.findings else []

@@ -6,29 +6,35 @@ the culprit, and everything below it is only a consequence.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from bpcheck.network.architecture import PROBABILITY_LOSSES
+from bpcheck import tree
+from bpcheck.diagnosis.topmost import (
+    SAME_FACTOR,
+    VISIBLE_FACTOR,
+    Compared,
+    by_layer,
+    compared,
+    is_wrong,
+    sentence,
+)
+from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
-from bpcheck.network.names import FIRST_LAYER
+from bpcheck.network.layers.spec import Role
 from bpcheck.precision import told_apart
 from bpcheck.result import Comparison, Diagnosis
 from bpcheck.tree import FloatArray
-from bpcheck.verdict import Verdict
 
 __all__ = ["locate"]
 
-# Two numbers count as the same factor if they agree to this: far above rounding in the sums that
-# form the factor (some 1e-14), far below any two factors that a person would write (1/m, ½, λ).
-SAME_FACTOR = 1e-8
+PENALISED: tuple[Role, ...] = ("weight", "table", "bias")
+"""Roles that a penalty may cover, rightly or not."""
 
-# A factor nearer to 1 than this prints as "1 times" with six digits, and anything this small seems to share it.
-VISIBLE_FACTOR = 1e-5
+FEWEST_NUMBERS = 2
+"""One number is always a multiple of another."""
 
 LOSS_DIGITS = 10
 """Digits of two losses that differ, and more where it takes more to tell them apart."""
@@ -38,20 +44,6 @@ _FORM = {
     "return value": "Return the pair (loss, gradient).",
     "loss": "Return the loss as one finite number.",
 }
-
-
-def _tensors(comparisons: Sequence[Comparison]) -> dict[int, dict[str, Comparison]]:
-    """Comparisons of a dense chain by layer index and kind."""
-    found: dict[int, dict[str, Comparison]] = {}
-    for comparison in comparisons:
-        match = re.fullmatch(r"params\[(\d+)\]\['(weight|bias)'\]", comparison.path)
-        if match:
-            found.setdefault(int(match[1]), {})[match[2]] = comparison
-    return found
-
-
-def _is_wrong(comparison: Comparison | None) -> bool:
-    return comparison is not None and comparison.verdict is Verdict.DISAGREES
 
 
 def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
@@ -69,40 +61,36 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     Diagnosis
         Without a bug's name; ``equation`` is empty where nothing can be said.
     """
-    bad = [c for c in comparisons if not c.verdict.ok]
-    first = max(bad, key=lambda c: c.verdict.severity)
-    if first.verdict is not Verdict.DISAGREES:
-        return Diagnosis(
-            "", first.path, evidence=(_sentence(first),), hint=_FORM.get(first.path, first.verdict.remedy)
-        )
-    changed = [c for c in bad if c.path.endswith(" after the call")]
+    first = max(comparisons, key=lambda c: c.verdict.severity)
+    if not is_wrong(first):
+        hint = _FORM.get(first.path, first.verdict.remedy)
+        return Diagnosis("", first.path, evidence=(sentence(first),), hint=hint)
+    wrong = [c for c in comparisons if is_wrong(c)]
+    changed = [c for c in wrong if c.path.endswith(" after the call")]
     if changed:
         evidence = tuple(f"{c.path}: {c.reason}" for c in changed)
         return Diagnosis(
             "contract", changed[0].path, "input-mutated", evidence, "Work on copies of the arguments."
         )
-    wrong = [c for c in bad if c.path != "loss" and c.verdict is Verdict.DISAGREES]
-    if not wrong:
+    if all(c.path == "loss" for c in wrong):
         return _loss(case, comparisons)
     factor = _shared_factor(comparisons)
-    if factor is not None:
-        return _in_other_units(case, factor)
-    layers = _tensors(comparisons)
-    if case is None or not is_dense_chain(case.architecture) or len(layers) != len(case.architecture.layers):
-        return Diagnosis("", wrong[0].path, evidence=tuple(_sentence(c) for c in wrong))
-    located = _penalty(case, layers) or _by_layer(layers)
-    loss = next((c for c in comparisons if c.path == "loss" and c.verdict is Verdict.DISAGREES), None)
-    also = () if loss is None else (f"the loss is wrong too: it is {_apart(loss)}",)
+    return _in_other_units(case, factor) if factor is not None else _in_the_gradient(case, comparisons)
+
+
+def _in_the_gradient(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
+    layers = None if case is None else compared(case.architecture, comparisons)
+    if case is None or layers is None:
+        wrong = [c for c in comparisons if is_wrong(c) and c.path != "loss"]
+        return Diagnosis("", wrong[0].path, evidence=tuple(map(sentence, wrong)))
+    located = _penalty(case, layers) or by_layer(case.architecture, layers)
+    loss = _of_loss(comparisons)
+    also = (f"the loss is wrong too: it is {_apart(loss)}",) if loss is not None and is_wrong(loss) else ()
     return replace(located, evidence=(*located.evidence, *also))
 
 
-def _sentence(comparison: Comparison) -> str:
-    text = f"{comparison.label}: {comparison.reason}"
-    factor = comparison.verdict is Verdict.DISAGREES and np.isfinite(comparison.scale)
-    if factor and comparison.residual <= SAME_FACTOR and abs(comparison.scale - 1) > VISIBLE_FACTOR:
-        times = f"{comparison.scale:.6g} times the right value"
-        text += f"; it is {times if comparison.scale else '0'}"
-    return text
+def _of_loss(comparisons: Sequence[Comparison]) -> Comparison | None:
+    return next((c for c in comparisons if c.path == "loss"), None)
 
 
 def _apart(loss: Comparison) -> str:
@@ -115,9 +103,8 @@ def _apart(loss: Comparison) -> str:
 
 
 def _loss(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
-    loss = next(c for c in comparisons if c.path == "loss")
-    assert loss.actual is not None
-    assert loss.expected is not None
+    loss = _of_loss(comparisons)
+    assert loss is not None
     evidence = (f"no tensor of the gradient is wrong, but the loss is {_apart(loss)}",)
     hint = (
         "The gradient belongs to the loss that was asked for; the number returned as loss is another one"
@@ -157,105 +144,62 @@ def _is(factor: float, size: int) -> bool:
 
 def _shared_factor(comparisons: Sequence[Comparison]) -> float | None:
     """By what loss and gradient are off, if it is one common factor (other than 1, which tells nothing)."""
-    loss = next((c for c in comparisons if c.path == "loss"), None)
+    loss = _of_loss(comparisons)
     others = [c for c in comparisons if c.path != "loss" and np.isfinite(c.scale)]
-    if loss is None or loss.verdict is not Verdict.DISAGREES or not others:
+    if loss is None or not is_wrong(loss) or not others:
         return None
-    assert loss.actual is not None
-    assert loss.expected is not None
-    if float(loss.expected) == 0.0:
+    if loss.actual is None or not loss.expected:
         return None
     factor = float(loss.actual) / float(loss.expected)
-    same = all(
-        abs(c.scale - factor) <= SAME_FACTOR * abs(factor) and c.residual <= SAME_FACTOR for c in others
-    )
-    return factor if same and abs(factor - 1.0) > VISIBLE_FACTOR else None
+    if abs(factor - 1.0) <= VISIBLE_FACTOR or any(c.residual > SAME_FACTOR for c in others):
+        return None
+    return factor if all(abs(c.scale - factor) <= SAME_FACTOR * abs(factor) for c in others) else None
 
 
-def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis | None:
+def _penalty(case: Case, layers: Sequence[Compared]) -> Diagnosis | None:
     """If every difference is one multiple of the parameters themselves, the penalty is at fault."""
-    if not (case.architecture.l2 or case.architecture.l1):
-        return None
-    if not all("weight" in tensors and "bias" in tensors for tensors in layers.values()):
-        return None  # one of them was set aside
-    said = [_multiple_of(case, layers, kind) for kind in ("weight", "bias")]
-    if None in said or not any(said):
-        return None
-    path = next(c.path for tensors in layers.values() for c in tensors.values() if _is_wrong(c))
-    return Diagnosis("penalty", path, evidence=tuple(text for text in said if text))
-
-
-def _multiple_of(case: Case, layers: Mapping[int, Mapping[str, Comparison]], kind: str) -> str | None:
-    """What all differences of weights (or of biases) are a multiple of; empty where nothing is wrong, None if of nothing."""
-    wrong = any(_is_wrong(tensors[kind]) for tensors in layers.values())
-    if wrong and sum(case.params[k][kind].size for k in layers) < 2:
-        return None  # one number is always a multiple of another
-    factors = []
-    for k, tensors in layers.items():
-        values = np.asarray(case.params[k][kind], dtype=float)
-        # λ₂W for L2, λ₁ sign(W) for L1: one of the two spans the difference
-        factor = _factor(tensors[kind], values if case.architecture.l2 else np.sign(values))
+    if not (case.architecture.l2 or case.architecture.l1) or any(layer.missing for layer in layers):
+        return None  # where a tensor was set aside, what is wrong with it is not known
+    tensors = [item for layer in layers for item in layer.tensors.items()]
+    wrong = [(role, comparison) for role, comparison in tensors if is_wrong(comparison)]
+    said = []
+    for role in dict.fromkeys(role for role, _ in wrong):
+        factor = _one_factor(case, role, [comparison for its, comparison in tensors if its == role])
         if factor is None:
             return None
-        factors += [factor] if values.any() else []
-    if not any(factors):
-        return ""
-    if max(factors) - min(factors) > SAME_FACTOR * max(map(abs, factors)):
+        of = f"the {role} itself" if case.architecture.l2 else f"the sign of the {role}"
+        said.append(f"every {role} gradient is off by exactly {factor:.6g} times {of}")
+    return Diagnosis("penalty", wrong[0][1].path, evidence=tuple(said))
+
+
+def _one_factor(case: Case, role: Role, tensors: Sequence[Comparison]) -> float | None:
+    """By how many times themselves (or their signs) all parameters of one role are off, if that is all that is wrong."""
+    network = case.architecture
+    params = {str(path): np.ravel(leaf).astype(float) for path, leaf in tree.leaves(case.params)}
+    values = [params[comparison.path] for comparison in tensors]
+    every = np.concatenate(values)
+    if role not in PENALISED or len(every) < FEWEST_NUMBERS or not every.any():
         return None
-    if kind == "bias" and len(factors) < 2 and not case.architecture.penalize_bias:
-        # a single layer's biases: only λ itself speaks for a penalty that should not be there
-        penalty = case.architecture.l2 or case.architecture.l1
-        if abs(abs(factors[0]) - penalty) > SAME_FACTOR * penalty:
-            return None
-    of = f"the {kind} itself" if case.architecture.l2 else f"the sign of the {kind}"
-    return f"every {kind} gradient is off by exactly {factors[0]:.6g} times {of}"
-
-
-def _factor(comparison: Comparison, shape: FloatArray) -> float | None:
-    """By how many times an array a tensor is off, if that is all that is wrong with it."""
-    if comparison.actual is None or comparison.expected is None or comparison.bound is None:
+    # λ₂W for L2, λ₁ sign(W) for L1: one of the two spans the difference
+    shape = every if network.l2 else np.sign(every)
+    difference, allowed = np.hstack([_difference(c, len(v)) for c, v in zip(tensors, values, strict=True)])
+    factor = float(difference @ shape) / float(shape @ shape)
+    if not np.all(abs(difference - factor * shape) <= allowed):
         return None
-    difference = comparison.actual - comparison.expected if _is_wrong(comparison) else np.zeros(shape.shape)
-    norm = float(np.sum(shape * shape))
-    factor = float(np.sum(difference * shape)) / norm if norm else 0.0
-    allowed = comparison.bound + SAME_FACTOR * float(np.max(abs(difference), initial=0.0))
-    return factor if np.all(abs(difference - factor * shape) <= allowed) else None
+    alone = role == "bias" and sum(array.any() for array in values) == 1
+    return None if alone and _may_be_chance(network, factor) else factor
 
 
-def _half_seen(seen: Comparison, layer: int, missing: str) -> Diagnosis:
-    """Of a layer only weights or only biases are looked at, and they are wrong: by δ or by themselves."""
-    reason = f"everything above layer {layer} is right; its {missing} were set aside, so whether δ is wrong cannot be told"
-    return Diagnosis("", seen.path, evidence=(reason, _sentence(seen)), layer=layer)
+def _may_be_chance(network: Architecture, factor: float) -> bool:
+    """Of a single layer's biases only λ itself speaks for a penalty that should not be there."""
+    penalty = network.l2 or network.l1
+    return not network.penalize_bias and not abs(abs(factor) - penalty) <= SAME_FACTOR * penalty
 
 
-def _one_is_right(layer: int, wrong: str, right: Comparison) -> str:
-    """What it says that of a layer one of weights and biases is wrong, and the other is not."""
-    other = "weights" if wrong == "biases" else "biases"
-    if not right.verdict.ok:
-        return f"the {wrong} of layer {layer} are wrong, of its {other} the numbers cannot decide"
-    return f"the {other} of layer {layer} are right, which speaks for its δ, but its {wrong} are wrong"
-
-
-def _by_layer(layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis:
-    top = max(layers)
-    for k in sorted(layers, reverse=True):
-        weight, bias = layers[k].get("weight"), layers[k].get("bias")
-        if weight is None or bias is None:  # one of them was set aside
-            seen = weight or bias
-            if seen is not None and _is_wrong(seen):
-                return _half_seen(seen, k + FIRST_LAYER, "weights" if weight is None else "biases")
-            continue
-        wrong_weight, wrong_bias = _is_wrong(weight), _is_wrong(bias)
-        if not (wrong_weight or wrong_bias):
-            continue
-        layer = k + FIRST_LAYER
-        above = "" if k == top else "nothing wrong was found above this layer; "
-        if wrong_weight and wrong_bias:
-            equation = "BP1" if k == top else "BP2"
-            reason = f"{above}weights and biases of layer {layer} are both wrong, which points to the δ that they share"
-            evidence = (reason, _sentence(weight), _sentence(bias))
-            return Diagnosis(equation, weight.path, evidence=evidence, layer=layer)
-        equation, seen, right = ("BP3", bias, weight) if wrong_bias else ("BP4", weight, bias)
-        reason = above + _one_is_right(layer, "biases" if wrong_bias else "weights", right)
-        return Diagnosis(equation, seen.path, evidence=(reason, _sentence(seen)), layer=layer)
-    raise AssertionError("locate() is only asked about gradients with a wrong tensor")
+def _difference(comparison: Comparison, size: int) -> FloatArray:
+    """How far a tensor is off, entry by entry, and what rounding may add; NaN where that is not known."""
+    actual, expected, bound = comparison.actual, comparison.expected, comparison.bound
+    if actual is None or expected is None or bound is None:
+        return np.full((2, size), np.nan)
+    difference = np.ravel(actual - expected) if is_wrong(comparison) else np.zeros(size)
+    return np.stack([difference, np.ravel(bound) + SAME_FACTOR * np.max(abs(difference), initial=0.0)])

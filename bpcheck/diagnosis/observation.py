@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bpcheck.network.case import Case
+from bpcheck.network.names import places
 from bpcheck.tree import FloatArray, Path, rms
 
 __all__ = ["ROUNDINGS", "Observation"]
@@ -29,7 +30,6 @@ class Observation:
     Attributes
     ----------
     case : Case
-        Of dense layers.
     claimed, right : mapping of Path to array
         Without tensors that the caller set aside.
     roundoff : float
@@ -59,7 +59,7 @@ class Observation:
         there = {
             "batch": self.case.batch > 1,
             "outputs": network.outputs > 1,
-            "hidden": len(network.layers) > 1,
+            "hidden": sum(place.number is not None for place in places(network)) > 1,
             "penalty": bool(network.l1 or network.l2),
             "l1": bool(network.l1),
             "l2": bool(network.l2),

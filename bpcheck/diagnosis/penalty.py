@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
+from bpcheck.diagnosis.step import Forward, Layer, Rules, Run
+from bpcheck.diagnosis.steps import PENALTY
+from bpcheck.network.names import is_penalised
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
-RIGHT = Rules()
+right = PENALTY.right
 
 
-def _none(f: Forward, k: int, name: str, values: FloatArray) -> Any:
+def _none(run: Run, layer: Layer, key: str, values: FloatArray) -> Any:
     return 0.0
 
 
-def _times(factor: Any) -> Any:
-    return lambda f, k, name, values: factor(f) * RIGHT.penalty(f, k, name, values)
+def _times(factor: Callable[[Forward], float]) -> Any:
+    return lambda run, layer, key, values: factor(run.forward) * right(run, layer, key, values)
 
 
-def _on_bias(f: Forward, k: int, name: str, values: FloatArray) -> Any:
-    a = f.case.architecture
+def _on_bias(run: Run, layer: Layer, key: str, values: FloatArray) -> Any:
+    a = run.forward.case.architecture
+    if layer.spec.roles[key] != "bias":
+        return right(run, layer, key, values)
     return a.l1 * np.sign(values) + a.l2 * values
 
 
-def _not_on_bias(f: Forward, k: int, name: str, values: FloatArray) -> Any:
-    return 0.0 if name == "bias" else RIGHT.penalty(f, k, name, values)
+def _not_on_bias(run: Run, layer: Layer, key: str, values: FloatArray) -> Any:
+    return 0.0 if layer.spec.roles[key] == "bias" else right(run, layer, key, values)
 
 
-def _l1_as_l2(f: Forward, k: int, name: str, values: FloatArray) -> Any:
-    a = f.case.architecture
-    applies = name != "bias" or a.penalize_bias
-    return (a.l1 + a.l2) * values if applies else 0.0
+def _l1_as_l2(run: Run, layer: Layer, key: str, values: FloatArray) -> Any:
+    a = run.forward.case.architecture
+    return (a.l1 + a.l2) * values if is_penalised(a, layer.place(key)) else 0.0
 
 
-def _l1_missing(f: Forward, k: int, name: str, values: FloatArray) -> Any:
-    applies = name != "bias" or f.case.architecture.penalize_bias
-    return f.case.architecture.l2 * values if applies else 0.0
+def _l1_missing(run: Run, layer: Layer, key: str, values: FloatArray) -> Any:
+    a = run.forward.case.architecture
+    return a.l2 * values if is_penalised(a, layer.place(key)) else 0.0
 
 
-def _last_layer_only(f: Forward, k: int, name: str, values: FloatArray) -> Any:
-    return RIGHT.penalty(f, k, name, values) if k == f.top else 0.0
+def _last_layer_only(run: Run, layer: Layer, key: str, values: FloatArray) -> Any:
+    return right(run, layer, key, values) if layer.is_output else 0.0
 
 
 def _bug(
@@ -64,7 +68,7 @@ def _bug(
         f"The penalty: {question}",
         line,
     )
-    rules = RIGHT.but(penalty=rule)
+    rules = Rules().but(PENALTY, rule)
     return Bug(
         slug, title, "penalty", explanation, hints, rules, silent=silent, confused=confused, needs=needs
     )

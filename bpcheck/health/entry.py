@@ -52,6 +52,7 @@ def gradient_health(
     ----------
     network : Network or Architecture, optional
         From :func:`bpcheck.mlp`, or composed of ``Dense`` and ``Skip``, or what ``bpcheck.reference.build`` makes of one.
+        Of a network with other layers give the gradient alone, as ``gradients``.
     params : list, optional
         Its parameters; drawn as ``initialization`` says if not given. Not changed, nor are x and y.
     x, y : (batch, in) and (batch, out) arrays, optional
@@ -155,8 +156,8 @@ def _case(
         else:
             draw = initializer(initialization)
             params = fill(
-                architecture.parameter_shapes,
-                lambda name, shape: draw(rng, shape) if name == "weight" else zeros(rng, shape),
+                architecture,
+                lambda role, shape: draw(rng, shape) if role == "weight" else zeros(rng, shape),
             )
             rule = initialization
         drawn.append(f"parameters ({rule})")

@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from bpcheck.diagnosis.layers.kinds import EQUATIONS as STEPS
 from bpcheck.precision import told_apart
 from bpcheck.result import Comparison, Diagnosis, Report
 from bpcheck.verdict import Verdict
@@ -48,10 +49,7 @@ TITLES = {
 }
 
 EQUATIONS = {
-    "BP1": "BP1, error of the output: δ^L = ∇_a C ⊙ σ'(z^L)",
-    "BP2": "BP2, error of a hidden layer: δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l)",
-    "BP3": "BP3, bias gradient: ∂C/∂b^l = Σ δ^l over the batch",
-    "BP4": "BP4, weight gradient: ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
+    **{name: equation.title for name, equation in STEPS.items()},
     "loss": "the loss: which cost is computed",
     "penalty": "the weight penalty",
     "contract": "none of the equations: what is returned, or what is done to the arguments",
@@ -59,10 +57,7 @@ EQUATIONS = {
 }
 
 MEANINGS = {
-    "BP1": "δ is ∂C/∂z, how the cost C moves with the sum z of a unit; ⊙ multiplies entry by entry",
-    "BP2": "δ is ∂C/∂z; it comes down from the layer above, through the weights and then the slope σ'",
-    "BP3": "a bias is added to z, so its gradient is the error δ of its unit",
-    "BP4": "a weight multiplies an activation a, so its gradient is the error δ above times the a below",
+    **{name: equation.meaning for name, equation in STEPS.items()},
     "loss": "loss and gradient do not both belong to the cost that was asked for",
     "penalty": "what a cost on large weights adds to their gradient",
     "contract": "gradients are finite, as exact as the parameters, shaped and ordered like them, the same at every "
@@ -195,7 +190,7 @@ def hint(report: Report, verbosity: str = "hint") -> str:
     symptoms, questions = (
         dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints) for place in (SYMPTOM, QUESTION)
     )
-    equations = dict.fromkeys(d.equation for d in report.diagnoses)
+    equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
     if verbosity == "symptom":
         equations, questions = {}, {}
     # where no bug has a name there is one hint alone; the symptom of a wrong gradient is the verdict itself
@@ -244,9 +239,10 @@ def _where_to_look(report: Report) -> str:
     if report.verdict is not Verdict.DISAGREES:
         return report.verdict.remedy
     first = (*report.diagnoses, Diagnosis(""))[0]
-    if first.equation.startswith("BP"):
+    if first.equation in STEPS:
         layer = f" in layer {first.layer}" if first.layer is not None else ""
-        return f"Look at how your code computes {first.equation}{layer}, then run the same case again."
+        step = STEPS[first.equation].spoken
+        return f"Look at how your code computes {step}{layer}, then run the same case again."
     wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
     path = ((first.path or "".join(wrong[:1])) or "the gradient").partition(" along ")[0]
     return f"Look at the lines of your code that compute {_quantity(path, wrong)}."
@@ -307,7 +303,7 @@ def _is_of_a_network(report: Report) -> bool:
     return (
         report.counterexample is not None
         or any(c.name for c in report.comparisons)
-        or any(d.equation.startswith("BP") for d in report.diagnoses)
+        or any(d.equation in STEPS for d in report.diagnoses)
     )
 
 

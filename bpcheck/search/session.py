@@ -13,11 +13,14 @@ from bpcheck.check.contract import HungError
 from bpcheck.check.declared import AWAY, merged, mostly_away, set_aside_in_short, spoken_of
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.layers import Dense
 from bpcheck.report.progress import Progress
 from bpcheck.result import Comparison, Diagnosis, Report, SetAside
 from bpcheck.search.cases.degenerate import hidden_by
+from bpcheck.search.cases.plan import planned
 from bpcheck.search.cases.sample import GENERIC, SPECIAL, SPECIAL_EVERY, jittered, random_case
 from bpcheck.search.cases.sources import Pins, Source, given, pinned, resolvable_cases, templated
 from bpcheck.search.cost.infer import Inference, Observed, infer, observe
@@ -64,6 +67,11 @@ ROWS = (
 OTHER_LAYOUTS = (
     "\nIt raised in every other layout that was tried too (weights (in, out), examples as columns or one at a time, "
     "class indices, …); if yours is another, say it with conventions=bpcheck.Conventions(...)."
+)
+
+ONE_LAYOUT = (
+    "\nOther layouts were not tried: a network with other layers than dense ones is handed over in bpcheck's own layout, "
+    "params[k] being the layer's: a dict by key, {} for a layer without parameters, a list for a skip connection."
 )
 
 VISIT_ALL = SPECIAL_EVERY * len(SPECIAL)
@@ -140,7 +148,19 @@ class Session:
 
     def _meant(self, case: Case) -> Case:
         """A case of the caller's, which counts its cost as the subject does, in our words."""
+        self._check_layout(case.architecture)
         return replace(case, architecture=self.judge.conventions.describe(case.architecture))
+
+    def _check_layout(self, architecture: Architecture) -> None:
+        """Refuse conventions that lay out dense layers for a network that has others."""
+        said = self.judge.conventions
+        if not (is_dense_chain(architecture) or said.is_ours):
+            other = next(layer for layer in architecture.layers if not isinstance(layer, Dense))
+            raise InputError(
+                f"conventions={said!r} lay out dense layers alone, and this network has {other!r}: leave them out, and "
+                "take params as a list with one entry a layer (a dict by key, {} for a layer without parameters, a list "
+                "for a skip connection)."
+            )
 
     def _described(self, source: Source) -> Source:
         return lambda index: self._meant(source(index))
@@ -166,6 +186,8 @@ class Session:
     def _settle(self, case: Case) -> Report | bool:
         """Find the layout of a subject that goes wrong in ours; whether there is one, or a question."""
         self.settled = True
+        if not is_dense_chain(case.architecture):
+            return False
         reading = settle_known(self.judge, self.seed, case)
         if reading.trial is None:
             self.warnings += [reading.warning] if reading.warning else []
@@ -300,8 +322,9 @@ class Session:
                 if found is False:
                     if isinstance(error, InputError):
                         raise
+                    note = OTHER_LAYOUTS if is_dense_chain(case.architecture) else ONE_LAYOUT
                     self.investigation.raised(
-                        case, error, note=OTHER_LAYOUTS if self.judge.conventions.is_ours else ""
+                        case, error, note=note if self.judge.conventions.is_ours else ""
                     )
                 return (
                     found if isinstance(found, Report) else self._look_again(draw, total, every_one=every_one)
@@ -496,7 +519,7 @@ class Session:
         if "loss" not in wrong or wrong == {"loss"} or judged.verdict is not Verdict.DISAGREES:
             return ""
         case, batch = judged.case, next(b for b in FRESH_BATCHES if b != judged.case.batch)
-        rng = np.random.default_rng([self.seed, *dense_chain(case.architecture).widths])
+        rng = np.random.default_rng([self.seed, *planned(case.architecture).sizes])
         try:
             fresh = fitted(random_case(rng, case.architecture, GENERIC, batch=batch), self.judge.conventions)
             return counted_otherwise(self.judge, [case, fresh])

@@ -23,8 +23,8 @@ def written(found: Formula | None) -> Html | None:
     if found is None:
         return None
     names = (
-        "Wl_j_k is the weight from unit k of layer l − 1 to unit j of layer l, bl_j a bias; x_i_k and y_i_k are input "
-        "and target of example i. Everything counts from 1."
+        f"{'; '.join(found.symbols)}; bl_j is a bias. x_i_… and y_i_… are input and target of example i. "
+        "Everything counts from 1."
     )
     steps = "t1, t2, … are parts that are used again. " if len(found.lines) > 1 else ""
     text = "\n".join(f"{name} = {expression}" for name, expression in found.lines)

@@ -3,51 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
+from bpcheck.diagnosis.layers.dense.steps import BP1, OUTPUT_ERROR, activation, output_slope, sigma
+from bpcheck.diagnosis.step import Forward, Layer, Rules, Run, Step
+from bpcheck.diagnosis.steps import COST_GRADIENT
 from bpcheck.reference.layers.four_equations import bp1_output_error
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
-RIGHT = Rules()
+right = OUTPUT_ERROR.right
 
 BATCH, OUTPUTS = frozenset({"batch"}), frozenset({"outputs"})
 
-Delta = Callable[[Forward], FloatArray]
+Factor = Callable[[Forward], float]
 
 
-def _derivative_missing(f: Forward) -> FloatArray:
-    return f.cost_gradient
+def _derivative_missing(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
+    return error
 
 
-def _derivative_twice(f: Forward) -> FloatArray:
-    return bp1_output_error(RIGHT.bp1(f), f.output_slope) if f.fused else RIGHT.bp1(f)
+def _derivative_twice(run: Run, layer: Layer, error: FloatArray) -> Any:
+    delta = right(run, layer, error)
+    return bp1_output_error(delta, output_slope(run, layer)) if run.forward.fused else delta
 
 
-def _softmax_diagonal(f: Forward) -> FloatArray:
-    if f.sigma(f.top) != "softmax":
-        return RIGHT.bp1(f)
-    p = f.a[-1]
+def _softmax_diagonal(run: Run, layer: Layer, error: FloatArray) -> Any:
+    f = run.forward
+    if sigma(layer) != "softmax":
+        return right(run, layer, error)
+    p = activation(run, layer)
     if not f.fused:
-        return np.asarray(f.cost_gradient * p * (1.0 - p))
+        return np.asarray(error * p * (1.0 - p))
     weight = 1.0 / f.case.batch if f.case.architecture.reduction == "mean" else 1.0
     return np.asarray(-weight * f.case.y * (1.0 - p))  # −y/p times the diagonal p(1 − p)
 
 
-def _softmax_over_batch(f: Forward) -> FloatArray:
-    if f.sigma(f.top) != "softmax" or not f.fused:
-        return RIGHT.bp1(f)
-    weights = np.exp(f.z[-1] - f.z[-1].max(axis=0, keepdims=True))
+def _softmax_over_batch(run: Run, layer: Layer, error: FloatArray) -> Any:
+    f = run.forward
+    if sigma(layer) != "softmax" or not f.fused:
+        return right(run, layer, error)
+    weights = np.exp(f.logits - f.logits.max(axis=0, keepdims=True))
     scale = 1.0 / f.case.batch if f.case.architecture.reduction == "mean" else 1.0
     return np.asarray(scale * (weights / weights.sum(axis=0, keepdims=True) - f.case.y))
 
 
-def _scaled(factor: Callable[[Forward], float]) -> Delta:
-    return lambda f: RIGHT.bp1(f) * factor(f)
+def _scaled(factor: Factor) -> Callable[[Run], FloatArray]:
+    return lambda run: run.forward.cost_gradient * factor(run.forward)
 
 
 def _batch(f: Forward) -> float:
@@ -63,15 +69,24 @@ def _bug(
     title: str,
     explanation: str,
     hints: tuple[str, str, str],
-    delta: Delta,
+    rule: Callable[..., Any],
     *,
+    step: Step = COST_GRADIENT,
     silent: str = "",
     confused: tuple[str, ...] = (),
     needs: frozenset[str] = frozenset(),
 ) -> Bug:
-    rules = RIGHT.but(bp1=delta)
+    rules = Rules().but(step, rule)
     return Bug(
-        slug, title, "BP1", explanation, Hints(*hints), rules, silent=silent, confused=confused, needs=needs
+        slug,
+        title,
+        BP1.name,
+        explanation,
+        Hints(*hints),
+        rules,
+        silent=silent,
+        confused=confused,
+        needs=needs,
     )
 
 
@@ -91,6 +106,7 @@ BUGS = (
             "and softmax with cross-entropy).",
         ),
         _derivative_missing,
+        step=OUTPUT_ERROR,
         silent="identity output, fused pairs",
     ),
     _bug(
@@ -103,6 +119,7 @@ BUGS = (
             "For a cross-entropy with its own activation, a − y already contains σ'(z^L).",
         ),
         _derivative_twice,
+        step=OUTPUT_ERROR,
         silent="losses that are not fused with their output",
     ),
     _bug(
@@ -115,6 +132,7 @@ BUGS = (
             "Use the whole Jacobian p_k (1[k=j] − p_j); with cross-entropy, and targets that sum to 1, δ^L becomes p − y.",
         ),
         _softmax_diagonal,
+        step=OUTPUT_ERROR,
         silent="no softmax at the output",
         confused=("output-derivative-twice",),
     ),
@@ -128,6 +146,7 @@ BUGS = (
             "Sum over the outputs of each example, with keepdims=True: axis=1 where examples are rows.",
         ),
         _softmax_over_batch,
+        step=OUTPUT_ERROR,
         silent="no softmax at the output",
     ),
     _bug(
@@ -227,6 +246,6 @@ BUGS = (
             "BP1: is δ^L computed before it is used?",
             "Compute δ^L = ∇_a C ⊙ σ'(z^L) and hand it on; look for arrays that are allocated and never filled.",
         ),
-        lambda f: np.zeros_like(RIGHT.bp1(f)),
+        _scaled(lambda f: 0.0),
     ),
 )

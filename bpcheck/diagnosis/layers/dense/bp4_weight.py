@@ -2,54 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
+from bpcheck.diagnosis.layers.dense.steps import BP4, WEIGHT_GRADIENT, activation
+from bpcheck.diagnosis.step import Layer, Rules, Run
+from bpcheck.network.layers import Dense
 from bpcheck.reference.layers.four_equations import bp4_weight_gradient
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
-RIGHT = Rules()
+right = WEIGHT_GRADIENT.right
 
 BATCH, HIDDEN = frozenset({"batch"}), frozenset({"hidden"})
 
 
-def _wrong_layer(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[k + 1])
+def _wrong_layer(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    return bp4_weight_gradient(delta, activation(run, layer))
 
 
-def _pre_activation(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.z[k - 1] if k else f.a[0])
+def _pre_activation(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    below = layer.below
+    if (
+        below is None
+        or not isinstance(below.spec, Dense)
+        or below.saved.activation is not layer.saved.previous
+    ):
+        return right(run, layer, delta)  # what comes in is no activation: x, or the end of a skip connection
+    return bp4_weight_gradient(delta, below.saved.pre_activation)
 
 
-def _transposed(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[k]).T
+def _transposed(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return right(run, layer, delta).T
 
 
-def _last_example(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta[-1:], f.a[k][-1:])
+def _last_example(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    return bp4_weight_gradient(delta[-1:], layer.saved.previous[-1:])
 
 
-def _first_example(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta[:1], f.a[k][:1])
+def _first_example(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    return bp4_weight_gradient(delta[:1], layer.saved.previous[:1])
 
 
-def _mean(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[k]) / f.case.batch
+def _mean(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return right(run, layer, delta) / run.forward.case.batch
 
 
-def _summed_though_mean(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[k]) * f.case.batch
+def _summed_though_mean(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return right(run, layer, delta) * run.forward.case.batch
 
 
-def _absent(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return 0.0 * bp4_weight_gradient(delta, f.a[k])
+def _absent(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return 0.0 * right(run, layer, delta)
 
 
-def _input_everywhere(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[0])
+def _input_everywhere(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    x = run.forward.case.x
+    return bp4_weight_gradient(delta, x.reshape(len(x), -1))
 
 
 def _bug(
@@ -58,14 +69,16 @@ def _bug(
     explanation: str,
     question: str,
     line: str,
-    gradient: Any,
+    rule: Callable[..., Any],
     silent: str,
     confused: tuple[str, ...] = (),
     needs: frozenset[str] = frozenset(),
 ) -> Bug:
     hints = Hints("The weights are wrong, the biases of the same layers are right.", f"BP4: {question}", line)
-    rules = RIGHT.but(bp4=gradient)
-    return Bug(slug, title, "BP4", explanation, hints, rules, silent=silent, confused=confused, needs=needs)
+    rules = Rules().but(WEIGHT_GRADIENT, rule)
+    return Bug(
+        slug, title, BP4.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
+    )
 
 
 PREVIOUS = "∂C/∂W^l = δ^l (a^{l−1})ᵀ: the right factor is the activation of the layer below."
