@@ -23,7 +23,9 @@ import numpy as np
 
 from bpcheck import Case, certified, tree
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import ACTIVATIONS, Architecture, Dense, Skip
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.numeric import structured_step
 from bpcheck.numeric.perturbation import random_direction
 from bpcheck.reference import Perturbations, build

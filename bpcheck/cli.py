@@ -13,7 +13,8 @@ from pathlib import Path
 from bpcheck import __version__
 from bpcheck.conventions import PRESETS
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import ACTIVATIONS, LOSSES, REDUCTIONS, mlp
+from bpcheck.network.architecture import LOSSES, REDUCTIONS, mlp
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.process import Outcome, Task, run
 from bpcheck.result import SCHEMA_VERSION
 from bpcheck.search.cases.sources import Pins

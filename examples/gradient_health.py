@@ -14,7 +14,7 @@ import numpy as np
 
 import bpcheck
 from bpcheck.data import load_digits
-from bpcheck.network.architecture import Dense, Skip
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.reference import accuracy, build, train
 from bpcheck.reference.initialize import initializer
 from bpcheck.strategies.numbers import fill

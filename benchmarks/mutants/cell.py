@@ -12,7 +12,8 @@ import bpcheck
 from bpcheck import Case, mlp, tree
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.diagnosis.bug import Bug, Program
-from bpcheck.network.architecture import FIRST_LAYER, Architecture
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.names import FIRST_LAYER
 from bpcheck.reference import build
 from bpcheck.search.cases.sample import GENERIC, random_case
 

@@ -14,8 +14,9 @@ from bpcheck import tree
 from bpcheck.certified import penalty
 from bpcheck.certified.activation import LOW_SLOPE, SMOOTH, softmax, softmax_pullback
 from bpcheck.certified.loss import LOSS
-from bpcheck.network.architecture import PROBABILITY_LOSSES, Dense, LayerSpec
+from bpcheck.network.architecture import PROBABILITY_LOSSES
 from bpcheck.network.case import Case
+from bpcheck.network.layers import Dense, LayerSpec
 from bpcheck.tree import Path
 
 __all__ = ["Pass", "Unit", "propagate"]

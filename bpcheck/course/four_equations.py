@@ -27,6 +27,7 @@ from bpcheck.course.line import DIFFERENTIATED, Asked, Demand, Slip, hold_line, 
 from bpcheck.course.networks import draw_case, draw_widths, thawed
 from bpcheck.errors import BpcheckError
 from bpcheck.network.architecture import mlp
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.reference.layers import four_equations as equations
 from bpcheck.reference.numbers.ball import Ball
@@ -795,7 +796,9 @@ def backward(function: Any) -> Answer:
             return not_done(exercise)
         if outcome.error:
             return raised(
-                exercise, outcome, f"for widths {list(case.architecture.widths)} and a batch of {case.batch}"
+                exercise,
+                outcome,
+                f"for widths {list(dense_chain(case.architecture).widths)} and a batch of {case.batch}",
             )
         if outcome.changed:
             reason = f"Your function changes {outcome.changed} in place."

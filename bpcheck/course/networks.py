@@ -55,7 +55,7 @@ def draw_case(rng: np.random.Generator, layers: int, *, batch: int | None = None
     Examples
     --------
     >>> case = draw_case(np.random.default_rng(0), 3)
-    >>> len(case.params), case.batch in case.architecture.widths
+    >>> len(case.params), case.batch in dense_chain(case.architecture).widths
     (2, False)
     """
     widths, drawn = draw_widths(rng, layers)
@@ -71,7 +71,7 @@ def dense_layer(spec: Any, params: Any, x: Any) -> tuple[Ball, Ball]:
 
     Examples
     --------
-    >>> from bpcheck.network.architecture import Dense
+    >>> from bpcheck.network.layers import Dense
     >>> z, a = dense_layer(Dense(1, "tanh"), {"weight": [[2.0]], "bias": [1.0]}, [[3.0]])
     >>> z.mid, bool(z.rad < 1e-14)
     (array([[7.]]), True)

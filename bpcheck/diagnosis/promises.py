@@ -12,6 +12,7 @@ from bpcheck import tree
 from bpcheck.diagnosis.bug import Bug, Hints, Program
 from bpcheck.diagnosis.layers.dense.steps import Forward, Gradient, Rules
 from bpcheck.network.architecture import Architecture
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.reference import build
 from bpcheck.tree import Path
 
@@ -101,7 +102,7 @@ def _accumulating(right: Program) -> Program:
 
     def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
         loss, gradient = right(params, x, y, architecture)
-        key = (architecture.widths, len(x))
+        key = (dense_chain(architecture).widths, len(x))
         before = kept.get(key)
         if before is not None:
             leaves = [
@@ -395,7 +396,7 @@ BUGS = (
         "Distinct widths: right. Equal widths: wrong.",
         "Which code asks for a shape, or relies on one?",
         "Look for if shapes are equal, and for broadcasts that only equal lengths allow.",
-        _wrong_where(lambda architecture, m: len(set(architecture.widths)) == 1),
+        _wrong_where(lambda architecture, m: len(set(dense_chain(architecture).widths)) == 1),
         silent="widths that differ",
         equation="",
     ),

@@ -61,7 +61,8 @@ params=[{'weight': [[2.0]], 'bias': [0.5]}], x=[[1.0]], y=[[0.0]])
         x, y = _batch(self.x, "x"), _batch(self.y, "y")
         if x.shape[1:] != self.architecture.input_shape:
             raise InputError(
-                f"x has shape {x.shape}, but {self.architecture!r} needs (batch, {self.architecture.widths[0]})."
+                f"x has shape {x.shape}, but {self.architecture!r} needs "
+                f"({', '.join(['batch', *map(str, self.architecture.input_shape)])})."
             )
         if y.shape != (len(x), *self.architecture.output_shape):
             needed = (len(x), *self.architecture.output_shape)

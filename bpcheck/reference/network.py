@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,14 +10,13 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import Architecture, Dense, LayerSpec, Skip
+from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
 from bpcheck.precision import rounded
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.chain import Chain
-from bpcheck.reference.layers.dense import DenseLayer
-from bpcheck.reference.layers.layer import Context, Layer, LayerTrace
-from bpcheck.reference.layers.skip import SkipLayer
+from bpcheck.reference.layers.kinds import layer_of
+from bpcheck.reference.layers.layer import Context, LayerTrace
 from bpcheck.reference.loss import LOSS, reduce
 from bpcheck.reference.numbers.ball import EVALUATION_ULPS, Ball, unit_roundoff
 from bpcheck.reference.numbers.variance import Noisy, Rounding
@@ -357,22 +356,6 @@ def _add(gradient: Tree, extra: Tree) -> Tree:
     )
 
 
-def _dense(spec: Any) -> Layer:
-    return DenseLayer(spec)
-
-
-def _skip(spec: Any) -> Layer:
-    return SkipLayer(Chain([_layer(inner) for inner in spec.layers]))
-
-
-# To add a kind of layer: a spec in bpcheck/network/architecture.py, a file here, and a line in this table.
-LAYERS: Mapping[type, Callable[[Any], Layer]] = {Dense: _dense, Skip: _skip}
-
-
-def _layer(spec: LayerSpec) -> Layer:
-    return LAYERS[type(spec)](spec)
-
-
 def build(architecture: Architecture) -> Network:
     """The reference network of an architecture.
 
@@ -404,8 +387,8 @@ def build(architecture: Architecture) -> Network:
     fused = bool(fused_output) and architecture.output == fused_output
     specs = list(architecture.layers)
     if fused:  # softmax or sigmoid moves into the cost, see bpcheck.reference.loss
-        specs[-1] = Dense(specs[-1].units, "identity")  # type: ignore[union-attr]
-    return Network(architecture, Chain([_layer(spec) for spec in specs]), fused)
+        specs[-1] = specs[-1].before_activation()
+    return Network(architecture, Chain([layer_of(spec) for spec in specs]), fused)
 
 
 def as_network(given: Any, *, otherwise: str = "") -> Network:

@@ -16,6 +16,7 @@ from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.result import Comparison, Diagnosis
 from bpcheck.search.cases.sample import jittered
 from bpcheck.search.dialect.translate import translated
@@ -177,6 +178,6 @@ class Probes:
 
 def _has_softmax(case: Case) -> bool:
     """Whether probabilities are made of logits by softmax, in the last layer or inside the loss."""
-    return case.architecture.is_chain and (
+    return is_dense_chain(case.architecture) and (
         case.architecture.output == "softmax" or case.architecture.loss == "cross_entropy"
     )

@@ -14,6 +14,7 @@ from bpcheck.check.declared import AWAY, merged, mostly_away, set_aside_in_short
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.report.progress import Progress
 from bpcheck.result import Comparison, Diagnosis, Report, SetAside
 from bpcheck.search.cases.degenerate import hidden_by
@@ -494,7 +495,7 @@ class Session:
         if "loss" not in wrong or wrong == {"loss"} or judged.verdict is not Verdict.DISAGREES:
             return ""
         case, batch = judged.case, next(b for b in FRESH_BATCHES if b != judged.case.batch)
-        rng = np.random.default_rng([self.seed, *case.architecture.widths])
+        rng = np.random.default_rng([self.seed, *dense_chain(case.architecture).widths])
         try:
             fresh = fitted(random_case(rng, case.architecture, GENERIC, batch=batch), self.judge.conventions)
             return counted_otherwise(self.judge, [case, fresh])

@@ -11,7 +11,9 @@ from bpcheck.certified import activation, engine, loss, reverse
 from bpcheck.certified.balls import Balls
 from bpcheck.certified.exact import is_rational
 from bpcheck.certified.forward import Route
-from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Dense, Skip
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.strategies.values import case_from_seed
 
 

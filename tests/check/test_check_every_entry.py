@@ -12,7 +12,9 @@ import bpcheck
 from bpcheck import Case, Verdict, check_every_entry, mlp, tree
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.errors import InputError, SubjectError
-from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
+from bpcheck.network.architecture import LOSSES, Architecture
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
 from bpcheck.reference.layers import dense
 from bpcheck.reference.layers.layer import Column, Touch

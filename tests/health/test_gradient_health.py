@@ -9,7 +9,7 @@ import pytest
 
 from bpcheck import Architecture, GradientHealth, InputError, gradient_health, mlp
 from bpcheck.health import findings, measure
-from bpcheck.network.architecture import Dense, Skip
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.reference import build
 from bpcheck.reference.initialize import INITIALIZERS, initializer, orthogonal
 

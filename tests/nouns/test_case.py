@@ -10,7 +10,7 @@ from hypothesis import given
 import bpcheck
 from bpcheck import Architecture, Case, mlp, tree
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import Dense, Skip
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.strategies import cases
 
 PLAIN = mlp([2, 3, 1])

@@ -8,7 +8,9 @@ import pytest
 
 from bpcheck import Case, certified, mlp, tree
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
+from bpcheck.network.architecture import LOSSES, Architecture
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.numeric import Contradiction, complex_step, structured_step
 from bpcheck.reference import Perturbations, build
 from bpcheck.reference.layers import dense

@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from bpcheck.network.architecture import ACTIVATIONS
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference.activation import ACTIVATION, log_softmax, softmax
 from bpcheck.reference.numbers.ball import EVALUATION_ULPS
 

@@ -8,7 +8,9 @@ import pytest
 
 from bpcheck import Case, mlp, tree
 from bpcheck.errors import ArchitectureError, InputError
-from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
+from bpcheck.network.architecture import LOSSES, Architecture
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
 from bpcheck.reference.activation import softmax
 from bpcheck.reference.initialize import SMALL, glorot, he, lecun, small_random, zeros
@@ -270,7 +272,7 @@ def test_init_gives_the_shapes_of_the_architecture_with_zero_biases(architecture
     for path, leaf in tree.leaves(params):
         assert leaf.dtype == np.float64
         assert bool(leaf.any()) is (path.keys[-1] == "['weight']")
-    Case(architecture, params, np.ones((1, *architecture.input_shape)), np.eye(1, architecture.widths[-1]))
+    Case(architecture, params, np.ones((1, *architecture.input_shape)), np.eye(1, architecture.outputs))
 
 
 def test_init_is_reproducible_from_the_generator_alone():

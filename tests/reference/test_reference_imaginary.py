@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from bpcheck import mlp
-from bpcheck.network.architecture import ACTIVATIONS, LOSSES
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.loss import LOSS
 from bpcheck.reference.numbers.ball import Ball

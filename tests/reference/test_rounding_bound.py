@@ -20,7 +20,10 @@ from scipy.special import erf
 from bpcheck import Case, mlp, symbolic, tree
 from bpcheck.data import load_digits
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
+from bpcheck.network.architecture import LOSSES, Architecture
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.chain import Chain
@@ -336,7 +339,7 @@ def variants(dtype):
 
 def _reversed_units(case, how):
     """The network with its hidden units and its batch in reverse order, put back afterwards."""
-    if not case.architecture.is_chain:
+    if not is_dense_chain(case.architecture):
         turned = replace(case, x=case.x[::-1], y=case.y[::-1])
         return implementation(turned, how)
     last = len(case.params) - 1

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bpcheck import Architecture, Case, InputError, mlp, tree
-from bpcheck.network.architecture import ACTIVATIONS, Dense, Skip
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.precision import FORMATS, coarsest, format_of, rounded, widened
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
@@ -134,7 +135,7 @@ def drawn(architecture, batch):
     params = build(architecture).init(rng)
     for layer in params:
         layer["bias"] += 0.3 * rng.standard_normal(layer["bias"].shape)
-    x, n = rng.standard_normal((batch, architecture.widths[0])), architecture.widths[-1]
+    x, n = rng.standard_normal((batch, architecture.input_shape[0])), architecture.outputs
     return Case(architecture, params, x, np.eye(n)[rng.integers(n, size=batch)])
 
 

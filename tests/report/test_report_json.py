@@ -11,7 +11,7 @@ import bpcheck
 from bpcheck import Architecture, Case, Report, Verdict
 from bpcheck.cli import main
 from bpcheck.diagnosis import CATALOGUE
-from bpcheck.network.architecture import Dense, Skip
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.report import schema
 from bpcheck.result import SCHEMA_VERSION
 

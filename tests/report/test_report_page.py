@@ -14,7 +14,9 @@ from bpcheck import Architecture, Case, Comparison, Diagnosis, Report, Verdict, 
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import ACTIVATIONS, LOSSES, Dense, Skip
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.report.page.drawing import draw, window
 from bpcheck.report.page.formula import wrong_formula
 from bpcheck.report.page.page import fragment, page

@@ -6,6 +6,7 @@ from students import make
 
 import bpcheck
 from bpcheck import Case, mlp
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.search.cases.shrink import shrink
 
 
@@ -28,7 +29,7 @@ def test_known_bugs_shrink_to_their_smallest_network(bug, depth, batch, seed):
     case = report.counterexample
     assert len(case.architecture.layers) == depth, str(report)
     assert case.batch == batch
-    assert sum(case.architecture.widths) <= (6 if bug == "weight-not-transposed" else 3)
+    assert sum(dense_chain(case.architecture).widths) <= (6 if bug == "weight-not-transposed" else 3)
     numbers = np.concatenate([np.ravel(a) for layer in case.params for a in layer.values()])
     assert np.array_equal(numbers, np.round(numbers, 1))
 
@@ -43,7 +44,7 @@ def test_shrinking_stays_within_its_budget():
 
     smallest = shrink(case, always)
     assert len(calls) <= bpcheck.search.cases.shrink.MAX_EVALUATIONS
-    assert smallest.architecture.widths == (1, 1)
+    assert dense_chain(smallest.architecture).widths == (1, 1)
     assert smallest.batch == 1
     assert all((array == 0).all() for layer in smallest.params for array in layer.values())
 
@@ -61,13 +62,13 @@ def test_targets_of_cross_entropy_stay_one_hot():
 
     def look(candidate):
         seen.append(candidate)
-        return len(candidate.architecture.widths) > 2
+        return len(dense_chain(candidate.architecture).widths) > 2
 
     shrink(case, look)
     assert seen
     for candidate in seen:
         np.testing.assert_array_equal(candidate.y.sum(axis=1), 1.0)
-        assert candidate.architecture.widths[-1] >= 2
+        assert candidate.architecture.outputs >= 2
 
 
 def test_candidates_near_a_kink_do_not_count():
@@ -92,5 +93,5 @@ def test_a_subject_of_fixed_widths_still_gets_a_counterexample():
         return core(params, x, y, mlp([3, 4, 2]))
 
     report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2]), seed=0)
-    assert report.counterexample.architecture.widths == (3, 4, 2)
+    assert dense_chain(report.counterexample.architecture).widths == (3, 4, 2)
     assert report.counterexample.batch == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.network.architecture import Shape
+from bpcheck.network.layers.spec import Shape
 from bpcheck.reference.layers.layer import (
     Context,
     Enclosable,

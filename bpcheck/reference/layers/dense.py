@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.network.architecture import Dense, Shape
+from bpcheck.network.layers import Dense
+from bpcheck.network.layers.spec import Shape
 from bpcheck.reference.activation import ACTIVATION, enclosed_softmax
 from bpcheck.reference.initialize import Initializer, glorot, he, zeros
 from bpcheck.reference.layers.four_equations import (

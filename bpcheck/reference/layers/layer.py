@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from bpcheck.network.architecture import Shape
+from bpcheck.network.layers.spec import Shape
 from bpcheck.reference.numbers.ball import Ball
 from bpcheck.tree import FloatArray, Tree
 

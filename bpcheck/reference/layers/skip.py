@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.network.architecture import Shape
+from bpcheck.network.layers.spec import Shape
 from bpcheck.reference.layers.chain import Chain
 from bpcheck.reference.layers.layer import Column, Context, Moved, Seed, Touch
 from bpcheck.reference.numbers.ball import Ball

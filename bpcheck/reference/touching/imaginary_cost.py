@@ -16,10 +16,10 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.network.architecture import Architecture
+from bpcheck.network.names import is_penalised
 from bpcheck.reference.activation import enclosed_softmax
 from bpcheck.reference.loss import HUBER_DELTA
 from bpcheck.reference.numbers.ball import EVALUATION_ULPS, Ball
-from bpcheck.reference.penalty import penalised
 from bpcheck.reference.touching.imaginary import Imaginary, shifted
 from bpcheck.tree import FloatArray, Path, Tree
 
@@ -132,7 +132,7 @@ def penalty_at(
         return {}
     found = {}
     for path, w in tree.leaves(params):
-        if not penalised(path, architecture):
+        if not is_penalised(architecture, path):
             continue
         moved = w + 1j * step
         size = np.where(w == 0, 0.0, np.where(w > 0, moved, -moved))

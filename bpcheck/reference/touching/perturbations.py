@@ -14,8 +14,8 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import Dense
 from bpcheck.network.case import Case
+from bpcheck.network.layers import Dense
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.dense import DenseKnown
 from bpcheck.reference.layers.layer import Column, Entries, Moved

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
 from bpcheck.reference import build
 from bpcheck.tree import FloatArray
 
@@ -27,7 +28,7 @@ def hidden_by(cases: Sequence[Case]) -> list[str]:
     no case has a hidden layer: BP2 was not checked
     """
     found = []
-    widths = [case.architecture.widths for case in cases]
+    widths = [dense_chain(case.architecture).widths for case in cases]
     if all(case.batch == 1 for case in cases):
         found.append(
             "every case has a batch of one: a wrong 1/m, or a sum over the batch left out, cannot be seen"
@@ -48,10 +49,17 @@ def hidden_by(cases: Sequence[Case]) -> list[str]:
         found.append("every case has one output: a wrong factor 1/outputs cannot be seen")
     regularised = [case for case in cases if case.architecture.l1 or case.architecture.l2]
     if regularised and all(
-        (layer["bias"] == 0).all() for c in regularised if c.architecture.is_chain for layer in c.params
+        (layer["bias"] == 0).all()
+        for c in regularised
+        if is_dense_chain(c.architecture)
+        for layer in c.params
     ):
         found.append("every bias is zero: a penalty on biases cannot be seen")
-    deep = [case for case in cases if case.architecture.is_chain and len(case.architecture.widths) > 2]
+    deep = [
+        case
+        for case in cases
+        if is_dense_chain(case.architecture) and len(dense_chain(case.architecture).widths) > 2
+    ]
     return found + (_hidden_below(deep) if len(deep) == len(cases) else [])
 
 
@@ -62,11 +70,13 @@ def _hidden_below(cases: Sequence[Case]) -> list[str]:
         layer["weight"].size > 1 for case in cases for layer in case.params[1:]
     ):
         found.append("every matrix above the first is symmetric: a forgotten transpose cannot be seen")
-    if all(case.architecture.hidden == "identity" for case in cases):
+    if all(dense_chain(case.architecture).hidden == "identity" for case in cases):
         found.append(
             "no hidden layer has an activation but the identity: a σ' that was left out, or taken elsewhere, cannot be seen"
         )
-    elif all(case.architecture.hidden in BENT_AT_ZERO and _is_above_zero(case) for case in cases):
+    elif all(
+        dense_chain(case.architecture).hidden in BENT_AT_ZERO and _is_above_zero(case) for case in cases
+    ):
         found.append(
             "no hidden unit has z < 0 in any example: what its activation does there, and whether σ' is used at all, "
             "cannot be seen"

@@ -12,6 +12,7 @@ from bpcheck.diagnosis.observation import Observation
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.search.cases.sources import Source
 
@@ -44,9 +45,12 @@ def experiments(
     if source is not None:
         for index in range(FRESH):
             fresh = source(index)
-            yield f"a network of widths {list(fresh.architecture.widths)} and a batch of {fresh.batch}", fresh
+            yield (
+                f"a network of widths {list(dense_chain(fresh.architecture).widths)} and a batch of {fresh.batch}",
+                fresh,
+            )
     architecture = case.architecture
-    widths = list(architecture.widths)
+    widths = list(dense_chain(architecture).widths)
     batch = BATCH if case.batch != BATCH else BATCH + 1
     outputs = OUTPUTS if widths[-1] != OUTPUTS else OUTPUTS + 1
     hidden = [*widths[:-1], max(widths[:-1]) + 1, widths[-1]]
@@ -68,7 +72,7 @@ def experiments(
 
 def _with_widths(architecture: Architecture, widths: Sequence[int]) -> Architecture | None:
     try:
-        return architecture.with_widths(tuple(widths))
+        return dense_chain(architecture).with_widths(tuple(widths))
     except InputError:
         return None
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.network.architecture import (
-    ACTIVATIONS,
     DEFAULT_OUTPUT,
     LOSSES,
     PROBABILITY_LOSSES,
@@ -23,6 +22,8 @@ from bpcheck.network.architecture import (
     mlp,
 )
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
 from bpcheck.strategies.numbers import DECIMALS, fill, random_targets, readable
 from bpcheck.tree import FloatArray
@@ -133,7 +134,7 @@ def random_architecture(
         }
     else:
         draw = {
-            "activation": template.hidden,
+            "activation": dense_chain(template).hidden,
             "output": template.output,
             "loss": template.loss,
             "reduction": template.reduction,
@@ -167,7 +168,7 @@ def random_case(
     if batch is None:
         batch = 1 if kind == "batch of one" else int(rng.integers(3, 6))
         if kind == "equal widths":  # and as many examples: a sum over the wrong axis then fits
-            batch = architecture.widths[-1]
+            batch = architecture.outputs
     one_sign = kind == "pre-activations of one sign"
 
     def make(name: str, shape: tuple[int, ...]) -> FloatArray:
@@ -185,9 +186,9 @@ def random_case(
         rows = rng.random(batch) < 0.5
         x[rows] *= SATURATED_INPUT
         params = _scaled(params, 2.0)
-    y = random_targets(rng, architecture.loss, (batch, architecture.widths[-1]))
+    y = random_targets(rng, architecture.loss, (batch, architecture.outputs))
     case = Case(architecture, params, x, y, seed=seed)
-    if not architecture.is_chain:
+    if not is_dense_chain(architecture):
         return case
     largest = _logits(case)
     if kind == "saturated" and 0 < largest < LARGEST_LOGIT:

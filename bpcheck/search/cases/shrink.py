@@ -16,8 +16,10 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.network.architecture import ACTIVATIONS, Architecture
+from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
 
@@ -84,7 +86,7 @@ def shrink(case: Case, fails_alike: Callable[[Case], bool], *, free: bool = Fals
     -------
     Case
     """
-    if not case.architecture.is_chain:
+    if not is_dense_chain(case.architecture):
         return case
     search = _Search(case, fails_alike, 0, time.monotonic() + MAX_SECONDS)
     while not search.exhausted:
@@ -113,7 +115,7 @@ def _structure(search: _Search, free: bool) -> Iterator[None]:
 
 
 def _smaller(case: Case, free: bool) -> Iterator[Case | None]:
-    widths = list(case.architecture.widths)
+    widths = list(dense_chain(case.architecture).widths)
     for k in range(len(widths) - 2, 0, -1):
         for seed in (None, 1, 2):
             yield _resized(case, widths[:k] + widths[k + 1 :], drop=k, seed=seed)
@@ -147,8 +149,8 @@ def _plainer(case: Case) -> Iterator[Case | None]:
         if a.l1:
             yield _with(case, replace(a, l1=0.0))
     if len(a.layers) > 1:
-        for name in ACTIVATIONS[: ACTIVATIONS.index(a.hidden)]:
-            yield _with(case, a.with_widths(a.widths, activation=name))
+        for name in ACTIVATIONS[: ACTIVATIONS.index(dense_chain(a).hidden)]:
+            yield _with(case, dense_chain(a).with_widths(dense_chain(a).widths, activation=name))
 
 
 def _with(case: Case, architecture: Architecture) -> Case | None:
@@ -191,7 +193,7 @@ def _resized(
     y = case.y[:, : widths[-1]].copy()
     if a.loss == "cross_entropy":
         y[y.sum(axis=1) == 0, 0] = 1.0  # the class that was cut away becomes the first one
-    return Case(a.with_widths(widths), params, case.x[:, : widths[0]], y, seed=case.seed)
+    return Case(dense_chain(a).with_widths(widths), params, case.x[:, : widths[0]], y, seed=case.seed)
 
 
 def _numbers(search: _Search) -> Iterator[None]:

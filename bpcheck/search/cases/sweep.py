@@ -9,6 +9,7 @@ import numpy as np
 
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.search.judging import Judge
 from bpcheck.verdict import Verdict
@@ -34,7 +35,7 @@ def sweep(judge: Judge, case: Case, rng: np.random.Generator) -> tuple[str, str]
     -------
     (slug, evidence) or None
     """
-    widths = case.architecture.widths
+    widths = dense_chain(case.architecture).widths
     if case.batch > 1 and _all_right(judge, _examples(case)):
         if case.batch > 2 and _all_right(judge, iter([replace(case, x=case.x[:2], y=case.y[:2])])):
             return None  # wrong for some batches, and not for all of several examples
@@ -62,7 +63,7 @@ def _examples(case: Case) -> Iterator[Case]:
 
 def _fresh(case: Case, widths: tuple[int, ...], rng: np.random.Generator) -> Iterator[Case]:
     try:
-        architecture = case.architecture.with_widths(widths)
+        architecture = dense_chain(case.architecture).with_widths(widths)
     except InputError:
         return
     for _ in range(TRIES):

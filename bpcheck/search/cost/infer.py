@@ -13,15 +13,10 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError, SubjectError
-from bpcheck.network.architecture import (
-    ACTIVATIONS,
-    DEFAULT_OUTPUT,
-    LOSSES,
-    PROBABILITY_LOSSES,
-    Architecture,
-    mlp,
-)
+from bpcheck.network.architecture import DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES, Architecture, mlp
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.search.judging import UNSCALED, Judge, Scaling, network_of
 from bpcheck.strategies.numbers import DECIMALS, readable
@@ -58,7 +53,7 @@ SCALINGS = (
     UNSCALED,
     Scaling("2 × ", lambda a: 2.0),
     Scaling("½ × ", lambda a: 0.5),
-    Scaling("1/outputs × ", lambda a: 1.0 / a.widths[-1]),
+    Scaling("1/outputs × ", lambda a: 1.0 / a.outputs),
 )
 
 
@@ -155,7 +150,7 @@ def probe_case(rng: np.random.Generator, architecture: Architecture, batch: int,
     """A generic case with one-hot targets."""
     case = random_case(rng, architecture, GENERIC, batch=batch)
     last = {**case.params[-1], "weight": np.round(case.params[-1]["weight"] * stretch, DECIMALS)}
-    classes = architecture.widths[-1]
+    classes = architecture.outputs
     one_hot = np.eye(classes)[rng.integers(classes, size=batch)]
     return replace(case, params=[*case.params[:-1], last], y=one_hot)
 
@@ -219,7 +214,7 @@ def _near(observed: Observed) -> Iterator[tuple[Architecture, Scaling]]:
     half_squares = {
         biases: [_half_square(case, biases) for case in (first, second)] for biases in (False, True)
     }
-    for template in _templates(first.architecture.widths):
+    for template in _templates(dense_chain(first.architecture).widths):
         with np.errstate(all="ignore"):
             means = [float(network_of(template).cost(c.params, c.x, c.y)) for c in (first, second)]
         for reduction, size in (("mean", (1, 1)), ("sum", (first.batch, second.batch))):
@@ -258,7 +253,9 @@ def _misfit(judge: Judge, observed: Observed, template: Architecture, scaling: S
     exact, worst = True, 0.0
     precisions = observed.precisions or (np.float64,) * len(observed.cases)
     for case, loss, precision in zip(observed.cases, observed.losses, precisions, strict=True):
-        described = replace(case, architecture=template.with_widths(case.architecture.widths))
+        described = replace(
+            case, architecture=dense_chain(template).with_widths(dense_chain(case.architecture).widths)
+        )
         ball = replace(judge, scaling=scaling).enclose(described, precision).loss
         mid = float(ball.mid)
         difference = abs(loss - mid)
@@ -358,7 +355,9 @@ def _leaves_unread(judge: Judge, observed: Observed, used: int) -> bool:
 
 
 def _words(template: Architecture) -> str:
-    hidden = f"{template.hidden} hidden layers" if len(template.layers) > 1 else "no hidden layer"
+    hidden = (
+        f"{dense_chain(template).hidden} hidden layers" if len(template.layers) > 1 else "no hidden layer"
+    )
     return f"{hidden}, {template.output} output"
 
 

@@ -96,7 +96,7 @@ def flat_vectors() -> Iterator[Conventions]:
 
 def tried_on(case: Case) -> Iterator[Conventions]:
     """The layouts to try on a case: with one output there are no classes, but numbers (m,); flat vectors come last."""
-    one = case.architecture.widths[-1] == 1
+    one = case.architecture.outputs == 1
     for conventions in (*candidates(), *flat_vectors()):
         yield conventions.but(targets="flat") if one and conventions.targets == "index" else conventions
 

@@ -19,6 +19,7 @@ from bpcheck.conventions.nesting import VECTORS
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import mlp
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.search.cost.infer import DEPTHS, OUTPUTS, WIDTHS, probe_case
 from bpcheck.search.dialect.candidates import (
@@ -116,7 +117,7 @@ def settle_unknown(
     def right(trial: Trial) -> bool:
         if trial.inference is None:
             return False
-        network = trial.inference.template.with_widths(case.architecture.widths)
+        network = dense_chain(trial.inference.template).with_widths(dense_chain(case.architecture).widths)
         return agrees(trial, random_case(rng, network, GENERIC, batch=case.batch))
 
     # Where no network is known either, no answer would lead to a verdict: what is computed is to be asked first.
@@ -193,7 +194,9 @@ def settle_known(judge: Judge, seed: int, case: Case) -> Reading:
     Reading
     """
     rng = np.random.default_rng([seed, SALT])
-    fresh = random_case(rng, case.architecture, GENERIC, batch=_batch_for(case.architecture.widths))
+    fresh = random_case(
+        rng, case.architecture, GENERIC, batch=_batch_for(dense_chain(case.architecture).widths)
+    )
     for tried in (fresh, case):
         trials, returned = accepted(judge, tried)
         if trials:

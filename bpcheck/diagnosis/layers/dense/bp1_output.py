@@ -53,7 +53,7 @@ def _batch(f: Forward) -> float:
 
 
 def _outputs(f: Forward) -> float:
-    return float(f.case.architecture.widths[-1])
+    return float(f.case.architecture.outputs)
 
 
 def _bug(

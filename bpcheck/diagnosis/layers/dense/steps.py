@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.network.architecture import Dense
 from bpcheck.network.case import Case
+from bpcheck.network.layers import Dense
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.four_equations import (
     bp1_output_error,
