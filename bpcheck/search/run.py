@@ -18,7 +18,8 @@ from bpcheck.result import Report
 from bpcheck.search.cases.sources import Pins
 from bpcheck.search.dialect.layout import said
 from bpcheck.search.dialect.translate import translated
-from bpcheck.search.judging import UNSCALED, Judge, scaling_of
+from bpcheck.search.judging import Judge
+from bpcheck.search.scaling import UNSCALED, scaling_of
 from bpcheck.search.session import Session
 from bpcheck.subject import as_subject
 
@@ -165,8 +166,8 @@ def search(
             int(examples),
             bar,
             pins,
-            settled=pinned is not None,
             spoken=asked,
+            settled=pinned is not None,
         ).run(given, architectures)
 
 

@@ -126,6 +126,11 @@ def from_step(
                 notes = (EARLY if grows else OTHER_RATE,)
         return Answer(value, first.gradient, first.error, notes)
 
+    def run(params: Any, *args: Any, **options: Any) -> None:
+        _take(step, params, args, rates[0], options, takes_rate=takes_rate)
+        if loss is not None:
+            loss(params, *args, **(options if loss_named else {}))
+
     told = [] if loss is not None else ["the subject has no loss, so only its gradient was compared"]
     told += [TOO_SMALL.format(lr=rates[0])] if rates[0] < LEAST_RATE else []
     return Subject(
@@ -135,6 +140,8 @@ def from_step(
         takes_architecture=has_parameter(step, "architecture"),
         notes=tuple(told),
         gradient_like_params=True,
+        function=run,
+        rate=rates[0],
     )
 
 
@@ -183,6 +190,18 @@ def _remarks(first: _Probe, second: _Probe) -> tuple[str, ...]:
     return ()
 
 
+def _take(
+    step: Callable[..., Any],
+    params: Tree,
+    args: tuple[Any, ...],
+    rate: float,
+    options: dict[str, Any],
+    *,
+    takes_rate: bool,
+) -> Any:
+    return step(params, *args, rate, **options) if takes_rate else step(params, *args, **options)
+
+
 def _probe(
     step: Callable[..., Any],
     params: Tree,
@@ -195,7 +214,7 @@ def _probe(
     """One step from a copy of the parameters."""
     before = [np.array(leaf, dtype=float) for _, leaf in tree.leaves(params)]
     work = tree.copy(params)
-    returned = step(work, *args, rate, **options) if takes_rate else step(work, *args, **options)
+    returned = _take(step, work, args, rate, options, takes_rate=takes_rate)
     if isinstance(returned, float | int | np.generic) and not isinstance(params, float | int | np.generic):
         raise InputError(
             f"the step returned {tree.describe(returned)}; return the new parameters, or None if it changes them "

@@ -62,6 +62,11 @@ class Subject:
         Sentences that a report repeats as warnings.
     gradient_like_params : bool
         Whether the gradient comes back nested as the parameters were given, whatever a convention says.
+    function : callable or None
+        The caller's own code, called as ``answer`` is, where ``answer`` hands it copies: what it asks of its arguments can
+        be watched.
+    rate : float or None
+        The learning rate at which a step was taken to recover the gradient.
     """
 
     name: str
@@ -70,6 +75,8 @@ class Subject:
     takes_architecture: bool = False
     notes: tuple[str, ...] = field(default=())
     gradient_like_params: bool = False
+    function: Callable[..., Any] | None = None
+    rate: float | None = None
 
 
 def name_of(function: Any) -> str:

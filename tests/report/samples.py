@@ -58,7 +58,8 @@ def failing(widths=(2, 3, 2), batch=3, precision=lambda function: function, **mi
     given = case(widths, batch)
     from bpcheck.check.contract import Clock
     from bpcheck.diagnosis import Observation, diagnose
-    from bpcheck.search.judging import Judge, reproducer
+    from bpcheck.search.judging import Judge
+    from bpcheck.search.reproducer import reproducer
     from bpcheck.subject import as_subject
 
     judge = Judge(as_subject(precision(backprop(**(mistake or {"slope": False})))), 1e-3, Clock.start(None))

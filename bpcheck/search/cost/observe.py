@@ -1,0 +1,141 @@
+"""The losses of a subject on small random networks of several depths: all that its cost is inferred from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bpcheck.errors import SubjectError
+from bpcheck.network.architecture import Architecture, mlp
+from bpcheck.network.case import Case
+from bpcheck.search.cases.sample import GENERIC, random_case
+from bpcheck.search.judging import Judge
+from bpcheck.strategies.numbers import DECIMALS
+
+__all__ = ["DEPTHS", "OUTPUTS", "WIDTHS", "Observed", "observe", "probe_case"]
+
+# Depths to try, the commonest student's network first.
+DEPTHS = (2, 3, 1, 4)
+
+# One probe for each of these batch sizes: all different, and none equal to the number of outputs, so
+# that a mean over examples, a mean over outputs and a sum cannot be mistaken for one another.
+BATCHES = (4, 5, 7, 9)
+PROBES = 3
+OUTPUTS = 3
+
+# Widths of hidden layers and input, shuffled: distinct from one another and from OUTPUTS.
+WIDTHS = (4, 5, 6, 2, 7)
+
+# The first probe's last layer is stretched by this, so that some residuals exceed Huber's δ = 1.
+STRETCH = 3.0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Losses of the subject on probes of one depth, or the error that it raised.
+
+    Attributes
+    ----------
+    depth : int
+        Number of weight layers.
+    cases : tuple of Case
+    losses : tuple of float
+    error : SubjectError or None
+    precisions : tuple of dtype
+        What each loss was computed in.
+    equal : bool
+        Whether all widths are equal: asked only where distinct widths raise, to tell code for another
+        depth from code with a bug in its shapes.
+    """
+
+    depth: int
+    cases: tuple[Case, ...]
+    losses: tuple[float, ...] = ()
+    error: SubjectError | None = None
+    equal: bool = False
+    precisions: tuple[Any, ...] = ()
+
+
+class _NoNumberError(Exception):
+    """What came back is no pair, or its loss no number."""
+
+
+def observe(
+    judge: Judge,
+    rng: np.random.Generator,
+    *,
+    widths: Sequence[int] | None = None,
+    batch: int | None = None,
+    outputs: int | None = None,
+) -> tuple[list[Observed], str]:
+    """Call the subject on probes of several depths; also a fault of its return value, if there is one.
+
+    The targets are one-hot rows, which every loss accepts.
+
+    Parameters
+    ----------
+    judge : Judge
+    rng : numpy.random.Generator
+    widths : sequence of int, optional
+        The only widths that it takes.
+    batch : int, optional
+        The only number of examples that it takes.
+    outputs : int, optional
+        Of networks with so many outputs; 3, where nothing else is said.
+    """
+    found: list[Observed] = []
+    if outputs is None:
+        outputs = OUTPUTS + 1 if batch == OUTPUTS else OUTPUTS
+    for depth in DEPTHS if widths is None else (len(widths) - 1,):
+        hidden = [int(w) for w in rng.permutation([w for w in WIDTHS if w != outputs])[:depth]]
+        for equal in (False, True):
+            # equal widths go with as many examples: then a sum over the wrong axis fits too
+            drawn = widths or ([outputs] * (depth + 1) if equal else [*hidden, outputs])
+            sizes = [batch or (outputs if equal else size) for size in _other_than(outputs)]
+            cases = [judge.fitted(case) for case in _probes(rng, mlp(drawn), sizes)]
+            try:
+                found.append(_asked(judge, depth, cases, equal=equal))
+            except _NoNumberError as fault:
+                return found, str(fault)
+            if found[-1].error is None:
+                break
+    return found, ""
+
+
+def _asked(judge: Judge, depth: int, cases: Sequence[Case], *, equal: bool) -> Observed:
+    losses: list[float] = []
+    precisions: list[Any] = []
+    for case in cases:
+        try:
+            asked = judge.ask(case)
+        except SubjectError as error:
+            return Observed(depth, tuple(cases), error=error, equal=equal)
+        for finding in asked.findings:
+            if finding.path in ("loss", "return value"):
+                raise _NoNumberError(f"{finding.path}: {finding.reason}")
+        losses.append(float("nan") if asked.loss is None else asked.loss)
+        precisions.append(asked.precision)
+    return Observed(depth, tuple(cases), tuple(losses), equal=equal, precisions=tuple(precisions))
+
+
+def _other_than(outputs: int) -> list[int]:
+    return [size for size in BATCHES if size != outputs][:PROBES]
+
+
+def _probes(rng: np.random.Generator, architecture: Architecture, sizes: Sequence[int]) -> Iterator[Case]:
+    for index, size in enumerate(sizes):
+        yield probe_case(rng, architecture, size, STRETCH if index == 0 else 1.0)
+
+
+def probe_case(rng: np.random.Generator, architecture: Architecture, batch: int, stretch: float) -> Case:
+    """A generic case with one-hot targets."""
+    case = random_case(rng, architecture, GENERIC, batch=batch)
+    last = {**case.params[-1], "weight": np.round(case.params[-1]["weight"] * stretch, DECIMALS)}
+    classes = architecture.outputs
+    y = np.eye(classes)[rng.integers(classes, size=batch)]
+    if classes == 1:  # no class to choose from: zeros and ones
+        y = rng.integers(0, 2, size=(batch, 1)).astype(float)
+    return replace(case, params=[*case.params[:-1], last], y=y)

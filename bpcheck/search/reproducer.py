@@ -1,0 +1,46 @@
+"""What to paste to see a case again."""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import replace
+
+from bpcheck.check.declared import EXACT, Declared
+from bpcheck.conventions import Conventions
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import is_dense_chain
+
+__all__ = ["reproducer"]
+
+OURS = Conventions()
+
+# Longer than this, a case is no longer something to paste.
+PASTEABLE = 1500
+
+
+def reproducer(case: Case, name: str, conventions: Conventions = OURS, declared: Declared = EXACT) -> str:
+    """A snippet that compares the subject on one case again."""
+    said = "" if conventions == OURS else f", conventions=bpcheck.{conventions!r}"
+    for option, named in (("ignore", declared.ignore), ("approximate", declared.approximate)):
+        said += f", {option}={sorted(named)!r}" if named else ""
+    case = replace(case, architecture=conventions.as_given(case.architecture))
+    called = name if name.isidentifier() and not hasattr(builtins, name) else "your_function"
+    text = repr(case)
+    if len(text) > PASTEABLE:
+        return (
+            f"# too long to paste: the case is report.counterexample, and stands in the report's JSON\n"
+            f"print(bpcheck.compare({called}, cases=[report.counterexample]{said}))"
+        )
+    for word in (", params=", ", x=", ", y=", ", seed="):
+        text = text.replace(word, f",\n    {word[2:]}", 1)
+    text = text.replace("Case(", "Case(\n    ", 1)[:-1] + ",\n)"
+    skip = (
+        ""
+        if is_dense_chain(case.architecture)
+        else "\nfrom bpcheck.network.architecture import Architecture, Dense, Skip"
+    )
+    numpy = "import numpy as np\n" if "np." in text else ""
+    return (
+        f"{numpy}import bpcheck\nfrom bpcheck import Case, mlp{skip}\n\ncase = {text}\n"
+        f"print(bpcheck.compare({called}, cases=[case]{said}))"
+    )
