@@ -12,10 +12,18 @@ from bpcheck.conventions import Conventions
 from bpcheck.conventions.nesting import DEFAULT_NAMES, NESTINGS, NUMBERED, VECTORS, WEIGHTS_ALONE
 from bpcheck.tree import Tree
 
-__all__ = ["Candidate", "candidates", "gradient_readings", "known_layouts"]
+__all__ = ["KEYS", "Candidate", "candidates", "gradient_readings", "known_layouts"]
 
 # What people hand over part by part, f(weights, biases, x, y) or f(W1, b1, W2, b2, x, y).
 SPREAD = ("([W], [b])", "([b], [W])", "[W1, b1, W2, b2]", "[W1, W2, b1, b2]")
+
+KEYS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "[{W, b}]": (("W", "b"), ("w", "b"), ("weights", "biases")),
+    "{[W], [b]}": (("W", "b"), ("coefs", "intercepts")),
+    "{W1, b1, W2, b2}": (("w{}", "b{}"), ("weight{}", "bias{}")),
+    "{W1, W2}": (("w{}", "b{}"),),
+}
+"""Common keys, for a function that goes through all keys there are instead of asking for its own."""
 
 # How biases are shaped beside examples that come as rows, as columns, one at a time; the likeliest first.
 BIASES: Mapping[str, tuple[str, ...]] = {
@@ -68,16 +76,15 @@ class Candidate:
         """Containers, and how they are handed over."""
         return self.params, self.number_from, self.spread
 
-    def about(self, asked: frozenset[str], depth: int) -> tuple[Any, ...]:
-        """Everything that these questions can tell of it: the same answers, the same outcome.
-
-        With one array for all parameters, or folded biases, a question about one kind of tensor is one about both.
-        """
+    def about(self, asked: frozenset[str], depth: int, names: tuple[str, str] | None) -> tuple[Any, ...]:
+        """Everything that these questions can tell of it: the same answers, the same outcome."""
         told: tuple[Any, ...] = (self._arguments(depth),)
         if asked & {"structure", "weight", "bias"}:
             told += self.structure
+        if "keys" in asked:
+            told += ("keys", names)
         if "weight" in asked:
-            told += ("weight", self.weight)
+            told += ("weight", self.weight, self.bias if self.params in WEIGHTS_ALONE else "")
         if "bias" in asked:
             told += ("bias", self.bias)
         if "x" in asked:

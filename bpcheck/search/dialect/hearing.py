@@ -7,20 +7,22 @@ a call or two for each container, and not one for each shape of everything in it
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from bpcheck.check.contract import Asked, HungError, ask, guarded_call, where_raised
+from bpcheck.check.contract import OURS, Asked, HungError, ask, guarded_call
 from bpcheck.conventions import Conventions
 from bpcheck.conventions.convert import carry_x, carry_y, params_into, plan_of, tensors_into
 from bpcheck.conventions.nesting import VECTORS
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
 from bpcheck.result import Comparison
-from bpcheck.search.dialect.candidates import Candidate, candidates, gradient_readings
+from bpcheck.search.dialect.candidates import KEYS, Candidate, candidates, gradient_readings
 from bpcheck.search.dialect.questions import Questions, array, parts, watched
 from bpcheck.search.dialect.translate import Form
 from bpcheck.search.dialect.trial import Trial, judge_of
@@ -32,8 +34,11 @@ __all__ = ["Furthest", "Hearing", "hear"]
 # Where a finding says that there is no loss to look at.
 NUMBERLESS = ("loss", "return value")
 
+NOT_THEIRS = (OURS, os.path.dirname(np.__file__))
+"""Where no caller's code is."""
+
 STRUCTURE = frozenset({"structure"})
-ASPECTS = frozenset({"structure", "weight", "bias", "x", "y"})
+ASPECTS = frozenset({"structure", "keys", "weight", "bias", "x", "y"})
 """What a layout can differ in for a function that is called with it."""
 
 RETURNED = (
@@ -53,12 +58,23 @@ class Furthest:
     error : Exception
     questions : int
         How many questions about its arguments the function had asked by then.
+    of_depth : bool
+        Whether the last of them was how many layers there are.
     """
 
     conventions: Conventions
     case: Case
     error: Exception
     questions: int
+    of_depth: bool
+
+    def is_the_same(self, other: Furthest | None) -> bool:
+        """Whether another attempt, on a network of another depth, met the same fate."""
+        if other is None or self.of_depth or other.of_depth:
+            return False
+        first, second = (one.error.__cause__ or one.error for one in (self, other))
+        return _place(first) == _place(second) and str(first) == str(second)
+
 
 
 @dataclass(eq=False)
@@ -107,8 +123,9 @@ def hear(judge: Judge, cases: Iterator[Case] | Sequence[Case]) -> tuple[Hearing,
         hearing = one.hear()
         if hearing.trials:
             return hearing, case
+        again = furthest is not None and furthest.is_the_same(hearing.furthest)
         furthest = furthest or hearing.furthest
-        if not hearing.elsewhere:
+        if again or not hearing.elsewhere:
             break
     hearing.furthest = furthest
     return hearing, None
@@ -127,19 +144,14 @@ class _OneCase:
     failed: dict[frozenset[str], set[tuple[Any, ...]]] = field(default_factory=dict)
     names: dict[tuple[Any, ...], tuple[str, str]] = field(default_factory=dict)
     returned: list[tuple[Conventions, Comparison]] = field(default_factory=list)
+    listed: set[tuple[Any, ...]] = field(default_factory=set)
     furthest: Furthest | None = None
     looked: bool = False
     batched: bool = False
 
     def hear(self) -> Hearing:
         """All layouts; one array for everything only where nothing else will do."""
-        found: list[Trial] = []
-        for vectors in (False, True):
-            for candidate in candidates(outputs=self.case.architecture.outputs, vectors=vectors):
-                if not self._is_known_to_raise(candidate):
-                    found += self._attempt(candidate)
-            if found:
-                break
+        found = self._try_all(vectors=False) or self._under_other_keys() or self._try_all(vectors=True)
         kept = [trial for trial in found if not (self.batched and trial.conventions.per_example)]
         text = ""
         if not kept and self.returned and not self.returned[0][0].is_ours:  # in ours it is looked at anyway
@@ -147,14 +159,31 @@ class _OneCase:
             text = RETURNED.format(conventions, finding.path, finding.reason)
         return Hearing(kept, text, self.furthest, self.looked or bool(text))
 
+    def _try_all(self, *, vectors: bool) -> list[Trial]:
+        outputs = self.case.architecture.outputs
+        return [t for c in candidates(outputs=outputs, vectors=vectors) for t in self._attempt(c)]
+
+    def _under_other_keys(self) -> list[Trial]:
+        """For a function that goes through all the keys there are: it asks for none that could be heard."""
+        outputs = self.case.architecture.outputs
+        found: list[Trial] = []
+        for candidate in candidates(outputs=outputs, vectors=False):
+            if candidate.structure in self.listed:
+                for names in KEYS[candidate.params]:
+                    self.names[candidate.structure] = names
+                    found += self._attempt(candidate)
+        return found
+
     def _is_known_to_raise(self, candidate: Candidate) -> bool:
-        depth = len(self.case.params)
-        if candidate.about(STRUCTURE, depth) in self.ruled_out:
+        depth, names = len(self.case.params), self.names.get(candidate.structure)
+        if candidate.about(STRUCTURE, depth, names) in self.ruled_out:
             return True
-        return any(candidate.about(asked, depth) in seen for asked, seen in self.failed.items())
+        return any(candidate.about(asked, depth, names) in seen for asked, seen in self.failed.items())
 
     def _attempt(self, candidate: Candidate) -> list[Trial]:
         """The trial, if the subject answers with a number."""
+        if self._is_known_to_raise(candidate):
+            return []
         conventions = candidate.conventions(self.names.get(candidate.structure))
         answer = self._try(conventions)
         if isinstance(answer, Exception):
@@ -227,14 +256,17 @@ class _OneCase:
     ) -> None:
         told = ASPECTS if questions is None else frozenset(questions.asked) & ASPECTS
         depth = len(self.case.params)
-        self.failed.setdefault(told, set()).add(candidate.about(told, depth))
+        self.failed.setdefault(told, set()).add(candidate.about(told, depth, conventions.names))
+        if "keys" in told and candidate.params in KEYS and not (questions and questions.names):
+            self.listed.add(candidate.structure)
         if questions is not None and questions.asked <= STRUCTURE:
-            self.ruled_out.add(candidate.about(STRUCTURE, depth))
+            self.ruled_out.add(candidate.about(STRUCTURE, depth, conventions.names))
         elif conventions.params not in VECTORS:
             self.looked = True
         count = 0 if questions is None else questions.count
         if self.furthest is None or count > self.furthest.questions:
-            self.furthest = Furthest(conventions, self.case, error, count)
+            of_depth = questions is None or "depth" in questions.last
+            self.furthest = Furthest(conventions, self.case, error, count, of_depth)
 
     def _read(self, conventions: Conventions, raw: Answer) -> tuple[Conventions, int]:
         """The layout with the first nesting that the gradient has, and how many tensors are amiss in that."""
@@ -253,6 +285,11 @@ class _OneCase:
         return conventions, wrong
 
 
-def _place(error: BaseException) -> tuple[type, str]:
-    """What was raised, and in which line of whose code."""
-    return type(error), where_raised(error)
+def _place(error: BaseException) -> tuple[Any, ...]:
+    """What was raised, and in which line of the caller's code: the innermost that is neither ours nor NumPy's."""
+    frames = [
+        (frame.filename, frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(NOT_THEIRS)
+    ]
+    return type(error), frames[-1:]

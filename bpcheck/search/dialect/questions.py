@@ -34,7 +34,8 @@ PARTNERS: Mapping[str, str] = {
 """The word that goes with another, where only one of the two was asked for."""
 
 _CONTAINER = ("structure", "depth")
-_EVERYTHING = (*_CONTAINER, "weight", "bias")
+_KEYS = (*_CONTAINER, "keys")
+_EVERYTHING = (*_KEYS, "weight", "bias")
 
 _WORD, _NUMBER = re.compile(r"[A-Za-z]+"), re.compile(r"\d+")
 
@@ -47,8 +48,10 @@ class Questions:
     count : int
         How many questions were answered: how far the function got.
     asked : set of str
-        What they were about: ``"structure"`` (containers and keys), ``"depth"`` (how many layers there are),
-        ``"weight"``, ``"bias"``, ``"x"``, ``"y"``.
+        What they were about: ``"structure"`` (containers), ``"keys"`` (all that there are), ``"depth"`` (how many layers
+        there are), ``"weight"``, ``"bias"``, ``"x"``, ``"y"``.
+    last : tuple of str
+        What the last one was about.
     names : dict of str to str
         The keys that were asked for, by kind (``"W"``, ``"b"``); ``{}`` stands for the number of the layer.
     """
@@ -56,12 +59,14 @@ class Questions:
     def __init__(self) -> None:
         self.count = 0
         self.asked: set[str] = set()
+        self.last: tuple[str, ...] = ()
         self.names: dict[str, str] = {}
 
     def note(self, *about: str) -> None:
         """One more question, about these."""
         self.count += 1
         self.asked.update(about)
+        self.last = about
 
     def named(self, conventions: Conventions) -> Conventions:
         """The same layout with the keys that were asked for."""
@@ -201,6 +206,10 @@ class _Mapping(_Watched):
         self._questions.names[kind] = name
         return own
 
+    def __iter__(self) -> Iterator[Any]:
+        self._questions.note(*_KEYS)
+        return iter(self._plain)
+
     def __getitem__(self, key: Any) -> Any:
         found = self._key(key)
         return self._plain[found if found in self._plain else key]
@@ -286,7 +295,7 @@ def watched(conventions: Conventions, params: Tree, plan: Tree, questions: Quest
         return _Sequence(type(plan)(inner), questions)
     slots = plan if isinstance(plan, list) else [plan]  # a flat vector holds all of them
     kinds = {"weight" if slot[0] == "W" else "bias" for slot in slots}
-    return array(params, questions, *kinds, *(("bias",) if conventions.folded else ()))
+    return array(params, questions, *kinds)
 
 
 def parts(params: Tree) -> tuple[Any, ...]:
