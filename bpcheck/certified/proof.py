@@ -19,7 +19,8 @@ from bpcheck.certified import penalty
 from bpcheck.certified.balls import Balls, balls, exactly, nearest, radii
 from bpcheck.certified.engine import precision
 from bpcheck.certified.oracle import MAX_PRECISION, START
-from bpcheck.certified.reverse import Pass, Unit, propagate
+from bpcheck.certified.reverse import Pass, propagate
+from bpcheck.certified.units import Unit
 from bpcheck.certified.working import SAFETY, Working
 from bpcheck.network.case import Case
 from bpcheck.tree import FloatArray, Path
@@ -177,11 +178,7 @@ def _proofs(
     proofs = {}
     with precision(bits):
         for path, claim in claims.items():
-            low = high = passes[0].gradient[path].entries()
-            for other in passes[1:]:
-                entries = other.gradient[path].entries()
-                low = [a.min(b) for a, b in zip(low, entries, strict=True)]
-                high = [a.max(b) for a, b in zip(high, entries, strict=True)]
+            low, high = _interval([found.gradient[path].entries() for found in passes])
             if path in weights and weights[path].any():
                 # at a weight of 0 the slope of λ₁|w| is any in [−λ₁, λ₁]
                 l1 = exactly(case.architecture.l1)
@@ -190,6 +187,15 @@ def _proofs(
                 high = [b + l1 if where else b for b, where in zip(high, at, strict=True)]
             proofs[path] = _proof(claim, bounds[path], low, high, bits)
     return proofs
+
+
+def _interval(answers: list[list[Any]]) -> tuple[list[Any], list[Any]]:
+    """The lowest and the highest of several answers, entry by entry; of a single one the same list twice."""
+    low = high = answers[0]
+    for entries in answers[1:]:
+        low = [a.min(b) for a, b in zip(low, entries, strict=True)]
+        high = [a.max(b) for a, b in zip(high, entries, strict=True)]
+    return low, high
 
 
 def _proof(claim: FloatArray, bound: FloatArray, low: list[Any], high: list[Any], bits: int) -> Proof:
