@@ -31,7 +31,7 @@ from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
 
-__all__ = ["Judge", "Judged"]
+__all__ = ["OURS", "Judge", "Judged"]
 
 OURS = Conventions()
 
@@ -156,6 +156,8 @@ class Judge:
 
         One-hot rows for indices, no biases where it has none, and the network that it computes for so many outputs.
         """
+        if self.conventions is OURS and not self.by_outputs:
+            return case
         other = self.by_outputs.get(case.architecture.outputs)
         if other is not None and is_dense_chain(case.architecture):
             meant = dense_chain(other).with_widths(dense_chain(case.architecture).widths)
@@ -175,13 +177,17 @@ class Judge:
                 case.params,
                 (case.x, case.y),
                 clock=self.clock,
-                architecture=self.conventions.as_given(case.architecture),
+                architecture=self._as_given(case),
                 keep=keep,
             )
         except SubjectError as error:  # what there is to paste takes longer than most subjects
             told = reproducer(case, self.subject.name, self.conventions, self.declared)
             raise SubjectError(str(error), reproducer=told) from error.__cause__
         return asked if self.conventions.bias != "none" else _without_biases(asked)
+
+    def _as_given(self, case: Case) -> Architecture | None:
+        """The description of the network, as the subject counts its cost, if it is handed one."""
+        return self.conventions.as_given(case.architecture) if self.subject.takes_architecture else None
 
     def of(self, subject: Subject, case: Case) -> Judged:
         """What another subject that speaks our layout answers, judged as the one under comparison is."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.subject.value import Answer, Subject, has_parameter, name_of, require_callable
+from bpcheck.subject.functions import has_parameter, name_of, require_callable
+from bpcheck.subject.value import Answer, Subject
 from bpcheck.tree import FloatArray, Tree
 
 __all__ = ["STEP_RATES", "from_step"]

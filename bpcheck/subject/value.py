@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bpcheck import tree
-from bpcheck.errors import InputError
-
-__all__ = ["Answer", "Subject", "has_parameter", "name_of", "require_callable"]
+__all__ = ["Answer", "Subject"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,22 +73,3 @@ class Subject:
     gradient_like_params: bool = False
     function: Callable[..., Any] | None = None
     rate: float | None = None
-
-
-def name_of(function: Any) -> str:
-    """What a function is called, or the class of a callable object."""
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-def require_callable(function: Any, what: str, signature: str) -> None:
-    """Refuse what cannot be called, with what is needed instead."""
-    if not callable(function):
-        raise InputError(f"{what} is {tree.describe(function)}; pass a function {signature}.")
-
-
-def has_parameter(function: Any, name: str) -> bool:
-    """Whether a function can be given an argument by a name."""
-    try:
-        return name in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # builtins and C functions have no signature
-        return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from bpcheck.errors import SubjectError
 from bpcheck.network.architecture import Architecture, mlp
 from bpcheck.network.case import Case
-from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.search.judging import Judge
-from bpcheck.strategies.numbers import DECIMALS
+from bpcheck.strategies.numbers import DECIMALS, fill, readable
+from bpcheck.tree import FloatArray
 
 __all__ = ["DEPTHS", "OUTPUTS", "WIDTHS", "Observed", "observe", "probe_case"]
 
@@ -28,6 +28,9 @@ OUTPUTS = 3
 
 # Widths of hidden layers and input, shuffled: distinct from one another and from OUTPUTS.
 WIDTHS = (4, 5, 6, 2, 7)
+
+# The largest weight of a layer with one input, as in random cases.
+LARGEST = 1.6
 
 # The first probe's last layer is stretched by this, so that some residuals exceed Huber's δ = 1.
 STRETCH = 3.0
@@ -95,9 +98,8 @@ def observe(
             # equal widths go with as many examples: then a sum over the wrong axis fits too
             drawn = widths or ([outputs] * (depth + 1) if equal else [*hidden, outputs])
             sizes = [batch or (outputs if equal else size) for size in _other_than(outputs)]
-            cases = [judge.fitted(case) for case in _probes(rng, mlp(drawn), sizes)]
             try:
-                found.append(_asked(judge, depth, cases, equal=equal))
+                found.append(_asked(judge, depth, _probes(rng, mlp(drawn), sizes), equal=equal))
             except _NoNumberError as fault:
                 return found, str(fault)
             if found[-1].error is None:
@@ -105,12 +107,14 @@ def observe(
     return found, ""
 
 
-def _asked(judge: Judge, depth: int, cases: Sequence[Case], *, equal: bool) -> Observed:
+def _asked(judge: Judge, depth: int, probes: Iterator[Case], *, equal: bool) -> Observed:
+    cases: list[Case] = []
     losses: list[float] = []
     precisions: list[Any] = []
-    for case in cases:
+    for probe in probes:
+        cases.append(judge.fitted(probe))
         try:
-            asked = judge.ask(case)
+            asked = judge.ask(cases[-1])
         except SubjectError as error:
             return Observed(depth, tuple(cases), error=error, equal=equal)
         for finding in asked.findings:
@@ -131,11 +135,15 @@ def _probes(rng: np.random.Generator, architecture: Architecture, sizes: Sequenc
 
 
 def probe_case(rng: np.random.Generator, architecture: Architecture, batch: int, stretch: float) -> Case:
-    """A generic case with one-hot targets."""
-    case = random_case(rng, architecture, GENERIC, batch=batch)
-    last = {**case.params[-1], "weight": np.round(case.params[-1]["weight"] * stretch, DECIMALS)}
+    """A case with one-hot targets: weights of order one over the width, so that z stays of order one."""
+
+    def make(name: str, shape: tuple[int, ...]) -> FloatArray:
+        return readable(rng, shape, 0.1, max(LARGEST / np.sqrt(shape[1]), 0.2) if name == "weight" else 1.0)
+
+    params = fill(architecture.parameter_shapes, make)
+    params[-1]["weight"] = np.round(params[-1]["weight"] * stretch, DECIMALS)
     classes = architecture.outputs
     y = np.eye(classes)[rng.integers(classes, size=batch)]
     if classes == 1:  # no class to choose from: zeros and ones
         y = rng.integers(0, 2, size=(batch, 1)).astype(float)
-    return replace(case, params=[*case.params[:-1], last], y=y)
+    return Case(architecture, params, readable(rng, (batch, *architecture.input_shape), 0.1, 2.0), y)

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from bpcheck.conventions import PRESETS, Conventions
+from bpcheck.conventions import Conventions
 from bpcheck.conventions.nesting import VECTORS
-from bpcheck.errors import InputError
 from bpcheck.network.architecture import mlp
 from bpcheck.network.case import Case
 from bpcheck.network.dense_chain import dense_chain
@@ -26,7 +24,7 @@ from bpcheck.search.dialect.hearing import Furthest, hear
 from bpcheck.search.dialect.trial import Trial, agrees, judge_of, loss_fits, signed, with_networks
 from bpcheck.search.judging import Judge
 
-__all__ = ["Reading", "said", "settle_cost", "settle_known", "settle_unknown"]
+__all__ = ["Reading", "settle_cost", "settle_known", "settle_unknown"]
 
 
 # The number of examples in a probe: the first that is no width of the network.
@@ -285,31 +283,4 @@ def _question(pool: list[Trial]) -> str:
     return (
         f"The function accepts {len(pool)} layouts, and neither its loss nor its gradient tells which one is meant. "
         f"Which is it: {', or '.join(shown)}{more}?"
-    )
-
-
-def said(conventions: Any) -> Conventions | None:
-    """What the caller gave: a value, the name of a preset, or None for "infer".
-
-    Raises
-    ------
-    InputError
-        If it is anything else.
-
-    Examples
-    --------
-    >>> said("keras").weight
-    'in, out'
-    >>> said("infer") is None
-    True
-    """
-    if conventions is None or (isinstance(conventions, str) and conventions == "infer"):
-        return None
-    if isinstance(conventions, Conventions):
-        return conventions
-    if isinstance(conventions, str) and conventions in PRESETS:
-        return PRESETS[conventions]
-    raise InputError(
-        f"conventions is {conventions!r}; give bpcheck.Conventions() or another such value, one of "
-        f"{', '.join(map(repr, PRESETS))}, or 'infer'."
     )
