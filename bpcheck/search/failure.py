@@ -27,6 +27,7 @@ from bpcheck.search.cases.shrink import shrink
 from bpcheck.search.cases.sources import Source
 from bpcheck.search.cases.sweep import sweep
 from bpcheck.search.judging import Judge, Judged
+from bpcheck.search.place import place_of
 from bpcheck.verdict import Verdict
 
 __all__ = ["Investigation"]
@@ -300,23 +301,24 @@ class Investigation:
 
     def raised(self, case: Case, error: SubjectError, *, note: str = "") -> NoReturn:
         """Shrink a case at which the subject raises, and raise with the smallest one."""
-        kind = type(error.__cause__)
+        place = place_of(error.__cause__ or error)
 
         def raises_alike(candidate: Case) -> bool:
             try:
                 self.judge(candidate)
             except SubjectError as again:
-                return type(again.__cause__) is kind
+                return place_of(again.__cause__ or again) == place
             except InputError:
                 return False
             return False
 
         found = error
+        start = next((least for least in _least(case) if raises_alike(least)), case)
         try:
-            smallest = shrink(case, raises_alike, free=self.judge.subject.takes_architecture)
+            smallest = shrink(start, raises_alike, free=self.judge.subject.takes_architecture)
             self.judge(smallest)
         except SubjectError as again:
-            if type(again.__cause__) is kind:
+            if place_of(again.__cause__ or again) == place:
                 found = again
         message, _, _ = str(found).partition("\n\nTo see it again:")
         if self._right_for_two(case):
@@ -354,6 +356,19 @@ class Investigation:
             f"\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong: "
             f"{first.equation or ('equation unknown' if not name else 'its bug')}{name}. {first.hint}"
         ).rstrip()
+
+
+def _least(case: Case) -> Iterator[Case]:
+    """One unit in every layer, one example, zeros: what has nothing to do with shapes is raised there too."""
+    if not is_dense_chain(case.architecture):
+        return
+    for depth in {1, len(case.params)}:
+        try:
+            architecture = dense_chain(case.architecture).with_widths([1] * (depth + 1))
+            layers = [{"weight": [[0.0]], "bias": [0.0]}] * depth
+            yield Case(architecture, layers, [[0.0]], [[1.0 if case.architecture.loss == "cross_entropy" else 0.0]])
+        except InputError:  # softmax needs two
+            return
 
 
 def _is_right_in_a_layer(judged: Judged) -> bool:

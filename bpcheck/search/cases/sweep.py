@@ -47,7 +47,8 @@ def sweep(judge: Judge, case: Case, rng: np.random.Generator) -> tuple[str, str]
         if len(widths) > 3 and _all_right(judge, _fresh(case, (*widths[:2], widths[-1]), rng)):
             return None  # one hidden layer does no harm either
         return "right-only-for-depth-1", f"right on {TRIES} networks without a hidden layer, wrong with one"
-    distinct = tuple(int(width) for width in range(widths[0] + 1, widths[0] + 1 + len(widths)))
+    # as many outputs as before: what is wrong for two of them and right for three is no matter of equal widths
+    distinct = (*range(widths[0] + 1, widths[0] + len(widths)), widths[-1])
     if len(widths) > 1 and len(set(widths)) == 1 and _all_right(judge, _fresh(case, distinct, rng)):
         return (
             "wrong-only-for-equal-widths",

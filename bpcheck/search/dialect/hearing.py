@@ -7,15 +7,13 @@ a call or two for each container, and not one for each shape of everything in it
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from bpcheck.check.contract import OURS, Asked, HungError, ask, guarded_call
+from bpcheck.check.contract import Asked, HungError, ask, guarded_call
 from bpcheck.conventions import Conventions
 from bpcheck.conventions.convert import carry_x, carry_y, params_into, plan_of, tensors_into
 from bpcheck.conventions.nesting import VECTORS
@@ -27,15 +25,13 @@ from bpcheck.search.dialect.questions import Questions, array, parts, watched
 from bpcheck.search.dialect.translate import Form
 from bpcheck.search.dialect.trial import Trial, judge_of
 from bpcheck.search.judging import Judge
+from bpcheck.search.place import place_of
 from bpcheck.subject import Answer
 
 __all__ = ["Furthest", "Hearing", "hear"]
 
 # Where a finding says that there is no loss to look at.
 NUMBERLESS = ("loss", "return value")
-
-NOT_THEIRS = (OURS, os.path.dirname(np.__file__))
-"""Where no caller's code is."""
 
 STRUCTURE = frozenset({"structure"})
 ASPECTS = frozenset({"structure", "keys", "weight", "bias", "x", "y"})
@@ -56,8 +52,8 @@ class Furthest:
     conventions : Conventions
     case : Case
     error : Exception
-    questions : int
-        How many questions about its arguments the function had asked by then.
+    lines : int
+        In how many lines the function had asked something of its arguments by then.
     of_depth : bool
         Whether the last of them was how many layers there are.
     """
@@ -65,7 +61,7 @@ class Furthest:
     conventions: Conventions
     case: Case
     error: Exception
-    questions: int
+    lines: int
     of_depth: bool
 
     def is_the_same(self, other: Furthest | None) -> bool:
@@ -73,7 +69,7 @@ class Furthest:
         if other is None or self.of_depth or other.of_depth:
             return False
         first, second = (one.error.__cause__ or one.error for one in (self, other))
-        return _place(first) == _place(second) and str(first) == str(second)
+        return place_of(first) == place_of(second) and str(first) == str(second)
 
 
 
@@ -248,7 +244,7 @@ class _OneCase:
         except HungError:
             raise
         except (Exception, SystemExit) as again:
-            return questions, _place(again) == _place(error.__cause__ or error)
+            return questions, place_of(again) == place_of(error.__cause__ or error)
         return questions, False
 
     def _note_failure(
@@ -263,10 +259,10 @@ class _OneCase:
             self.ruled_out.add(candidate.about(STRUCTURE, depth, conventions.names))
         elif conventions.params not in VECTORS:
             self.looked = True
-        count = 0 if questions is None else questions.count
-        if self.furthest is None or count > self.furthest.questions:
+        lines = 0 if questions is None else len(questions.lines)
+        if self.furthest is None or lines > self.furthest.lines:
             of_depth = questions is None or "depth" in questions.last
-            self.furthest = Furthest(conventions, self.case, error, count, of_depth)
+            self.furthest = Furthest(conventions, self.case, error, lines, of_depth)
 
     def _read(self, conventions: Conventions, raw: Answer) -> tuple[Conventions, int]:
         """The layout with the first nesting that the gradient has, and how many tensors are amiss in that."""
@@ -283,13 +279,3 @@ class _OneCase:
             if not wrong:
                 break
         return conventions, wrong
-
-
-def _place(error: BaseException) -> tuple[Any, ...]:
-    """What was raised, and in which line of the caller's code: the innermost that is neither ours nor NumPy's."""
-    frames = [
-        (frame.filename, frame.lineno)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(NOT_THEIRS)
-    ]
-    return type(error), frames[-1:]

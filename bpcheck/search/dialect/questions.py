@@ -17,6 +17,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from bpcheck.conventions import Conventions
 from bpcheck.conventions.nesting import DEFAULT_NAMES, NUMBERED
+from bpcheck.search.place import line_that_asks
 from bpcheck.tree import Tree
 
 __all__ = ["Questions", "array", "parts", "watched"]
@@ -37,6 +38,8 @@ _CONTAINER = ("structure", "depth")
 _KEYS = (*_CONTAINER, "keys")
 _EVERYTHING = (*_KEYS, "weight", "bias")
 
+_NO_KEY = object()
+
 _WORD, _NUMBER = re.compile(r"[A-Za-z]+"), re.compile(r"\d+")
 
 
@@ -45,8 +48,8 @@ class Questions:
 
     Attributes
     ----------
-    count : int
-        How many questions were answered: how far the function got.
+    lines : set
+        The lines of the caller's code that asked: the more, the further the function got.
     asked : set of str
         What they were about: ``"structure"`` (containers), ``"keys"`` (all that there are), ``"depth"`` (how many layers
         there are), ``"weight"``, ``"bias"``, ``"x"``, ``"y"``.
@@ -57,14 +60,14 @@ class Questions:
     """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.lines: set[Any] = set()
         self.asked: set[str] = set()
         self.last: tuple[str, ...] = ()
         self.names: dict[str, str] = {}
 
     def note(self, *about: str) -> None:
         """One more question, about these."""
-        self.count += 1
+        self.lines.add(line_that_asks())
         self.asked.update(about)
         self.last = about
 
@@ -192,13 +195,13 @@ class _Mapping(_Watched):
         self._questions.note("structure")
         if not isinstance(key, str):
             return key
-        number = _NUMBER.search(key) if self._numbered else None
+        number = _NUMBER.search(key)
         name = key if number is None else f"{key[: number.start()]}{{}}{key[number.end() :]}"
         kind = next((kind for kind, own in self._own.items() if own == name), "") or kind_of(name)
-        if not kind or (self._numbered and number is None):
+        if not kind or self._numbered is (number is None):
             return key
         if self._questions.names.get(kind, name) != name:
-            return key  # it has been called otherwise before: then this is a slip
+            return _NO_KEY  # it has been called otherwise before: then this is a slip
         own = self._own[kind] if number is None else self._own[kind].format(int(number[0]))
         if own not in self._plain:
             self._questions.note("depth")
@@ -212,7 +215,9 @@ class _Mapping(_Watched):
 
     def __getitem__(self, key: Any) -> Any:
         found = self._key(key)
-        return self._plain[found if found in self._plain else key]
+        if found is _NO_KEY:
+            raise KeyError(key)
+        return self._plain[found]
 
     def __contains__(self, key: Any) -> bool:
         return self._key(key) in self._plain
@@ -222,7 +227,8 @@ class _Mapping(_Watched):
         return self._plain.get(self._key(key), default)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._plain[self._key(key)] = value
+        found = self._key(key)
+        self._plain[key if found is _NO_KEY else found] = value
 
 
 class _Array(NDArrayOperatorsMixin, _Watched):
