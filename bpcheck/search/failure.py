@@ -153,11 +153,15 @@ class Investigation:
         self.look(judged)
         identity = self.identity(judged)
 
+        told = _is_loss_right(judged)
+
         def fails_alike(candidate: Case) -> bool:
             try:
-                return self.identity(self.judge(candidate, calls=calls)) == identity
+                answer = self.judge(candidate, calls=calls)
             except (SubjectError, InputError):  # it does not take networks of that shape
                 return False
+            # where the loss was right and no longer is, the subject computes another network than the candidate's
+            return self.identity(answer) == identity and (_is_loss_right(answer) or not told)
 
         smallest = shrink(judged.case, fails_alike, free=self.judge.subject.takes_architecture)
         final = self.judge(smallest, calls=calls)
@@ -376,6 +380,10 @@ def _is_right_in_a_layer(judged: Judged) -> bool:
     wrong = [c.path for c in judged.comparisons if not c.verdict.ok]
     layers = [f"params[{k}]" for k in range(len(judged.case.params))]
     return not all(any(path.startswith(layer) for path in wrong) for layer in layers)
+
+
+def _is_loss_right(judged: Judged) -> bool:
+    return any(c.path == "loss" and c.verdict.ok for c in judged.comparisons)
 
 
 def _losses(judged: Judged) -> tuple[float, float] | None:
