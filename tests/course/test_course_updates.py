@@ -360,7 +360,7 @@ def test_wrong_factors(function, words):
 
 # --- 6. two minima, predicted ---
 
-RIGHT = dict(zip(check.MINIMA_CLAIMS, (True, True, True, False), strict=True))
+RIGHT = dict(zip(check.MINIMA, (True, True, True, False), strict=True))
 
 
 def test_the_right_prediction():
