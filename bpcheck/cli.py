@@ -141,7 +141,19 @@ def _compare(options: argparse.Namespace) -> int:
     for option, path in (("--json", options.json), ("--html", options.html)):
         if path is not None:
             _can_be_written(option, path)  # before the work, not after it
-    task = Task(
+    outcome = run(_task(options, file, function), timeout=options.timeout)
+    _write(options, outcome)
+    if outcome.report is None:
+        print(f"bpcheck: {outcome.error}", file=sys.stderr)
+        return USAGE if outcome.usage else WRONG
+    print(outcome.report)
+    if outcome.report.verdict is Verdict.INCONCLUSIVE:
+        return UNDECIDED
+    return AGREES if outcome.report.ok else WRONG
+
+
+def _task(options: argparse.Namespace, file: str, function: str) -> Task:
+    return Task(
         file=str(Path(file).resolve()),
         function=function,
         pins=_pins(options),
@@ -153,23 +165,19 @@ def _compare(options: argparse.Namespace) -> int:
         ignore=tuple(options.ignore or ()),
         approximate=tuple(options.approximate or ()),
     )
-    outcome = run(task, timeout=options.timeout)
+
+
+def _write(options: argparse.Namespace, outcome: Outcome) -> None:
+    """The report as JSON and as a page, where that is asked for."""
     if options.json is not None:
         try:
             options.json.write_text(_as_json(outcome), encoding="utf-8")
         except OSError as error:
             raise InputError(f"--json {str(options.json)!r} cannot be written: {error.strerror}.") from error
-    if outcome.report is not None and options.html is not None:
+    if options.html is not None and outcome.report is not None:
         outcome.report.to_html(options.html)
-    if outcome.report is None:
-        if options.html is not None:
-            print("bpcheck: there is no report, so --html wrote nothing.", file=sys.stderr)
-        print(f"bpcheck: {outcome.error}", file=sys.stderr)
-        return USAGE if outcome.usage else WRONG
-    print(outcome.report)
-    if outcome.report.verdict is Verdict.INCONCLUSIVE:
-        return UNDECIDED
-    return AGREES if outcome.report.ok else WRONG
+    elif options.html is not None:
+        print("bpcheck: there is no report, so --html wrote nothing.", file=sys.stderr)
 
 
 def _named(subject: str) -> tuple[str, str]:

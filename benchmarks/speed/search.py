@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 import bpcheck
-
 from benchmarks.speed._timing import once, seconds
 
 __all__ = ["CASES", "cost", "walk"]
@@ -93,7 +92,7 @@ def column_at_a_time(params: Any, x: Any, y: Any) -> Any:
 
 
 def step_of_pairs(params: Any, x: Any, y: Any, lr: float) -> Any:
-    loss, dw, db = network([w for w, _ in params], [b for _, b in params], x, y)
+    _, dw, db = network([w for w, _ in params], [b for _, b in params], x, y)
     return [(w - lr * g, b - lr * h) for (w, b), g, h in zip(params, dw, db, strict=True)]
 
 

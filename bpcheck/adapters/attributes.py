@@ -94,14 +94,7 @@ def named(obj: Any, params: Any) -> list[Attribute]:
         If they are named otherwise, or are not there.
     """
     if isinstance(params, str) and params:
-        whole = Attribute.parse(params)
-        held = whole.of(obj)
-        if not isinstance(held, Mapping) or not held:
-            raise InputError(
-                f"params is {params!r}, which is {tree.describe(held)} in {type(obj).__name__}; name the attribute of a "
-                f"dict of parameters, or give a list of names of attributes: params=[{params!r}]."
-            )
-        return [whole.item(key) for key in held]
+        return _entries(obj, params)
     names = list(params) if hasattr(params, "__iter__") else []
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(
@@ -111,6 +104,18 @@ def named(obj: Any, params: Any) -> list[Attribute]:
     if len(set(names)) < len(names):
         raise InputError(f"params is {params!r}; give each name once.")
     return [Attribute.parse(name) for name in names]
+
+
+def _entries(obj: Any, name: str) -> list[Attribute]:
+    """Those of a dict in one attribute."""
+    whole = Attribute.parse(name)
+    held = whole.of(obj)
+    if not isinstance(held, Mapping) or not held:
+        raise InputError(
+            f"params is {name!r}, which is {tree.describe(held)} in {type(obj).__name__}; name the attribute of a dict of "
+            f"parameters, or give a list of names of attributes: params=[{name!r}]."
+        )
+    return [whole.item(key) for key in held]
 
 
 @dataclass(frozen=True, eq=False)

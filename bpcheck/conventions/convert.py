@@ -10,7 +10,6 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.conventions.nesting import VECTORS, slots
 from bpcheck.conventions.value import Conventions
-from bpcheck.errors import InputError
 from bpcheck.tree import FloatArray, Tree
 
 __all__ = [

@@ -136,7 +136,7 @@ class Conventions:
         if complaint := next(filter(None, (rule(self) for rule in _RULES)), ""):
             raise InputError(complaint)
         if self.factor not in (None, "1/outputs"):
-            object.__setattr__(self, "factor", float(self.factor))  # type: ignore[arg-type]
+            object.__setattr__(self, "factor", float(self.factor))
 
     @classmethod
     def preset(cls, name: str) -> Conventions:
@@ -256,6 +256,19 @@ class Conventions:
         biases = architecture.penalize_bias if self.penalize_bias is None else self.penalize_bias
         return replace(architecture, reduction=reduction, l2=l2, penalize_bias=biases)
 
+    def held_to(self, architecture: Architecture) -> Architecture:
+        """A network that was found, with what these conventions pin of its cost.
+
+        Examples
+        --------
+        >>> from bpcheck import mlp
+        >>> Conventions(reduction="sum").held_to(mlp([2, 1])).reduction
+        'sum'
+        """
+        reduction = "sum" if self.times_batch else self.reduction or architecture.reduction
+        biases = architecture.penalize_bias if self.penalize_bias is None else self.penalize_bias
+        return replace(architecture, reduction=reduction, penalize_bias=biases)
+
     def as_given(self, architecture: Architecture) -> Architecture:
         """The inverse of :meth:`describe`: our words in the subject's own.
 
@@ -299,6 +312,10 @@ def _wrong_names(given: Conventions) -> str:
         return ""
     if not isinstance(names, tuple) or len(names) != 2 or not all(isinstance(n, str) and n for n in names):
         return f"names is {names!r}; give two keys, such as ('W', 'b') or ('W{{}}', 'b{{}}')."
+    return _names_without_keys(given, names) or _wrong_patterns(names)
+
+
+def _names_without_keys(given: Conventions, names: tuple[str, str]) -> str:
     if given.params not in DEFAULT_NAMES and given.gradients not in DEFAULT_NAMES:
         return f"names is {names!r}, but params={given.params!r} has no keys: leave it out."
     if given.params in NUMBERED and not all("{}" in name for name in names):
@@ -306,6 +323,10 @@ def _wrong_names(given: Conventions) -> str:
             f"names is {names!r}, but params={given.params!r} needs a key for each layer: write {{}} for the number, such "
             "as 'W{}'."
         )
+    return ""
+
+
+def _wrong_patterns(names: tuple[str, str]) -> str:
     if names[0] == names[1]:
         return f"names is {names!r}; weights and biases need keys of their own."
     if not all(_holes(name) in (0, 1) for name in names):

@@ -370,7 +370,9 @@ def _least(case: Case) -> Iterator[Case]:
         try:
             architecture = dense_chain(case.architecture).with_widths([1] * (depth + 1))
             layers = [{"weight": [[0.0]], "bias": [0.0]}] * depth
-            yield Case(architecture, layers, [[0.0]], [[1.0 if case.architecture.loss == "cross_entropy" else 0.0]])
+            yield Case(
+                architecture, layers, [[0.0]], [[1.0 if case.architecture.loss == "cross_entropy" else 0.0]]
+            )
         except InputError:  # softmax needs two
             return
 

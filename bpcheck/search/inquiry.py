@@ -9,7 +9,7 @@ import numpy as np
 
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
-from bpcheck.result import Comparison
+from bpcheck.result import Comparison, Report
 from bpcheck.search.cases.sources import Pins
 from bpcheck.search.cost.infer import Inference, infer, words
 from bpcheck.search.cost.observe import OUTPUTS, Observed, observe
@@ -98,36 +98,38 @@ class Inquiry:
         """
         if self.judge.subject.loss is None:
             raise ConcludedError(self.notes.report(Verdict.INCONCLUSIVE, summary=NO_LOSS))
-        observations, fault = observe(self.judge, self.rng, widths=self.pins.widths, batch=self.pins.batch)
-        apart = any(o.error is None and not o.equal for o in observations)
-        furthest = None
-        if not (self.settled or fault or apart):
-            reading = settle_unknown(
-                self.judge, self.notes.seed, widths=self.pins.widths, batch=self.pins.batch
-            )
-            if reading.trial is not None and not reading.trial.conventions.is_ours:
-                return self._infer_anew(reading)
-            if reading.trial is None and reading.text:
-                raise ConcludedError(self.notes.report(Verdict.INCONCLUSIVE, summary=reading.text))
-            furthest = reading.furthest
-        if fault:
-            path, _, reason = fault.partition(": ")
+        observations = observe(self.judge, self.rng, widths=self.pins.widths, batch=self.pins.batch)
+        if observations.fault:
+            path, _, reason = observations.fault.partition(": ")
             raise ConcludedError(self.notes.faulty(Comparison(path, Verdict.WRONG_STRUCTURE, reason)))
-        answered = [o for o in observations if o.error is None]
-        if not answered:
-            self.raised(observations[0].cases[0], _error_of(observations[0]), furthest, note=ALL_DEPTHS)
+        reading = Reading(None, "")
+        if not self.settled and not observations.distinct:
+            reading = self._in_another_layout()
+        if reading.trial is not None:
+            return self._infer_anew(reading)
+        if not observations.answered:
+            self._raised_on(observations.seen[0], reading.furthest, ALL_DEPTHS)
         inference = infer(self.judge, self.rng, observations)
         if isinstance(inference, str):
-            other = None if self.settled else settle_cost(self.judge, self.notes.seed)
-            if other is None:
-                self._nothing_fits(answered[0], inference)
-            else:
-                return self._infer_anew(other)
-        assert not isinstance(inference, str)
-        deeper = [o for o in observations if o.depth > 1 and o.equal and o.error is not None]
-        if inference.depths == (1,) and deeper:
-            self.raised(deeper[0].cases[0], _error_of(deeper[0]), None, note=ONE_LAYER)
+            return self._infer_anew(self._with_signs(observations.answered[0], inference))
+        if inference.depths == (1,) and observations.raised_deeper:
+            self._raised_on(observations.raised_deeper[0], None, ONE_LAYER)
         return self._taken(inference)
+
+    def _in_another_layout(self) -> Reading:
+        """The layout of a subject that does not answer in ours; without a trial, if there is none."""
+        reading = settle_unknown(self.judge, self.notes.seed, widths=self.pins.widths, batch=self.pins.batch)
+        if reading.trial is None and reading.text:
+            raise ConcludedError(self.notes.report(Verdict.INCONCLUSIVE, summary=reading.text))
+        ours = reading.trial is not None and reading.trial.conventions.is_ours
+        return replace(reading, trial=None) if ours else reading
+
+    def _with_signs(self, observed: Observed, why: str) -> Reading:
+        """The reading with targets of −1 and 1, where the loss fits nothing with 0 and 1."""
+        reading = None if self.settled else settle_cost(self.judge, self.notes.seed)
+        if reading is None:
+            raise ConcludedError(self._nothing_fits(observed, why))
+        return reading
 
     def _infer_anew(self, reading: Reading) -> Inference:
         """What the subject computes in the layout that was found for it."""
@@ -140,36 +142,36 @@ class Inquiry:
         said = self.judge.conventions
         self.notes.inferred = inference.text
         if said.times_batch and not inference.divided:
-            self.notes.inferred += "; that is m times the cost, a mean over the batch with a penalty of ½λ‖W‖²/m"
+            self.notes.inferred += (
+                "; that is m times the cost, a mean over the batch with a penalty of ½λ‖W‖²/m"
+            )
         if inference.divided and not said.times_batch:
             self._speak(judge_of(self.judge, said.but(penalty="λ/2m")))
-        template = inference.template
-        if said.reduction is not None or said.factor is not None or said.penalize_bias is not None:
-            template = replace(
-                template,
-                reduction=("sum" if self.judge.conventions.times_batch else said.reduction) or template.reduction,
-                penalize_bias=template.penalize_bias if said.penalize_bias is None else said.penalize_bias,
-            )
+        if said.reduction is None and said.factor is None and said.penalize_bias is None:
+            self.judge.scaling = inference.scaling
+            self.notes.warn(*inference.warnings)
+            self.inference = inference
+        else:
             # A pinned reduction means that nothing else stands before the loss, unless that is pinned too.
             self.judge.scaling = scaling_of(said)
             self.notes.inferred += ", but held to what conventions= says"
-        else:
-            self.judge.scaling = inference.scaling
-            self.notes.warn(*inference.warnings)
-        self.inference = replace(inference, template=template)
+            template = self.judge.conventions.held_to(inference.template)
+            self.inference = replace(inference, template=template)
         return self.inference
 
-    def _nothing_fits(self, observed: Observed, why: str) -> None:
+    def _nothing_fits(self, observed: Observed, why: str) -> Report:
         loss, case = observed.losses[0], observed.cases[0]
         if not np.isfinite(loss):
             finding = Comparison("loss", Verdict.NONFINITE, f"the loss is {loss} on a small random network")
-            raise ConcludedError(self.notes.faulty(finding, case))
+            return self.notes.faulty(finding, case)
         tried = (
             f"Its loss ({loss:.6g} on the case below) fits no network that was tried: every activation and output of "
             "bpcheck.mlp with every loss, mean or sum, with or without a penalty, times 1, 2, ½ or 1/outputs."
         )
-        summary = f"It cannot be told what the function computes: {why}. {REMEDY}" if why else f"{tried} {REMEDY}"
-        raise ConcludedError(self.notes.report(Verdict.INCONCLUSIVE, summary=summary, counterexample=case))
+        summary = (
+            f"It cannot be told what the function computes: {why}. {REMEDY}" if why else f"{tried} {REMEDY}"
+        )
+        return self.notes.report(Verdict.INCONCLUSIVE, summary=summary, counterexample=case)
 
     # --- where a case goes wrong ----------------------------------------------------------------------------------
 
@@ -200,17 +202,23 @@ class Inquiry:
             return True
         return _loss_is_wrong(judged) and self._is_another_network(judged.case.architecture.outputs)
 
-    def raised(
-        self, case: Case, error: SubjectError, furthest: Furthest | None, *, note: str = ""
-    ) -> None:
+    def raised(self, case: Case, error: SubjectError, furthest: Furthest | None, *, note: str = "") -> None:
         """Raise with the smallest case, in the layout in which the subject gets furthest."""
-        if furthest is not None and not furthest.conventions.is_ours and isinstance(furthest.error, SubjectError):
+        if (
+            furthest is not None
+            and not furthest.conventions.is_ours
+            and isinstance(furthest.error, SubjectError)
+        ):
             self._speak(judge_of(self.judge, furthest.conventions))
             case, error = furthest.case, furthest.error
             note = FURTHEST.format(words=furthest.conventions.words)
         elif not note and self.judge.conventions.is_ours:
             note = OTHER_LAYOUTS
         self.investigation.raised(case, error, note=note)
+
+    def _raised_on(self, observed: Observed, furthest: Furthest | None, note: str) -> None:
+        assert observed.error is not None
+        self.raised(observed.cases[0], observed.error, furthest, note=note)
 
     def _settle(self, case: Case) -> Reading:
         """Find the layout of a subject that goes wrong in ours."""
@@ -250,12 +258,8 @@ class Inquiry:
         main = self.inference
         if main is None or outputs == OUTPUTS or outputs in self.judge.by_outputs or self.pins.widths:
             return False
-        try:
-            seen, fault = observe(self.judge, self.rng, batch=self.pins.batch, outputs=outputs)
-            found = fault or infer(self.judge, self.rng, seen)
-        except (SubjectError, InputError):
-            return False
-        if isinstance(found, str) or found.divided != main.divided or words(found) == words(main):
+        found = self._network_for(outputs)
+        if found is None or found.divided != main.divided or words(found) == words(main):
             return False
         if not set(main.depths) <= set(found.depths):
             return False
@@ -266,16 +270,18 @@ class Inquiry:
         self.notes.inferred += f"; it is another network for {where} than for {others}: {found.text}"
         return True
 
-
-def _error_of(observed: Observed) -> SubjectError:
-    assert observed.error is not None
-    return observed.error
+    def _network_for(self, outputs: int) -> Inference | None:
+        """What the subject computes for so many outputs, if it can be told."""
+        try:
+            seen = observe(self.judge, self.rng, batch=self.pins.batch, outputs=outputs)
+            found = seen.fault or infer(self.judge, self.rng, seen)
+        except (SubjectError, InputError):
+            return None
+        return None if isinstance(found, str) else found
 
 
 def _scaling_by_outputs(scaling: Scaling, other: Scaling, outputs: int) -> Scaling:
-    return Scaling(
-        scaling.label, lambda a: other.factor(a) if a.outputs == outputs else scaling.factor(a)
-    )
+    return Scaling(scaling.label, lambda a: other.factor(a) if a.outputs == outputs else scaling.factor(a))
 
 
 def _loss_is_wrong(judged: Judged) -> bool:

@@ -369,4 +369,6 @@ def _is_bias(path: Path) -> bool:
 
 def _without_biases(asked: Asked) -> Asked:
     """An answer of a subject that has no biases, without the zeros that stand for them."""
-    return replace(asked, gradient={path: leaf for path, leaf in asked.gradient.items() if not _is_bias(path)})
+    return replace(
+        asked, gradient={path: leaf for path, leaf in asked.gradient.items() if not _is_bias(path)}
+    )

@@ -48,7 +48,9 @@ class Notes:
 
     def warn(self, *warnings: str) -> None:
         """Each once; an empty one not at all."""
-        self.warnings += [warning for warning in dict.fromkeys(warnings) if warning and warning not in self.warnings]
+        self.warnings += [
+            warning for warning in dict.fromkeys(warnings) if warning and warning not in self.warnings
+        ]
 
     def faulty(self, finding: Comparison, case: Case | None = None) -> Report:
         """The report about a fault before any number could be compared."""

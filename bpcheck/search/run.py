@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from bpcheck.network.case import Case
 from bpcheck.report.progress import progress_bar
 from bpcheck.result import Report
 from bpcheck.search.cases.sources import Pins
-from bpcheck.search.dialect.translate import translated
-from bpcheck.search.judging import OURS, Judge
-from bpcheck.search.scaling import UNSCALED, scaling_of
+from bpcheck.search.dialect.trial import judge_of
+from bpcheck.search.judging import Judge
+from bpcheck.search.scaling import scaling_of
 from bpcheck.search.session import Session
 from bpcheck.subject import as_subject
 
@@ -136,26 +137,23 @@ def search(
     announce: Callable[[Case], None] | None = None,
 ) -> Report:
     """:func:`compare`, with what the command line needs: pinned widths and batch, and word of each case."""
-    wanted = resolution_or_default(resolution)
     if isinstance(examples, bool) or not isinstance(examples, int | np.integer) or examples < 1:
         raise InputError(f"examples is {examples!r}; give the number of random cases, 1 or more.")
-    pinned = _said(conventions)
     if cases is not None and architectures is not None:
         raise InputError("both cases= and architectures= are given; a case already holds its architecture.")
-    used = seed_or_drawn(seed)
-    asked = as_subject(subject)
+    pinned, asked, used = _said(conventions), as_subject(subject), seed_or_drawn(seed)
     loose = EXACT if ignore is None and approximate is None else declared(ignore, approximate)
     judge = Judge(
-        asked if pinned is None or pinned.is_ours else translated(asked, pinned, ignore=loose.ignore),
-        wanted,
+        asked,
+        resolution_or_default(resolution),
         Clock.start(time_limit),
         reference=None if reference is None else as_subject(reference),
         announce=announce,
         by_precision=resolution is None,
-        conventions=OURS if pinned is None else pinned,
-        scaling=UNSCALED if pinned is None else scaling_of(pinned),
         declared=loose,
     )
+    if pinned is not None:
+        judge = replace(judge_of(judge, pinned), scaling=scaling_of(pinned))
     given = None if cases is None else _cases(cases)
     with guarded(), progress_bar(progress, "comparing") as bar:
         return Session(

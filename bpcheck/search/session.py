@@ -170,8 +170,8 @@ class Session:
         attempts = 0
         for case in cases:
             if self.judge.clock.struck:
-                judged = self.tally.judged
-                return self._out_of_time(f"the time limit ended the search after {judged} of {total} cases")
+                seen = self.tally.judged
+                return self._out_of_time(f"the time limit ended the search after {seen} of {total} cases")
             judged = self._judged(case, calls=2 if attempts < CASES_ASKED_TWICE else 1)
             attempts += 1
             if judged.failed:

@@ -63,7 +63,9 @@ class Standard:
         """Somebody else's numbers in place of ours, ``its`` being what rounding may do to them."""
         right = {**self.right, **numbers_told(other)}
         balls = {LOSS: its.loss, **its.gradient}
-        bound = {path: bound + balls[path].rad + other.error.get(path, 0.0) for path, bound in self.bound.items()}
+        bound = {
+            path: bound + balls[path].rad + other.error.get(path, 0.0) for path, bound in self.bound.items()
+        }
         # at a kink each of the two may have made another choice
         kink = {path: 2.0 * radius for path, radius in self.kink.items()}
         return replace(self, right=right, bound=bound, kink=kink, zero=_zeros(right, exact))
@@ -74,7 +76,9 @@ class Standard:
         sizes = (rms(array) for path, array in self.right.items() if path != LOSS)
         return max(sizes, default=0.0) or 1.0
 
-    def compare(self, told: Mapping[Path, FloatArray], error: Mapping[Path, Any], resolution: float) -> list[Comparison]:
+    def compare(
+        self, told: Mapping[Path, FloatArray], error: Mapping[Path, Any], resolution: float
+    ) -> list[Comparison]:
         """Every number that was told, held against the right one; ``error`` is what the way of asking brought in."""
         largest = self.largest
         return [

@@ -51,7 +51,7 @@ def fitting_targets(loss: str, y: FloatArray) -> FloatArray:
     array([[1., 0., 0.]])
     """
     if loss == "cross_entropy" and not (np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all()):
-        return np.eye(y.shape[1])[y.argmax(axis=1)]
+        return np.asarray(np.eye(y.shape[1])[y.argmax(axis=1)])
     if loss == "binary_cross_entropy" and not ((y >= 0) & (y <= 1)).all():
         return np.asarray(y > 0, dtype=float)
     return y

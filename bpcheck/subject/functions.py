@@ -10,7 +10,15 @@ from bpcheck import tree
 from bpcheck.errors import InputError
 from bpcheck.subject.value import Answer, Subject
 
-__all__ = ["NotAPair", "as_subject", "from_joint", "from_parts", "has_parameter", "name_of", "require_callable"]
+__all__ = [
+    "NotAPair",
+    "as_subject",
+    "from_joint",
+    "from_parts",
+    "has_parameter",
+    "name_of",
+    "require_callable",
+]
 
 
 class NotAPair(InputError):

@@ -282,7 +282,9 @@ class Holder:
 
 
 @pytest.mark.parametrize("gradients", ["grads", "gradient", lambda net, x, y: net.gradient(x, y)])
-@pytest.mark.parametrize("keys", [("W1", "b1", "W2", "b2"), ("b2", "W1", "W2", "b1")], ids=["in order", "mixed"])
+@pytest.mark.parametrize(
+    "keys", [("W1", "b1", "W2", "b2"), ("b2", "W1", "W2", "b1")], ids=["in order", "mixed"]
+)
 def test_one_attribute_holds_a_dict_of_all_parameters(gradients, keys):
     x, y = np.random.default_rng(1).normal(size=(5, 3)), np.ones((5, 2))
     for bug in (False, True):

@@ -1,4 +1,4 @@
-"""The search asks before it tries: few calls where code raises, the error of the attempt that got furthest, no layout lost."""
+"""The search asks before it tries: few calls where code raises, the error of the furthest attempt, no layout lost."""
 
 import numpy as np
 import pytest

@@ -7,8 +7,8 @@ from layouts import BUGS, PRESETS, nielsen, one_hot, sigmoid
 import bpcheck
 from bpcheck import Conventions, Verdict, mlp, tree
 from bpcheck.conventions.convert import params_into, tensors_back, tensors_into
-from bpcheck.conventions.sayable import sayable
 from bpcheck.conventions.nesting import NESTINGS, WEIGHTS_ALONE
+from bpcheck.conventions.sayable import sayable
 from bpcheck.reference import build
 from bpcheck.search.dialect.candidates import known_layouts
 from bpcheck.strategies.values import case_from_seed

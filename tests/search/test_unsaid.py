@@ -1,4 +1,4 @@
-"""What nobody said: no biases, columns beside rows, penalties of every kind, another network for two outputs; and no bug hides."""
+"""What nobody said: no biases, columns beside rows, penalties, another network for two outputs; and no bug hides."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,9 @@ def update(biases, weights, batch, rate, decay, bug):
         d = a[-1] - y
         for k in reversed(range(len(weights))):
             sums_b[k] = d if bug == "last example" else sums_b[k] + d
-            sums_b[k] = sums_b[k] + 0 * d.sum(axis=0) if bug != "wrong axis" else d.sum(axis=0) + 0 * sums_b[k]
+            sums_b[k] = (
+                sums_b[k] + 0 * d.sum(axis=0) if bug != "wrong axis" else d.sum(axis=0) + 0 * sums_b[k]
+            )
             sums_w[k] += d @ a[k].T
             d = weights[k].T @ d * a[k] * (1 - a[k])
     decay = {"half": decay / 2, "whole": decay * m, "none": 0.0}.get(bug, decay)
@@ -128,7 +130,9 @@ def penalised(l1=0.0, l2=0.0, *, divided=False, biases=False, bug=""):
             own = {"weight": d.T @ a[k], "bias": d.sum(0)}
             for name in ("weight", "bias") if biases else ("weight",):
                 w = params[k][name]
-                slope = l1 * (1.0 if bug == "sign lost" else np.sign(w)) + l2 * w * (2 if bug == "twice" else 1)
+                slope = l1 * (1.0 if bug == "sign lost" else np.sign(w)) + l2 * w * (
+                    2 if bug == "twice" else 1
+                )
                 own[name] = own[name] + slope / (by if bug != "not divided" else 1)
             gradient.insert(0, own)
             d = (d @ params[k]["weight"]) * (1 - a[k] ** 2)

@@ -5,7 +5,7 @@ The gradient is never used: a convention is only accepted where the *loss* shows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture
 from bpcheck.network.dense_chain import dense_chain
-from bpcheck.search.cost.observe import Observed
+from bpcheck.search.cost.observe import Observations, Observed
 from bpcheck.search.cost.sieve import NEAR, Fit, near
 from bpcheck.search.judging import Judge
 from bpcheck.search.scaling import UNSCALED, Scaling
@@ -51,7 +51,7 @@ class Inference:
     divided: bool = False
 
 
-def infer(judge: Judge, rng: np.random.Generator, observations: Sequence[Observed]) -> Inference | str:
+def infer(judge: Judge, rng: np.random.Generator, observations: Observations) -> Inference | str:
     """The simplest network and cost that explain the losses, or a sentence that says why there is none.
 
     Parameters
@@ -59,38 +59,38 @@ def infer(judge: Judge, rng: np.random.Generator, observations: Sequence[Observe
     judge : Judge
     rng : numpy.random.Generator
         For further probes where several explain everything.
-    observations : sequence of Observed
+    observations : Observations
         From :func:`bpcheck.search.cost.observe.observe`.
 
     Returns
     -------
     Inference or str
     """
-    answered = [observed for observed in observations if observed.error is None]
+    answered = observations.answered
     if not any(any(observed.losses) for observed in answered):
         return "its loss is 0 on every network tried, which tells nothing"
-    said = judge.conventions
-    ways = {"sums": not said.per_example, "divided": not said.per_example and said.penalty is None}
-    nearest: tuple[float, Fit] | None = None
+    nearly: list[tuple[float, Fit]] = []
     for observed in answered:
-        fits = []
-        for fit in near(observed, **ways):
-            exact, misfit = _misfit(judge, observed, fit)
-            if exact:
-                fits.append(fit)
-            elif misfit <= NEAR and (nearest is None or misfit < nearest[0]):
-                nearest = (misfit, fit)
+        tried = [(*_misfit(judge, observed, fit), fit) for fit in _near(judge, observed)]
+        fits = [fit for exact, _, fit in tried if exact]
         if fits:
             return _on_all_depths(judge, observations, _told_apart(judge, rng, observed, fits), 0.0)
-    if nearest is None:
+        nearly += [(misfit, fit) for _, misfit, fit in tried if misfit <= NEAR]
+    if not nearly:
         return ""
-    misfit, fit = nearest
+    misfit, fit = min(nearly, key=lambda one: one[0])
     if fit.template.loss not in PROBABILITY_LOSSES:
         return (
             f"its loss is nearly {_cost(fit)}, but off by up to a relative {misfit:.1e}: another slope, an approximation, a "
             "penalty?"
         )
     return _on_all_depths(judge, observations, fit, misfit)
+
+
+def _near(judge: Judge, observed: Observed) -> Iterator[Fit]:
+    """What may be meant: one example at a time shows no sum, and nothing that is divided by the batch size."""
+    said = judge.conventions
+    return near(observed, sums=not said.per_example, divided=not said.per_example and said.penalty is None)
 
 
 def _misfit(judge: Judge, observed: Observed, fit: Fit) -> tuple[bool, float]:
@@ -121,38 +121,42 @@ def _told_apart(judge: Judge, rng: np.random.Generator, observed: Observed, fits
     except (SubjectError, InputError):  # it does not take such targets: the first fit is as good as any
         return fits[0]
     losses = tuple(float("nan") if asked.loss is None else asked.loss for asked in answers)
-    far = replace(observed, cases=cases, losses=losses, precisions=tuple(asked.precision for asked in answers))
+    far = replace(
+        observed, cases=cases, losses=losses, precisions=tuple(asked.precision for asked in answers)
+    )
     return next((fit for fit in fits if _misfit(judge, far, fit)[0]), fits[0])
 
 
-def _on_all_depths(
-    judge: Judge, observations: Sequence[Observed], fit: Fit, misfit: float
-) -> Inference | str:
+def _on_all_depths(judge: Judge, observations: Observations, fit: Fit, misfit: float) -> Inference | str:
     """The fit with the depths where it holds, unless the subject answers at a depth where it does not."""
-    answered = [observed for observed in observations if observed.error is None]
-    holds = {id(o) for o in answered if _holds(judge, o, fit, misfit)}
-    depths = sorted({o.depth for o in answered if id(o) in holds})
-    odd = [o for o in answered if id(o) not in holds and not o.equal]
-    unread = [o for o in odd if o.depth > depths[-1] and _leaves_unread(judge, o, depths[-1])]
-    if other := [o.depth for o in odd if o not in unread]:
+    holds = [observed for observed in observations.answered if _holds(judge, observed, fit, misfit)]
+    depths = sorted({observed.depth for observed in holds})
+    odd = [observed for observed in observations.distinct if observed not in holds]
+    unread = [o.depth for o in odd if o.depth > depths[-1] and _leaves_unread(judge, o, depths[-1])]
+    if len(unread) < len(odd):
+        other = [observed.depth for observed in odd if observed.depth not in unread]
         return f"its loss is {_cost(fit)} on networks with {_listed(depths)}, but not with {_listed(other)}"
-    warnings = [] if not unread else [_unread(sorted(o.depth for o in unread), depths[-1])]
-    explained = {*depths, *(o.depth for o in unread)}
-    warnings += [
-        told for o in observations if o.depth not in explained if (told := _why_not_checked(o))
-    ]
+    left = [observed for observed in observations.seen if observed.depth not in (*depths, *unread)]
+    warnings = [_unread(unread, depths[-1]), *map(_why_not_checked, left), *_on_the_cost(fit, misfit)]
+    probes = sum(len(observed.cases) for observed in observations.answered)
+    text = f"{words(fit)} (inferred from the loss on {probes} networks)"
+    return Inference(
+        fit.template, fit.scaling, tuple(depths), text, tuple(filter(None, warnings)), fit.divided
+    )
+
+
+def _on_the_cost(fit: Fit, misfit: float) -> list[str]:
+    """What to say of a loss that is only nearly the one that was found, or that times a factor."""
+    cost, said = f"{fit.scaling.label}{fit.template.loss}", []
     if misfit:
-        warnings.append(
-            f"the loss is only nearly {fit.scaling.label}{fit.template.loss}: it differs by up to a relative {misfit:.1e} "
-            "(an ε inside a logarithm?)"
+        said.append(
+            f"the loss is only nearly {cost}: it differs by up to a relative {misfit:.1e} (an ε inside a logarithm?)"
         )
     if fit.scaling is not UNSCALED:
-        warnings.append(
-            f"the loss is {fit.scaling.label}{fit.template.loss}, and the gradient was held to the same factor: "
-            "a convention, not a bug"
+        said.append(
+            f"the loss is {cost}, and the gradient was held to the same factor: a convention, not a bug"
         )
-    text = f"{words(fit)} (inferred from the loss on {sum(len(o.cases) for o in answered)} networks)"
-    return Inference(fit.template, fit.scaling, tuple(depths), text, tuple(warnings), fit.divided)
+    return said
 
 
 def _holds(judge: Judge, observed: Observed, fit: Fit, misfit: float) -> bool:
@@ -161,8 +165,10 @@ def _holds(judge: Judge, observed: Observed, fit: Fit, misfit: float) -> bool:
 
 
 def _unread(depths: list[int], used: int) -> str:
+    if not depths:
+        return ""
     return (
-        f"networks with {_listed(depths)} were not checked: the function uses the first {used} only, whatever the "
+        f"networks with {_listed(sorted(depths))} were not checked: the function uses the first {used} only, whatever the "
         "parameters of the others are"
     )
 
@@ -174,7 +180,9 @@ def _why_not_checked(observed: Observed) -> str:
         cause = observed.error.__cause__
         return f"{where}: there the function raised {type(cause).__name__}: {cause}"
     if observed.error is None:
-        return f"{where}: the function takes them only if all widths are equal, and then computes something else"
+        return (
+            f"{where}: the function takes them only if all widths are equal, and then computes something else"
+        )
     return ""
 
 
@@ -209,7 +217,9 @@ def _cost(fit: Fit) -> str:
 
 
 def _network(template: Architecture) -> str:
-    hidden = f"{dense_chain(template).hidden} hidden layers" if len(template.layers) > 1 else "no hidden layer"
+    hidden = (
+        f"{dense_chain(template).hidden} hidden layers" if len(template.layers) > 1 else "no hidden layer"
+    )
     return f"{hidden}, {template.output} output"
 
 

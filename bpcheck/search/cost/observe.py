@@ -15,7 +15,7 @@ from bpcheck.search.judging import Judge
 from bpcheck.strategies.numbers import DECIMALS, fill, readable
 from bpcheck.tree import FloatArray
 
-__all__ = ["DEPTHS", "OUTPUTS", "WIDTHS", "Observed", "observe", "probe_case"]
+__all__ = ["DEPTHS", "OUTPUTS", "WIDTHS", "Observations", "Observed", "observe", "probe_case"]
 
 # Depths to try, the commonest student's network first.
 DEPTHS = (2, 3, 1, 4)
@@ -36,7 +36,7 @@ LARGEST = 1.6
 STRETCH = 3.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Observed:
     """Losses of the subject on probes of one depth, or the error that it raised.
 
@@ -62,6 +62,36 @@ class Observed:
     precisions: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """What was observed at several depths.
+
+    Attributes
+    ----------
+    seen : tuple of Observed
+    fault : str
+        What is wrong with the return value, if there is something: then nothing more was asked.
+    """
+
+    seen: tuple[Observed, ...]
+    fault: str = ""
+
+    @property
+    def answered(self) -> list[Observed]:
+        """Those in which the subject did not raise."""
+        return [observed for observed in self.seen if observed.error is None]
+
+    @property
+    def distinct(self) -> list[Observed]:
+        """Those in which it answered for widths that differ."""
+        return [observed for observed in self.answered if not observed.equal]
+
+    @property
+    def raised_deeper(self) -> list[Observed]:
+        """Those in which it raised for a network with hidden layers, whatever the widths."""
+        return [o for o in self.seen if o.error is not None and o.depth > 1 and o.equal]
+
+
 class _NoNumberError(Exception):
     """What came back is no pair, or its loss no number."""
 
@@ -73,8 +103,8 @@ def observe(
     widths: Sequence[int] | None = None,
     batch: int | None = None,
     outputs: int | None = None,
-) -> tuple[list[Observed], str]:
-    """Call the subject on probes of several depths; also a fault of its return value, if there is one.
+) -> Observations:
+    """Call the subject on probes of several depths.
 
     The targets are one-hot rows, which every loss accepts.
 
@@ -93,18 +123,25 @@ def observe(
     if outputs is None:
         outputs = OUTPUTS + 1 if batch == OUTPUTS else OUTPUTS
     for depth in DEPTHS if widths is None else (len(widths) - 1,):
-        hidden = [int(w) for w in rng.permutation([w for w in WIDTHS if w != outputs])[:depth]]
-        for equal in (False, True):
-            # equal widths go with as many examples: then a sum over the wrong axis fits too
-            drawn = widths or ([outputs] * (depth + 1) if equal else [*hidden, outputs])
-            sizes = [batch or (outputs if equal else size) for size in _other_than(outputs)]
+        distinct = widths or [*_hidden(rng, depth, outputs), outputs]
+        # equal widths go with as many examples: then a sum over the wrong axis fits too
+        for equal, drawn, size in (
+            (False, distinct, None),
+            (True, widths or [outputs] * (depth + 1), outputs),
+        ):
+            sizes = [batch or size or other for other in _other_than(outputs)]
             try:
                 found.append(_asked(judge, depth, _probes(rng, mlp(drawn), sizes), equal=equal))
             except _NoNumberError as fault:
-                return found, str(fault)
+                return Observations(tuple(found), str(fault))
             if found[-1].error is None:
                 break
-    return found, ""
+    return Observations(tuple(found))
+
+
+def _hidden(rng: np.random.Generator, depth: int, outputs: int) -> list[int]:
+    """Widths of the input and the hidden layers: unlike one another, and unlike the output's."""
+    return [int(width) for width in rng.permutation([w for w in WIDTHS if w != outputs])[:depth]]
 
 
 def _asked(judge: Judge, depth: int, probes: Iterator[Case], *, equal: bool) -> Observed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -72,8 +73,7 @@ def near(observed: Observed, *, sums: bool, divided: bool) -> Iterator[Fit]:
     with np.errstate(all="ignore"):
         rest = np.array(observed.losses) - plain
         close = abs(rest[:, 0]) <= NEAR * abs(plain[:, 0])
-    for index in np.flatnonzero(close):
-        yield counts[index][0]
+    yield from (counts[index][0] for index in np.flatnonzero(close))
     factors = np.array([fit.scaling.factor(fit.template) for fit, _ in counts])
     for penalty in _penalties(observed.cases, (False, True) if divided else (False,)):
         for index, strengths in penalty.explained(rest / factors[:, None]):
@@ -139,7 +139,7 @@ class _Penalty:
     biases: bool
     divided: bool
 
-    def explained(self, rest: FloatArray) -> Iterator[tuple[int, dict[str, float]]]:
+    def explained(self, rest: FloatArray) -> Iterator[tuple[int, dict[str, Any]]]:
         """The rows of ``rest`` that it explains on every probe, with its strengths."""
         with np.errstate(all="ignore"):
             found = rest @ np.linalg.pinv(self.sizes).T

@@ -111,13 +111,19 @@ def candidates(*, outputs: int, vectors: bool) -> Iterator[Candidate]:
         One array for all parameters, which only code takes that knows its widths; or all other structures.
     """
     targets = ("as given", "flat" if outputs == 1 else "index")
-    for nesting in VECTORS if vectors else [n for n in NESTINGS if n not in VECTORS]:
-        numbers = (1, 0) if nesting in NUMBERED else (1,)
-        for spread, first in product((False, True) if nesting in SPREAD else (False,), numbers):
-            for said, (batch, biases) in product(targets, BIASES.items()):
-                for bias in INSIDE if nesting in WEIGHTS_ALONE else biases[:1] if vectors else biases:
-                    for weight in ORIENTATIONS:
-                        yield Candidate(nesting, first, spread, weight, bias, batch, said)
+    for params in NESTINGS:
+        if (params in VECTORS) is not vectors:
+            continue
+        spreads, numbers = (False, True)[: 1 + (params in SPREAD)], (1, 0)[: 1 + (params in NUMBERED)]
+        for spread, first, said, batch in product(spreads, numbers, targets, BIASES):
+            for bias, weight in product(_places_of_biases(params, batch), ORIENTATIONS):
+                yield Candidate(params, first, spread, weight, bias, batch, said)
+
+
+def _places_of_biases(params: str, batch: str) -> tuple[str, ...]:
+    if params in WEIGHTS_ALONE:
+        return INSIDE
+    return ("vector",) if params in VECTORS else BIASES[batch]
 
 
 @lru_cache(maxsize=1)

@@ -72,7 +72,6 @@ class Furthest:
         return place_of(first) == place_of(second) and str(first) == str(second)
 
 
-
 @dataclass(eq=False)
 class Hearing:
     """What is known of the layouts of a subject.
@@ -183,13 +182,7 @@ class _OneCase:
         conventions = candidate.conventions(self.names.get(candidate.structure))
         answer = self._try(conventions)
         if isinstance(answer, Exception):
-            questions, alike = self._questions(conventions, answer)
-            names = questions.named(conventions).names
-            if names and names != conventions.names and candidate.structure not in self.names:
-                self.names[candidate.structure] = names  # it asks for other keys: hand it those
-                return self._attempt(candidate)
-            self._note_failure(candidate, conventions, answer, questions if alike else None)
-            return []
+            return self._again(candidate, conventions, answer)
         asked, raw = answer
         if asked.loss is None or np.isnan(asked.loss):
             # Something that is no number came back for a whole batch: it runs on batches, and is held to them.
@@ -200,6 +193,20 @@ class _OneCase:
                 return []
         conventions, wrong = self._read(conventions, raw)
         return [Trial(conventions, judge_of(self.judge, conventions), not wrong)]
+
+    def _again(self, candidate: Candidate, conventions: Conventions, error: Exception) -> list[Trial]:
+        """After an error: with the keys that it asks for, if these are others; else that is what is known."""
+        questions, alike = self._questions(conventions, error)
+        names = questions.named(conventions).names
+        if names and names != conventions.names and candidate.structure not in self.names:
+            self.names[candidate.structure] = names
+            return self._attempt(candidate)
+        told = questions if alike else Questions.about_everything()
+        self._rule_out(candidate, conventions, told)
+        if self.furthest is None or len(told.lines) > self.furthest.lines:
+            of_depth = "depth" in told.last
+            self.furthest = Furthest(conventions, self.case, error, len(told.lines), of_depth)
+        return []
 
     def _try(self, conventions: Conventions) -> tuple[Asked, Answer] | Exception:
         """One answer and what it was before it was translated, or what was raised."""
@@ -220,7 +227,11 @@ class _OneCase:
                 judge.announce(case)
             # without the text of a reproducer, which takes longer than most subjects
             asked = ask(
-                judge.subject, case.params, (case.x, case.y), clock=judge.clock, architecture=case.architecture
+                judge.subject,
+                case.params,
+                (case.x, case.y),
+                clock=judge.clock,
+                architecture=case.architecture,
             )
         except (SubjectError, InputError) as error:
             return error
@@ -247,22 +258,16 @@ class _OneCase:
             return questions, place_of(again) == place_of(error.__cause__ or error)
         return questions, False
 
-    def _note_failure(
-        self, candidate: Candidate, conventions: Conventions, error: Exception, questions: Questions | None
-    ) -> None:
-        told = ASPECTS if questions is None else frozenset(questions.asked) & ASPECTS
-        depth = len(self.case.params)
-        self.failed.setdefault(told, set()).add(candidate.about(told, depth, conventions.names))
-        if "keys" in told and candidate.params in KEYS and not (questions and questions.names):
+    def _rule_out(self, candidate: Candidate, conventions: Conventions, questions: Questions) -> None:
+        """Whatever gives the same answers to these questions."""
+        asked, depth = frozenset(questions.asked) & ASPECTS, len(self.case.params)
+        self.failed.setdefault(asked, set()).add(candidate.about(asked, depth, conventions.names))
+        if "keys" in asked and candidate.params in KEYS and not questions.names:
             self.listed.add(candidate.structure)
-        if questions is not None and questions.asked <= STRUCTURE:
+        if questions.asked <= STRUCTURE:
             self.ruled_out.add(candidate.about(STRUCTURE, depth, conventions.names))
         elif conventions.params not in VECTORS:
             self.looked = True
-        lines = 0 if questions is None else len(questions.lines)
-        if self.furthest is None or lines > self.furthest.lines:
-            of_depth = questions is None or "depth" in questions.last
-            self.furthest = Furthest(conventions, self.case, error, lines, of_depth)
 
     def _read(self, conventions: Conventions, raw: Answer) -> tuple[Conventions, int]:
         """The layout with the first nesting that the gradient has, and how many tensors are amiss in that."""

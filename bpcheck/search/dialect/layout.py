@@ -21,7 +21,7 @@ from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.search.cost.observe import DEPTHS, OUTPUTS, WIDTHS, probe_case
 from bpcheck.search.dialect.candidates import candidates
 from bpcheck.search.dialect.hearing import Furthest, hear
-from bpcheck.search.dialect.trial import Trial, agrees, judge_of, loss_fits, signed, with_networks
+from bpcheck.search.dialect.trial import Trial, agrees, loss_fits, signed, with_networks
 from bpcheck.search.judging import Judge
 
 __all__ = ["Reading", "settle_cost", "settle_known", "settle_unknown"]
@@ -214,12 +214,18 @@ def _known(accepted: list[Trial], case: Case) -> Reading:
     exact = [trial for trial in exact if trial in trials]
     if not any(trial.conventions.is_ours for trial in trials):
         return _warned(_chosen(trials, exact, lambda trial: agrees(trial, case)), warning)
-    # It answers in ours: another layout must explain more than ours does.
-    sure = [trial for trial in (exact or trials) if trial.structured and agrees(trial, case)]
-    pool = sure or [trial for trial in exact if trial.structured]
-    if not pool or any(trial.conventions.is_ours for trial in pool):
+    better = _better_than_ours(trials, exact, case)
+    if not better:
         return Reading(None, "", warning)
-    return _warned(_chosen(trials, pool, lambda trial: True), warning)
+    return _warned(_chosen(trials, better, lambda trial: True), warning)
+
+
+def _better_than_ours(trials: list[Trial], exact: list[Trial], case: Case) -> list[Trial]:
+    """For a subject that answers in ours as well: what explains more than ours does."""
+    formed = [trial for trial in (exact or trials) if trial.structured]
+    sure = [trial for trial in formed if agrees(trial, case)]
+    pool = sure or (formed if exact else [])
+    return [] if any(trial.conventions.is_ours for trial in pool) else pool
 
 
 def _is_divided_mean(trial: Trial, case: Case) -> bool:
@@ -244,19 +250,26 @@ def _chosen(
     trials = trials if exact else [trial for trial in trials if trial.structured]
     if not trials:
         return Reading(None, "")
-    pool = exact or trials
-    told = ["its loss"] if exact and len(exact) < len(trials) else []
-    formed = [trial for trial in pool if trial.structured]
-    if formed and len(formed) < len(pool):
-        pool = formed
-        told.append("the shapes of its gradient")
-    agreeing = [trial for trial in pool if right(trial)] if len(pool) > 1 else []
-    if agreeing and len(agreeing) < len(pool):
-        pool = agreeing
-        told.append("its gradient")
-    if ask and not (exact or agreeing) and len({_but_for_rows(trial.conventions) for trial in pool}) > 1:
+    by_loss = ["its loss"] if exact and len(exact) < len(trials) else []
+    pool, by_form = _narrowed(exact or trials, lambda trial: trial.structured, "the shapes of its gradient")
+    pool, by_gradient = _narrowed(pool, right, "its gradient")
+    if ask and not exact and _are_really_several(pool) and not right(pool[0]):
         return Reading(None, _question(pool))
-    return Reading(pool[0], f"layout: {pool[0].conventions.words} (inferred: {_why(trials, exact, told)})")
+    why = _why(trials, exact, by_loss + by_form + by_gradient)
+    return Reading(pool[0], f"layout: {pool[0].conventions.words} (inferred: {why})")
+
+
+def _are_really_several(pool: list[Trial]) -> bool:
+    """Whether they differ in more than biases (n,) and (1, n): beside rows both are added alike."""
+    return len({_but_for_rows(trial.conventions) for trial in pool}) > 1
+
+
+def _narrowed(
+    pool: list[Trial], speaks: Callable[[Trial], bool], words: str
+) -> tuple[list[Trial], list[str]]:
+    """Those that something speaks for, and its name if there are others; all of them, if it speaks for none."""
+    kept = [trial for trial in pool if speaks(trial)] if len(pool) > 1 else pool
+    return (kept, [words]) if kept and len(kept) < len(pool) else (pool, [])
 
 
 def _why(trials: Sequence[Trial], exact: Sequence[Trial], told: Sequence[str]) -> str:
@@ -264,8 +277,12 @@ def _why(trials: Sequence[Trial], exact: Sequence[Trial], told: Sequence[str]) -
     if any(trial.conventions.params in VECTORS for trial in trials):
         known += _count(vectors=True)
     if len(trials) == 1:
-        return f"the only one of {known} known layouts that it accepts{', and its loss fits' if exact else ''}"
-    return f"it accepts {len(trials)} of {known} known layouts" + (f", told apart by {' and '.join(told)}" if told else "")
+        return (
+            f"the only one of {known} known layouts that it accepts{', and its loss fits' if exact else ''}"
+        )
+    return f"it accepts {len(trials)} of {known} known layouts" + (
+        f", told apart by {' and '.join(told)}" if told else ""
+    )
 
 
 def _count(*, vectors: bool) -> int:
@@ -273,7 +290,7 @@ def _count(*, vectors: bool) -> int:
 
 
 def _but_for_rows(conventions: Conventions) -> Conventions:
-    """The same for biases (n,) and (1, n): beside rows both are added alike, so nothing has to be asked."""
+    """The same for biases (n,) and (1, n)."""
     return conventions.but(bias="vector") if conventions.bias == "row" else conventions
 
 

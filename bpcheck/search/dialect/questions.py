@@ -65,6 +65,14 @@ class Questions:
         self.last: tuple[str, ...] = ()
         self.names: dict[str, str] = {}
 
+    @classmethod
+    def about_everything(cls) -> Questions:
+        """What counts as asked where no notes could be taken: nothing else is ruled out then."""
+        questions = cls()
+        questions.asked.update((*_EVERYTHING, "x", "y"))
+        questions.last = _EVERYTHING
+        return questions
+
     def note(self, *about: str) -> None:
         """One more question, about these."""
         self.lines.add(line_that_asks())
@@ -76,18 +84,12 @@ class Questions:
         if not self.names or conventions.params not in DEFAULT_NAMES:
             return conventions
         given = dict(zip("Wb", conventions.names or DEFAULT_NAMES[conventions.params], strict=True))
-        names = {**given, **{k: name for k, name in self.names.items() if _holes(name) <= 1}}
+        names = {**given, **self.names}
         for kind, other in ("Wb", "bW"):
             if kind in self.names and other not in self.names and names[kind] != given[kind]:
                 names[other] = _partner(names[kind]) or names[other]
-        pair = (names["W"], names["b"])
-        if pair == (given["W"], given["b"]) or pair[0] == pair[1]:
-            return conventions
-        return conventions.but(names=pair)
-
-
-def _holes(name: str) -> int:
-    return name.count("{}") if name.count("{") == name.count("}") == name.count("{}") else 2
+        changed = names != given and names["W"] != names["b"]
+        return conventions.but(names=(names["W"], names["b"])) if changed else conventions
 
 
 def _partner(name: str) -> str:
@@ -116,13 +118,15 @@ class _Watched:
     ``about`` is what its length and its elements tell; what it does not know itself counts as a question about ``all``.
     """
 
-    def __init__(self, plain: Any, questions: Questions, about: tuple[str, ...], everything: tuple[str, ...]) -> None:
+    def __init__(
+        self, plain: Any, questions: Questions, about: tuple[str, ...], everything: tuple[str, ...]
+    ) -> None:
         self._plain = plain
         self._questions = questions
         self._about = about
         self._all = everything
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # isinstance() has no other way to be told
         return type(self._plain)
 
@@ -193,11 +197,9 @@ class _Mapping(_Watched):
     def _key(self, key: Any) -> Any:
         """The key under which the real dict has what is asked for."""
         self._questions.note("structure")
-        if not isinstance(key, str):
-            return key
-        number = _NUMBER.search(key)
+        number = _NUMBER.search(key) if isinstance(key, str) else None
         name = key if number is None else f"{key[: number.start()]}{{}}{key[number.end() :]}"
-        kind = next((kind for kind, own in self._own.items() if own == name), "") or kind_of(name)
+        kind = self._kind(name)
         if not kind or self._numbered is (number is None):
             return key
         if self._questions.names.get(kind, name) != name:
@@ -208,6 +210,13 @@ class _Mapping(_Watched):
             return key
         self._questions.names[kind] = name
         return own
+
+    def _kind(self, name: Any) -> str:
+        """What a key names, if it is one that a convention can say."""
+        own = next((kind for kind, known in self._own.items() if known == name), "")
+        if own or not isinstance(name, str):
+            return own
+        return "" if set("{}") & set(name.replace("{}", "", 1)) else kind_of(name)
 
     def __iter__(self) -> Iterator[Any]:
         self._questions.note(*_KEYS)

@@ -190,20 +190,28 @@ def _aliased(gradient: Tree, work: Tree, root: str) -> str:
 
 def _mean(answers: list[Answer], factor: float) -> Answer:
     """The answer for a batch from those of its examples; the first that has no number stands for all."""
-    first = answers[0]
     odd = next((a for a in answers if a.loss is not None and scalar_loss(a.loss)[1]), None)
     if odd is not None or (len(answers) == 1 and factor == 1.0):
-        return odd or first
-    losses = [a.loss for a in answers if a.loss is not None]
-    loss = _averaged(losses, factor).reshape(())[()] if len(losses) == len(answers) else None
+        return odd or answers[0]
     notes = tuple(dict.fromkeys(note for a in answers for note in a.notes))
     # where a form is wrong the loss is what it is all the same: it tells what is computed
-    whole = next((a for a in answers if a.faults), None)
-    if whole is None:
-        error = None if first.error is None else _average([a.error for a in answers], factor)
-        gradient = _average([a.gradient for a in answers], factor)
-        whole = replace(first, gradient=gradient, error=error, returned=answers[-1].returned)
-    return replace(whole, loss=loss, notes=notes)
+    whole = next((a for a in answers if a.faults), None) or _mean_gradient(answers, factor)
+    return replace(whole, loss=_mean_loss(answers, factor), notes=notes)
+
+
+def _mean_loss(answers: list[Answer], factor: float) -> Any:
+    losses = [a.loss for a in answers]
+    return None if any(loss is None for loss in losses) else _averaged(losses, factor).reshape(())[()]
+
+
+def _mean_gradient(answers: list[Answer], factor: float) -> Answer:
+    first = answers[0]
+    return replace(
+        first,
+        gradient=_average([a.gradient for a in answers], factor),
+        error=None if first.error is None else _average([a.error for a in answers], factor),
+        returned=answers[-1].returned,
+    )
 
 
 def _average(trees: list[Tree], factor: float) -> Tree:

@@ -139,16 +139,16 @@ def _with_network(
     own = judge_of(judge, conventions)
     rng = np.random.default_rng(seed)
     try:
-        observations, fault = observe(own, rng, widths=only[0], batch=only[1])
-        seen = tuple((o.depth, o.equal, o.losses) for o in observations)
+        observations = observe(own, rng, widths=only[0], batch=only[1])
+        seen = tuple((o.depth, o.equal, o.losses) for o in observations.seen)
         key = (seen, conventions.targets == "±1", conventions.per_example)
-        if not fault and key not in inferred:
+        if not observations.fault and key not in inferred:
             inferred[key] = infer(own, rng, observations)
     except InputError:
         return None
     finally:
         judge.evaluations += own.evaluations
-    found = fault or inferred[key]
+    found = observations.fault or inferred[key]
     if isinstance(found, str):
         return None
     if found.divided:
