@@ -16,6 +16,7 @@ WEIGHT_OR_BIAS = re.compile(
     r"(w|weights?|kernels?|coefs?|theta|b|bias|biases|intercepts?)_?\d*_?$", re.IGNORECASE
 )
 LOSS = re.compile(r"(^|_)(loss|cost|objective)(_|$)", re.IGNORECASE)
+GRADIENT_ALONE = re.compile(r"grad", re.IGNORECASE)
 GRADIENT = re.compile(r"grad|backprop|back_prop|backward|bprop", re.IGNORECASE)
 
 WIDTHS = [4, 5, 3]
@@ -104,15 +105,15 @@ class _Sorted:
             return self.steps
         if len(one.takes) < ARGUMENTS_NEEDED:
             return self.others
-        if one.returns < 2 and LOSS.search(one.name):
-            return self.losses
-        return self.gradients if one.returns < 2 and GRADIENT.search(one.name) else self.pairs
+        if one.returns < 2 and GRADIENT_ALONE.search(one.name):
+            return self.gradients
+        return self.losses if one.returns < 2 and LOSS.search(one.name) else self.pairs
 
 
 def _of_functions(file: str, path: Path, found: _Sorted) -> Iterator[str]:
     if found.pairs:
         lines = "\n".join(f"  bpcheck compare {file}:{one.name}" for one in found.pairs)
-        yield f"Functions of (params, x, y) that return the pair (loss, gradient): type\n\n{lines}"
+        yield f"Functions of (params, x, y), which are to return the pair (loss, gradient): type\n\n{lines}"
     loss = found.losses[0].name if found.losses else ""
     yield from (_of_a_gradient(path, one, loss) for one in found.gradients)
     yield from (_of_a_step(path, one, loss) for one in found.steps)
@@ -126,7 +127,7 @@ def _of_functions(file: str, path: Path, found: _Sorted) -> Iterator[str]:
 def _of_a_gradient(path: Path, one: Function, loss: str) -> str:
     call = f"bpcheck.from_parts(loss={loss or '...'}, gradient={one.name})"
     dots = "" if loss else "\n\n  In place of the dots: your function (params, x, y) -> loss."
-    return f"{one.text} returns no loss beside its gradient. {_script(path, [one.name, loss], [call])}{dots}"
+    return f"{one.text} seems to return a gradient without a loss. {_script(path, [one.name, loss], [call])}{dots}"
 
 
 def _of_a_step(path: Path, one: Function, loss: str) -> str:
