@@ -13,7 +13,7 @@ from bpcheck.network.architecture import Architecture
 from bpcheck.network.layers import Conv1d, Conv2d, Dense, Flatten, LayerSpec, Skip
 from bpcheck.strategies.values import case_from_seed
 from bpcheck.symbolic.algebra import Explicit
-from bpcheck.symbolic.index import Plain, World
+from bpcheck.symbolic.index import Exact, World
 from bpcheck.symbolic.index.interpret import Reading
 from bpcheck.symbolic.layers.convolution import ConvolutionFormula
 from bpcheck.symbolic.layers.layer import Site
@@ -43,7 +43,7 @@ def by_the_derivation(weight, bias, image, stride, padding, shape):
         **dict(zip((derivation.filters, derivation.rows, derivation.columns), shape, strict=True)),
         **dict(zip((derivation.channels, derivation.high, derivation.wide), weight.shape[1:], strict=True)),
     }
-    reading = Reading(World(sizes, {}, {}, given=(derivation.forward,), values=values), Plain())
+    reading = Reading(World(sizes, {}, {}, given=(derivation.forward,), values=values), Exact())
     found = np.empty(shape, dtype=object)
     for o, i, j in np.ndindex(shape):
         found[o, i, j] = reading.entry(("Y", (o + 1, i, j)))
