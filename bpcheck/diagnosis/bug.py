@@ -92,12 +92,12 @@ class Bug:
         """The last hint: the line."""
         return self.hints.line
 
-    def predict(self, case: Case) -> Gradient | None:
-        """The gradient that code with this bug returns on a case of dense layers.
+    def predict(self, case: Case, rate: float | None = None) -> Gradient | None:
+        """The gradient that code with this bug returns on a case of dense layers (recovered from a step at a rate).
 
         None if the code would raise there, or if the bug is no wrong formula.
         """
-        return None if self.rules is None else backward(forward(case), self.rules)
+        return None if self.rules is None else backward(forward(case, rate), self.rules)
 
     def program(self) -> Program:
         """Code with this bug, for any dense network: a mutant.

@@ -35,9 +35,9 @@ class Hypothesis:
     rules: Rules
     where: str = ""
 
-    def predict(self, case: Case) -> Gradient | None:
-        """The gradient that code with these bugs returns; None if it would raise."""
-        return backward(forward(case), self.rules)
+    def predict(self, case: Case, rate: float | None = None) -> Gradient | None:
+        """The gradient that code with these bugs returns (recovered from a step at a rate); None if it would raise."""
+        return backward(forward(case, rate), self.rules)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def standing(observations: Sequence[Observation], bugs: Iterable[Bug]) -> list[H
     if not observations:
         return []
     listed = list(bugs)
-    seen = [(observation, forward(observation.case), bool(observation.wrong)) for observation in observations]
+    seen = [(o, forward(o.case, o.rate), bool(o.wrong)) for o in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
     depth = max(len(f.z) for _, f, _ in seen)
     for kind in (_everywhere(listed), _in_one_layer(listed, depth), _two(listed)):

@@ -34,12 +34,15 @@ class Observation:
         Without tensors that the caller set aside.
     roundoff : float
         u of the precision in which the claim was computed.
+    rate : float or None
+        The learning rate of the step from which the claim was recovered, in units of the cost of the case.
     """
 
     case: Case
     claimed: Mapping[Path, FloatArray]
     right: Mapping[Path, FloatArray]
     roundoff: float = 2.0**-53
+    rate: float | None = None
 
     @property
     def same(self) -> float:

@@ -89,9 +89,10 @@ class Investigation:
         if self._hypotheses:
             bugs = self._hypotheses[0].bugs
             # a bug that was seen in one layer of some networks may be in all layers of others
+            rate = self.judge.rate(judged.case)
             predictions = [
-                self._hypotheses[0].predict(judged.case),
-                *(bug.predict(judged.case) for bug in bugs),
+                self._hypotheses[0].predict(judged.case, rate),
+                *(bug.predict(judged.case, rate) for bug in bugs),
             ]
             explained = any(p is not None and observations[0].is_reproduced_by(p) for p in predictions)
             return bugs[0].slug if explained and observations[0].wrong else "another"
@@ -298,6 +299,7 @@ class Investigation:
                 {path: array / factor(j.case.architecture) for path, array in j.claimed.items()},
                 {path: array / factor(j.case.architecture) for path, array in j.right.items()},
                 j.roundoff,
+                self.judge.rate(j.case),
             )
             for j in seen
             if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())

@@ -189,6 +189,13 @@ class Judge:
         """The description of the network, as the subject counts its cost, if it is handed one."""
         return self.conventions.as_given(case.architecture) if self.subject.takes_architecture else None
 
+    def rate(self, case: Case) -> float | None:
+        """The learning rate of the subject's step, in units of the cost that the case describes; None if it takes none."""
+        if self.subject.rate is None:
+            return None
+        size = case.batch if self.conventions.times_batch else 1
+        return self.subject.rate * self.scaling.factor(case.architecture) / size
+
     def of(self, subject: Subject, case: Case) -> Judged:
         """What another subject that speaks our layout answers, judged as the one under comparison is."""
         return self._judge(self.fitted(case), self.ask(case, subject=subject))

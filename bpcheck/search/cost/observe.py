@@ -167,20 +167,32 @@ def _other_than(outputs: int) -> list[int]:
 
 
 def _probes(rng: np.random.Generator, architecture: Architecture, sizes: Sequence[int]) -> Iterator[Case]:
-    for index, size in enumerate(sizes):
-        yield probe_case(rng, architecture, size, STRETCH if index == 0 else 1.0)
+    """One for each size, made when it is asked for; what is drawn does not depend on how many are."""
+    drawn = [_draw(rng, architecture, size) for size in sizes]
+    for index, (seed, classes) in enumerate(drawn):
+        yield _case(seed, classes, architecture, STRETCH if index == 0 else 1.0)
 
 
 def probe_case(rng: np.random.Generator, architecture: Architecture, batch: int, stretch: float) -> Case:
     """A case with one-hot targets: weights of order one over the width, so that z stays of order one."""
+    return _case(*_draw(rng, architecture, batch), architecture, stretch)
+
+
+def _draw(rng: np.random.Generator, architecture: Architecture, batch: int) -> tuple[int, Any]:
+    """A seed for the numbers, and the class of each example."""
+    return int(rng.integers(2**32)), rng.integers(architecture.outputs, size=batch)
+
+
+def _case(seed: int, classes: Any, architecture: Architecture, stretch: float) -> Case:
+    rng = np.random.default_rng(seed)
 
     def make(name: str, shape: tuple[int, ...]) -> FloatArray:
         return readable(rng, shape, 0.1, max(LARGEST / np.sqrt(shape[1]), 0.2) if name == "weight" else 1.0)
 
     params = fill(architecture.parameter_shapes, make)
     params[-1]["weight"] = np.round(params[-1]["weight"] * stretch, DECIMALS)
-    classes = architecture.outputs
-    y = np.eye(classes)[rng.integers(classes, size=batch)]
-    if classes == 1:  # no class to choose from: zeros and ones
-        y = rng.integers(0, 2, size=(batch, 1)).astype(float)
-    return Case(architecture, params, readable(rng, (batch, *architecture.input_shape), 0.1, 2.0), y)
+    x = readable(rng, (len(classes), *architecture.input_shape), 0.1, 2.0)
+    y = np.eye(architecture.outputs)[classes]
+    if architecture.outputs == 1:  # no class to choose from: zeros and ones
+        y = rng.integers(0, 2, size=(len(classes), 1)).astype(float)
+    return Case(architecture, params, x, y)

@@ -10,15 +10,11 @@ from bpcheck.diagnosis.bug import Bug, Hints
 from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.four_equations import bp1_output_error, bp2_hidden_error
-from bpcheck.subject.step import STEP_RATES
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
 RIGHT = Rules()
-
-JUDGED_RATE = STEP_RATES[0]
-"""The learning rate whose step :func:`bpcheck.from_step` takes for the gradient."""
 
 Deltas = list[FloatArray]
 Delta = Callable[[Forward, int, Deltas], FloatArray]
@@ -79,7 +75,7 @@ def _leak_lost(f: Forward, k: int, delta: Deltas) -> FloatArray:
 def _updated_first(f: Forward, k: int, delta: Deltas) -> FloatArray:
     above = f.weight(k + 1)
     gradient = RIGHT.bp4(f, k + 1, delta[k + 1]) + RIGHT.penalty(f, k + 1, "weight", above)
-    return bp2_hidden_error(above - JUDGED_RATE * gradient, delta[k + 1], f.derivative[k])
+    return bp2_hidden_error(above - f.rate * gradient, delta[k + 1], f.derivative[k])
 
 
 def _bug(

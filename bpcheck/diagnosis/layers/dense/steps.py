@@ -22,6 +22,7 @@ from bpcheck.reference.layers.four_equations import (
     bp4_weight_gradient,
 )
 from bpcheck.reference.loss import LOSS
+from bpcheck.subject.step import STEP_RATES
 from bpcheck.tree import FloatArray, Path
 
 __all__ = ["Forward", "Gradient", "Rules", "backward", "forward"]
@@ -47,6 +48,8 @@ class Forward:
         ∂C/∂a^L (∂C/∂z^L if fused), the 1/m of a mean included.
     fused : bool
         Whether softmax or sigmoid at the output is computed inside the loss.
+    rate : float
+        The learning rate of the step from which the gradient was recovered, in units of this cost.
     """
 
     case: Case
@@ -55,6 +58,7 @@ class Forward:
     derivative: list[FloatArray]
     cost_gradient: FloatArray
     fused: bool
+    rate: float = STEP_RATES[0]
 
     @property
     def top(self) -> int:
@@ -77,8 +81,8 @@ class Forward:
         return np.asarray(activation.derivative(self.z[-1], self.a[-1]))
 
 
-def forward(case: Case) -> Forward:
-    """Run a dense chain forward."""
+def forward(case: Case, rate: float | None = None) -> Forward:
+    """Run a dense chain forward; ``rate`` is that of a step, :func:`bpcheck.from_step`'s own where none is known."""
     architecture = case.architecture
     loss = LOSS[architecture.loss]
     fused = bool(loss.fused_output) and architecture.output == loss.fused_output
@@ -93,7 +97,8 @@ def forward(case: Case) -> Forward:
     cost_gradient = loss.gradient(z[-1] if fused else a[-1], case.y)
     if architecture.reduction == "mean":
         cost_gradient = cost_gradient / case.batch
-    return Forward(case, z, a, derivative, cost_gradient, fused)
+    taken = STEP_RATES[0] if rate is None else rate
+    return Forward(case, z, a, derivative, cost_gradient, fused, taken)
 
 
 def _bp1(f: Forward) -> FloatArray:
