@@ -9,6 +9,7 @@ import numpy as np
 
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.result import Comparison, Report
 from bpcheck.search.cases.sources import Pins
 from bpcheck.search.cost.infer import Inference, infer, words
@@ -39,6 +40,10 @@ FURTHEST = (
 NO_LOSS = (
     "The subject has no loss to infer its network from. Give architectures=bpcheck.mlp([...]) "
     "with its activation and loss, or a loss= to the subject."
+)
+ONE_LAYOUT = (
+    "\nOther layouts were not tried: a network with other layers than dense ones is handed over in bpcheck's own layout, "
+    "params[k] being the layer's: a dict by key, {} for a layer without parameters, a list for a skip connection."
 )
 ALL_DEPTHS = (
     "\nIt raised on every network tried, with 1 to 4 weight layers. If it is made for one shape only, "
@@ -150,6 +155,7 @@ class Inquiry:
         if said.reduction is None and said.factor is None and said.penalize_bias is None:
             self.judge.scaling = inference.scaling
             self.notes.warn(*inference.warnings)
+            self.notes.left_out(*inference.unchecked)
             self.inference = inference
         else:
             # A pinned reduction means that nothing else stands before the loss, unless that is pinned too.
@@ -213,7 +219,7 @@ class Inquiry:
             case, error = furthest.case, furthest.error
             note = FURTHEST.format(words=furthest.conventions.words)
         elif not note and self.judge.conventions.is_ours:
-            note = OTHER_LAYOUTS
+            note = OTHER_LAYOUTS if is_dense_chain(case.architecture) else ONE_LAYOUT
         self.investigation.raised(case, error, note=note)
 
     def _raised_on(self, observed: Observed, furthest: Furthest | None, note: str) -> None:
@@ -223,6 +229,8 @@ class Inquiry:
     def _settle(self, case: Case) -> Reading:
         """Find the layout of a subject that goes wrong in ours."""
         self.settled = True
+        if not is_dense_chain(case.architecture):
+            return Reading(None, "")
         reading = settle_known(self.judge, self.notes.seed, case)
         if reading.trial is None:
             self.notes.warn(reading.warning)

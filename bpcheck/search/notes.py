@@ -33,6 +33,8 @@ class Notes:
     seed : int
     tally : Tally
     warnings : list of str
+    unchecked : list of str
+        What was not looked at.
     inferred : str
         What the subject computes.
     layout : str
@@ -43,6 +45,7 @@ class Notes:
     seed: int
     tally: Tally = field(default_factory=Tally)
     warnings: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     inferred: str = ""
     layout: str = ""
 
@@ -51,6 +54,10 @@ class Notes:
         self.warnings += [
             warning for warning in dict.fromkeys(warnings) if warning and warning not in self.warnings
         ]
+
+    def left_out(self, *told: str) -> None:
+        """Each thing that was not looked at once."""
+        self.unchecked += [one for one in dict.fromkeys(told) if one not in self.unchecked]
 
     def faulty(self, finding: Comparison, case: Case | None = None) -> Report:
         """The report about a fault before any number could be compared."""
@@ -87,6 +94,7 @@ class Notes:
             else reproducer(counterexample, judge.subject.name, conventions, judge.declared),
             detection_limit=detection_limit(tally.comparisons or comparisons),
             warnings=tuple(self.warnings),
+            unchecked=tuple(self.unchecked),
             set_aside=aside,
             inferred="; ".join(text for text in (self.inferred, self.layout) if text),
             examples=tally.seen + (verdict.severity > Verdict.INCONCLUSIVE.severity),

@@ -13,11 +13,14 @@ from bpcheck.check.declared import AWAY, merged, mostly_away, set_aside_in_short
 from bpcheck.conventions.sayable import require_sayable
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.layers import Dense
 from bpcheck.report.progress import Progress
 from bpcheck.result import Diagnosis, Report
 from bpcheck.search.cases.degenerate import hidden_by
+from bpcheck.search.cases.plan import planned
 from bpcheck.search.cases.sample import GENERIC, SPECIAL, SPECIAL_EVERY, jittered, random_case
 from bpcheck.search.cases.sources import Pins, Source, given, pinned, resolvable_cases, templated
 from bpcheck.search.cost.other_count import counted_otherwise
@@ -38,23 +41,19 @@ CASES_ASKED_TWICE = 3
 MOST_ATTEMPTS = 2  # so many attempts an example are enough to tell
 
 AVERAGED_TWICE = (
-    "the step moves by the right gradient divided by the batch size once more: is the rate η/m applied to a gradient "
-    "that is a mean over the batch already?"
+    "The step moves by the right gradient divided by the batch size once more. Is the rate η/m applied to a gradient that "
+    "is a mean over the batch already? Then apply η."
 )
+"""The hint of the bug ``averaged-twice`` where the gradient was recovered from a step."""
 COUNTED_OTHERWISE = Diagnosis(
     "loss",
     "loss",
-    evidence=(
-        "loss and every gradient tensor are right for the same network with its cost counted otherwise",
-    ),
+    evidence=("loss and gradient are those of the same network with another scale or penalty convention",),
     hint=(
-        "The cost is counted otherwise than was said: a sum or a mean, a factor, what stands before the penalty. Say how "
-        "with conventions= (a note below says which), or change loss and gradient."
+        "The cost differs from the one that was said in scale or penalty convention alone: a sum or a mean, a factor, what "
+        "stands before the penalty. Say how with conventions= (a note below says which), or change loss and gradient."
     ),
 )
-# A recovered gradient keeps some twelve digits; no two factors that people write are this near.
-SAME_FACTOR = 1e-6
-
 # Examples in a second case, to tell a factor m from a factor 2: one of them is not that of the first.
 FRESH_BATCHES = (5, 7)
 
@@ -100,7 +99,7 @@ class Session:
     inquiry: Inquiry = field(init=False)
 
     def __post_init__(self) -> None:
-        self.notes = Notes(self.judge, self.seed, warnings=list(self.judge.subject.notes))
+        self.notes = Notes(self.judge, self.seed, unchecked=list(self.judge.subject.notes))
         self.investigation = Investigation(self.judge, self.rng)
         self.inquiry = Inquiry(self.judge, self.rng, self.notes, self.investigation, self.pins, self.settled)
 
@@ -117,7 +116,7 @@ class Session:
             source = self._source(architectures)
             self.investigation.source = source
             if self.examples < VISIT_ALL:
-                self.notes.warn(
+                self.notes.left_out(
                     f"{self.examples} examples do not visit all kinds of network ({VISIT_ALL} do): "
                     "some bugs show only in special ones"
                 )
@@ -131,7 +130,7 @@ class Session:
         """The caller's own cases, as they are."""
         meant = [self._meant(case) for case in cases]
         self.investigation.source = given(meant)
-        self.notes.warn(*hidden_by(meant))
+        self.notes.left_out(*hidden_by(meant))
 
         def draw() -> Iterator[Case]:
             for case in meant:
@@ -151,7 +150,19 @@ class Session:
 
     def _meant(self, case: Case) -> Case:
         """A case of the caller's, which counts its cost as the subject does, in our words."""
+        self._check_layout(case.architecture)
         return replace(case, architecture=self.judge.conventions.describe(case.architecture))
+
+    def _check_layout(self, architecture: Architecture) -> None:
+        """Refuse conventions that lay out dense layers for a network that has others."""
+        said = self.judge.conventions
+        if not (is_dense_chain(architecture) or said.is_ours):
+            other = next(layer for layer in architecture.layers if not isinstance(layer, Dense))
+            raise InputError(
+                f"conventions={said!r} lay out dense layers alone, and this network has {other!r}: leave them out, and "
+                "take params as a list with one entry a layer (a dict by key, {} for a layer without parameters, a list "
+                "for a skip connection)."
+            )
 
     def _described(self, source: Source) -> Source:
         return lambda index: self._meant(source(index))
@@ -227,7 +238,7 @@ class Session:
                 summary=broken.summary,
             )
         if tally.undecided:
-            self.notes.warn(
+            self.notes.left_out(
                 f"{tally.undecided} of {attempts} random cases could not be decided at this precision and were replaced"
             )
         return self.notes.report(
@@ -321,13 +332,12 @@ class Session:
         self.tally.set_aside += [*judged.set_aside, *smallest.set_aside]
         if self.judge.declared:
             self.notes.warn(self.judge.declared.unknown(sorted(self.judge.known)))
-        self.notes.warn(*judged.warnings, *smallest.warnings)
-        if self.judge.subject.gradient_like_params and _is_averaged_twice(judged):
-            self.notes.warn(AVERAGED_TWICE)
+        # what is odd at the smallest case need not be: a step that was made to change nothing there, say
+        self.notes.warn(*judged.warnings)
         other = self._counted_otherwise(judged)
         self.notes.warn(other)
         # a convention has no bug's name
-        diagnoses = (COUNTED_OTHERWISE,) if other else self.investigation.diagnose(judged, smallest)
+        diagnoses = (COUNTED_OTHERWISE,) if other else self._diagnosed(judged, smallest)
         tried = self.tally.seen
         after = (
             f"Right in {tried} case{'s' * (tried != 1)}, wrong in the next"
@@ -344,26 +354,21 @@ class Session:
             summary=summary,
         )
 
+    def _diagnosed(self, judged: Judged, smallest: Judged) -> tuple[Diagnosis, ...]:
+        found = self.investigation.diagnose(judged, smallest)
+        if self.judge.subject.rate is None:
+            return found
+        return tuple(replace(d, hint=AVERAGED_TWICE) if d.bug == "averaged-twice" else d for d in found)
+
     def _counted_otherwise(self, judged: Judged) -> str:
         """How else the cost may be counted, where the loss is wrong as well as the gradient."""
         wrong = {c.path for c in judged.comparisons if not c.verdict.ok}
         if "loss" not in wrong or wrong == {"loss"} or judged.verdict is not Verdict.DISAGREES:
             return ""
         case, batch = judged.case, next(b for b in FRESH_BATCHES if b != judged.case.batch)
-        rng = np.random.default_rng([self.seed, *dense_chain(case.architecture).widths])
+        rng = np.random.default_rng([self.seed, *planned(case.architecture).sizes])
         try:
             fresh = self.judge.fitted(random_case(rng, case.architecture, GENERIC, batch=batch))
             return counted_otherwise(self.judge, [case, fresh])
         except (SubjectError, InputError, HungError):
             return ""
-
-
-def _is_averaged_twice(judged: Judged) -> bool:
-    """Whether every tensor is the right one divided by the batch size."""
-    m = judged.case.batch
-    tensors = [c for c in judged.comparisons if c.path != "loss"]
-    return m > 1 and all(
-        abs(c.scale * m - 1) <= SAME_FACTOR and c.residual * m <= SAME_FACTOR
-        for c in tensors
-        if not c.verdict.ok
-    )

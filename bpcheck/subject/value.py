@@ -62,7 +62,7 @@ class Subject:
         The caller's own code, called as ``answer`` is, where ``answer`` hands it copies: what it asks of its arguments can
         be watched.
     rate : float or None
-        The learning rate at which a step was taken to recover the gradient.
+        The learning rate of the update step from which the gradient is recovered; None if it is recovered from none.
     """
 
     name: str

@@ -486,7 +486,8 @@ def test_the_lines_that_are_written_out_run(holds, bpcheck):
             class Net:
                 def __init__(self, n_in, hidden, n_out):
                     n = np.random.default_rng(0).normal
-                    self.W1, self.b1, self.W2, self.b2 = n(size=(n_in, hidden)), n(size=hidden), n(size=(hidden, n_out)), n(size=n_out)
+                    self.W1, self.b1 = n(size=(n_in, hidden)), n(size=hidden)
+                    self.W2, self.b2 = n(size=(hidden, n_out)), n(size=n_out)
 
                 def loss(self, x, y):
                     h = np.tanh(x @ self.W1 + self.b1)

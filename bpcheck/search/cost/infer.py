@@ -39,6 +39,8 @@ class Inference:
     text : str
         What was inferred, for the report.
     warnings : tuple of str
+    unchecked : tuple of str
+        Networks that are left out, and why.
     divided : bool
         Whether the penalty is divided by the batch size: the template then says what m times the cost is.
     """
@@ -48,6 +50,7 @@ class Inference:
     depths: tuple[int, ...]
     text: str
     warnings: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     divided: bool = False
 
 
@@ -137,12 +140,11 @@ def _on_all_depths(judge: Judge, observations: Observations, fit: Fit, misfit: f
         other = [observed.depth for observed in odd if observed.depth not in unread]
         return f"its loss is {_cost(fit)} on networks with {_listed(depths)}, but not with {_listed(other)}"
     left = [observed for observed in observations.seen if observed.depth not in (*depths, *unread)]
-    warnings = [_unread(unread, depths[-1]), *map(_why_not_checked, left), *_on_the_cost(fit, misfit)]
+    unchecked = tuple(filter(None, (_unread(unread, depths[-1]), *map(_why_not_checked, left))))
     probes = sum(len(observed.cases) for observed in observations.answered)
     text = f"{words(fit)} (inferred from the loss on {probes} networks)"
-    return Inference(
-        fit.template, fit.scaling, tuple(depths), text, tuple(filter(None, warnings)), fit.divided
-    )
+    warnings = tuple(_on_the_cost(fit, misfit))
+    return Inference(fit.template, fit.scaling, tuple(depths), text, warnings, unchecked, fit.divided)
 
 
 def _on_the_cost(fit: Fit, misfit: float) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from bpcheck.errors import SubjectError
 from bpcheck.network.architecture import Architecture, mlp
 from bpcheck.network.case import Case
+from bpcheck.network.layers.spec import Role
 from bpcheck.search.judging import Judge
 from bpcheck.strategies.numbers import DECIMALS, fill, readable
 from bpcheck.tree import FloatArray
@@ -186,10 +187,10 @@ def _draw(rng: np.random.Generator, architecture: Architecture, batch: int) -> t
 def _case(seed: int, classes: Any, architecture: Architecture, stretch: float) -> Case:
     rng = np.random.default_rng(seed)
 
-    def make(name: str, shape: tuple[int, ...]) -> FloatArray:
-        return readable(rng, shape, 0.1, max(LARGEST / np.sqrt(shape[1]), 0.2) if name == "weight" else 1.0)
+    def make(role: Role, shape: tuple[int, ...]) -> FloatArray:
+        return readable(rng, shape, 0.1, max(LARGEST / np.sqrt(shape[1]), 0.2) if role == "weight" else 1.0)
 
-    params = fill(architecture.parameter_shapes, make)
+    params = fill(architecture, make)
     params[-1]["weight"] = np.round(params[-1]["weight"] * stretch, DECIMALS)
     x = readable(rng, (len(classes), *architecture.input_shape), 0.1, 2.0)
     y = np.eye(architecture.outputs)[classes]
