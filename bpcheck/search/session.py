@@ -257,8 +257,9 @@ class Session:
         summary = f"{what} in {tally.judged} {networks}.{set_aside_in_short(merged(tally.set_aside))}"
         if tally.at_kink:
             summary += (
-                f" In {tally.at_kink} of them a unit sits exactly at a kink, where any value between the one-sided "
-                "derivatives is right; a hair beside it the gradient agrees too."
+                f" {'There' if tally.judged == 1 else f'In {tally.at_kink} of them'} a unit sits exactly at a corner of its "
+                "activation (as ReLU at 0), where any value between the one-sided derivatives is right; moved slightly off "
+                "it, nothing is wrong either."
             )
         return summary
 
@@ -298,7 +299,8 @@ class Session:
             return Broken(
                 judged,
                 f"Everything else is right, but {one.path} is declared approximate and, in {one.away:.0%} of "
-                f"{self.tally.judged} cases, points away from the right gradient; the first of them is shown below.",
+                f"{self.tally.judged} case{'s' * (self.tally.judged != 1)}, points away from the right gradient; the first "
+                "of them is shown below.",
                 replace(place, hint=f"{one.path} {AWAY}."),
             )
         return None
@@ -313,9 +315,7 @@ class Session:
     def _out_of_time(self, why: str) -> Report:
         return self.notes.report(
             Verdict.INCONCLUSIVE,
-            summary=(
-                f"Stopped: {why}. Nothing wrong was seen in {self.tally.judged} cases; give more time or fewer examples."
-            ),
+            summary=f"Stopped: {why}. {_seen_so_far(self.tally.judged)} Give more time or fewer examples.",
         )
 
     # --- one failed -----------------------------------------------------------------------------------------------
@@ -372,3 +372,9 @@ class Session:
             return counted_otherwise(self.judge, [case, fresh])
         except (SubjectError, InputError, HungError):
             return ""
+
+
+def _seen_so_far(judged: int) -> str:
+    if not judged:
+        return "Nothing was compared by then."
+    return f"Nothing wrong was seen in {judged} case{'s' * (judged != 1)}."
