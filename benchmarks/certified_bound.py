@@ -19,11 +19,12 @@ import numpy as np
 from scipy.special import erf
 
 from bpcheck import Case, certified, certify, mlp, tree
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES
 from bpcheck.certified.balls import Balls, radii
 from bpcheck.certified.reverse import propagate
 from bpcheck.certified.working import SAFETY, Working
-from bpcheck.search.sample import STRATA, random_architecture, random_case
+from bpcheck.network.architecture import DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES
+from bpcheck.network.layers.activations import ACTIVATIONS
+from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 from bpcheck.tree import rms
 
 # --- correct code, as people write it ------------------------------------------------------------
@@ -193,8 +194,8 @@ def real_numbers(rng, network, batch, *, inputs=1.0, weights=1.0, biases=1.0):
         }
         for shapes in network.parameter_shapes
     ]
-    x = inputs * rng.standard_normal((batch, network.widths[0]))
-    y = rng.standard_normal((batch, network.widths[-1]))
+    x = inputs * rng.standard_normal((batch, network.input_shape[0]))
+    y = rng.standard_normal((batch, network.outputs))
     if network.loss == "cross_entropy":
         y = np.eye(y.shape[1])[rng.integers(y.shape[1], size=batch)]
     elif network.loss == "binary_cross_entropy":

@@ -21,6 +21,7 @@ import mpmath
 import numpy as np
 
 from bpcheck import Case, mlp, reference, tree
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.numeric import Central, OneSided, complex_step, derivative, measure_noise
 from bpcheck.numeric.perturbation import Line, random_direction, real_phi
 from bpcheck.result import Estimate
@@ -199,7 +200,9 @@ def problem(rng: np.random.Generator, hidden: str, kind: str, dtype: Any = np.fl
     """The same as a function of its parameters."""
     case, gradient, exact_loss = network_problem(rng, hidden, kind, dtype)
     network, architecture = reference.build(case.architecture), case.architecture
-    name = f"{hidden} {list(architecture.widths)} {architecture.output} {architecture.loss} {kind}"
+    name = (
+        f"{hidden} {list(dense_chain(architecture).widths)} {architecture.output} {architecture.loss} {kind}"
+    )
     params = tree.copy(case.params)
     return Problem(name, params, lambda p: network.cost(p, case.x, case.y), exact_loss, gradient)
 

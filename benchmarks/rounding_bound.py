@@ -3,7 +3,7 @@
     python benchmarks/rounding_bound.py
 
 1. Activations and their derivatives in textbook form against 50 digits, as a multiple of
-   u·max(1, |z|): the source of ``EVALUATION_ULPS`` in ``bpcheck/reference/ball.py``.
+   u·max(1, |z|): the source of ``EVALUATION_ULPS`` in ``bpcheck/reference/numbers/ball.py``.
 2. Gradients of random networks, computed in order and with all sums reversed, against the symbolic
    witness: largest |error| / bound (must stay below 1), and the bound relative to each tensor's size.
 """
@@ -18,7 +18,7 @@ from scipy.special import erf
 from bpcheck import symbolic, tree
 from bpcheck.errors import InputError
 from bpcheck.reference import build
-from bpcheck.search.sample import STRATA, random_architecture, random_case
+from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 from bpcheck.tree import rms
 
 U = 2.0**-53

@@ -22,12 +22,14 @@ import numeric_coverage
 import numpy as np
 
 from bpcheck import Case, certified, tree
-from bpcheck.architecture import ACTIVATIONS, Architecture, Dense, Skip
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.numeric import structured_step
 from bpcheck.numeric.perturbation import random_direction
 from bpcheck.reference import Perturbations, build
-from bpcheck.search.sample import STRATA, random_architecture, random_case
+from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 
 DIGITS = 140
 """The derivative of a saturated softmax may be 1e-56: of 60 digits of a cost near 1, four are left for it."""

@@ -9,9 +9,9 @@ from bpcheck.rendering import register as _register
 
 # Importing bpcheck loads NumPy and nothing heavier: the rest comes when a name is first used.
 _HOMES = {
-    "Architecture": "bpcheck.architecture",
-    "mlp": "bpcheck.architecture",
-    "Case": "bpcheck.case",
+    "Architecture": "bpcheck.network.architecture",
+    "mlp": "bpcheck.network.architecture",
+    "Case": "bpcheck.network.case",
     "Conventions": "bpcheck.conventions",
     "BpcheckError": "bpcheck.errors",
     "ArchitectureError": "bpcheck.errors",
@@ -54,6 +54,7 @@ _HOMES = {
     "GradientHealth": "bpcheck.health",
 }
 _WINGS = (
+    "network",
     "reference",
     "symbolic",
     "numeric",
@@ -66,17 +67,22 @@ _WINGS = (
     "training",
 )
 
-# A report does not know what draws it; it looks here for these two names.
+# A report or a derivation does not know what writes or draws it; it looks here for these names.
+_register("text", "bpcheck.report.text:render")
+_register("hint", "bpcheck.report.text:hint")
+_register("derivation", "bpcheck.symbolic.index.document:as_text")
 _register("page", "bpcheck.report.page.page:page")
 _register("notebook", "bpcheck.report.page.page:fragment")
 
 __version__ = "0.1.0"
-__all__ = sorted([*_HOMES, *_WINGS, "__version__"])
+__all__ = sorted([*_HOMES, *_WINGS, "__version__", "layers"])
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name == "layers":
+        value = importlib.import_module("bpcheck.network.layers")
     elif name in _WINGS:
         value = importlib.import_module(f"bpcheck.{name}")
     else:
@@ -95,9 +101,6 @@ if TYPE_CHECKING:
     from bpcheck.adapters.optimizer import from_keras_optimizer as from_keras_optimizer
     from bpcheck.adapters.optimizer import from_torch_optimizer as from_torch_optimizer
     from bpcheck.adapters.torch import from_torch as from_torch
-    from bpcheck.architecture import Architecture as Architecture
-    from bpcheck.architecture import mlp as mlp
-    from bpcheck.case import Case as Case
     from bpcheck.check.certify import certify as certify
     from bpcheck.check.every_entry import check_every_entry as check_every_entry
     from bpcheck.check.gradient import assert_gradient as assert_gradient
@@ -131,6 +134,9 @@ if TYPE_CHECKING:
     )
     from bpcheck.health import GradientHealth as GradientHealth
     from bpcheck.health import gradient_health as gradient_health
+    from bpcheck.network.architecture import Architecture as Architecture
+    from bpcheck.network.architecture import mlp as mlp
+    from bpcheck.network.case import Case as Case
     from bpcheck.numeric.derivative import derivative as derivative
     from bpcheck.result import Comparison as Comparison
     from bpcheck.result import Diagnosis as Diagnosis

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bpcheck import __version__
-from bpcheck.architecture import ACTIVATIONS, LOSSES, REDUCTIONS, mlp
 from bpcheck.conventions import PRESETS
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import LOSSES, REDUCTIONS, mlp
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.process import Outcome, Task, run
 from bpcheck.result import SCHEMA_VERSION
-from bpcheck.search.sources import Pins
+from bpcheck.search.cases.sources import Pins
 from bpcheck.verdict import Verdict
 
 __all__ = ["main"]

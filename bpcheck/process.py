@@ -14,13 +14,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bpcheck.case import Case
 from bpcheck.check.contract import from_its_own_frame, where_raised
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.case import Case
 from bpcheck.result import Report
+from bpcheck.search.cases.sources import Pins
 from bpcheck.search.judging import reproducer
 from bpcheck.search.run import search
-from bpcheck.search.sources import Pins
 from bpcheck.verdict import Verdict
 
 __all__ = ["Outcome", "Task", "run"]

@@ -1,4 +1,4 @@
-"""Where the rich forms of a report are made: results know only names, the surface says which code draws them.
+"""Where results are written out and drawn: a result knows only a name, the surface says which code does it.
 
 A result must not import what shows it (arrows run down only), and ``import bpcheck`` must not load it either. So
 the surface leaves an address here, ``"bpcheck.report.page:page"``, which is imported when it is first needed.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
 
 __all__ = ["register", "rendering"]
 
@@ -34,7 +33,7 @@ def register(name: str, address: str) -> None:
     _ADDRESSES[name] = address
 
 
-def rendering(name: str) -> Callable[[Any], str]:
+def rendering(name: str) -> Callable[..., str]:
     """The function that was registered under a name, imported now.
 
     Parameters
@@ -52,5 +51,5 @@ def rendering(name: str) -> Callable[[Any], str]:
     'bpcheck.report.page.page'
     """
     module, _, function = _ADDRESSES[name].partition(":")
-    found: Callable[[Any], str] = getattr(importlib.import_module(module), function)
+    found: Callable[..., str] = getattr(importlib.import_module(module), function)
     return found

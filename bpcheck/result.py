@@ -12,8 +12,8 @@ from typing import Any, ClassVar, overload
 
 import numpy as np
 
-from bpcheck.case import Case
 from bpcheck.errors import GradientInconclusive, GradientMismatch, InputError
+from bpcheck.network.case import Case
 from bpcheck.rendering import rendering
 from bpcheck.tree import FloatArray, Path
 from bpcheck.verdict import Verdict
@@ -406,13 +406,11 @@ class Report:
         <BLANKLINE>
           hint     Sum δ over the batch.
         """
-        from bpcheck.plain import hint, render
-
         if verbosity not in ("full", "hint", "equation", "symptom"):
             raise InputError(
                 f"verbosity is {verbosity!r}; give 'full', or for less and less 'hint', 'equation' or 'symptom'."
             )
-        return render(self) if verbosity == "full" else hint(self, verbosity)
+        return rendering("text")(self) if verbosity == "full" else rendering("hint")(self, verbosity)
 
     @overload
     def to_html(self, path: None = None) -> str: ...

@@ -76,7 +76,7 @@ bias = Derivation(
         Mutant("m times too large: δ without its 1/m", 4, m * total(delta[i, j], i)),
         Mutant("summed over the units", 4, total(delta[i, p], i, p)),
     ),
-    implemented_by=("bpcheck.reference.equations.bp3_bias_gradient",),
+    implemented_by=("bpcheck.reference.layers.four_equations.bp3_bias_gradient",),
 )
 
 weight = Derivation(
@@ -108,7 +108,7 @@ weight = Derivation(
         Mutant("every pair of examples", 4, total(delta[i, j] * a[i2, k], i, i2)),
         Mutant("the activations are averaged first", 4, total(delta[i, j], i) * total(a[i2, k], i2) / m),
     ),
-    implemented_by=("bpcheck.reference.equations.bp4_weight_gradient",),
+    implemented_by=("bpcheck.reference.layers.four_equations.bp4_weight_gradient",),
 )
 
 square = penalty * total(W[p, q] ** 2, p, q) / 2
@@ -143,7 +143,7 @@ with_penalty = Derivation(
         Mutant("transposed weights", 4, total(delta[i, j] * a[i, k], i) + penalty * W[k, j]),
     ),
     implemented_by=(
-        "bpcheck.reference.equations.bp4_weight_gradient",
+        "bpcheck.reference.layers.four_equations.bp4_weight_gradient",
         "bpcheck.reference.penalty.penalty_gradient",
     ),
 )

@@ -62,7 +62,7 @@ elementwise = Derivation(
         ),
         Mutant("∂C/∂a of another unit", 2, total(slope(j) * sigma.prime(z[L, k]), k)),
     ),
-    implemented_by=("bpcheck.reference.equations.bp1_output_error",),
+    implemented_by=("bpcheck.reference.layers.four_equations.bp1_output_error",),
     about=(
         "The error of a unit is defined as δ^L_j = ∂C/∂z^L_j: how much the cost rises when z^L_j rises a little. "
         "Nothing is known of the cost but that it is a differentiable function of the outputs a^L."
@@ -108,7 +108,7 @@ jacobian = Derivation(
             slope(j) * f.partial(j, of=z[L, units], over=units, component=j),
         ),
     ),
-    implemented_by=("bpcheck.reference.equations.bp1_output_error",),
+    implemented_by=("bpcheck.reference.layers.four_equations.bp1_output_error",),
     about="With softmax, layer norm or a whitening step every output depends on every z, and σ' as a vector does not exist.",
     name=delta[L, j],
 )
@@ -175,7 +175,7 @@ softmax_error = Derivation(
         Mutant("the mean is not taken off", 3, a[L, j] * slope(j)),
         Mutant("∂C/∂a alone: as if softmax were not there", 3, slope(j)),
     ),
-    implemented_by=("bpcheck.reference.equations.bp1_output_error",),
+    implemented_by=("bpcheck.reference.layers.four_equations.bp1_output_error",),
     name=delta[L, j],
 )
 

@@ -87,7 +87,7 @@ hidden_error = Derivation(
             total(delta[l + 1, k] * total(W[l + 1, k, i] * sigma.prime(z[l, i]), i), k),
         ),
     ),
-    implemented_by=("bpcheck.reference.equations.bp2_hidden_error",),
+    implemented_by=("bpcheck.reference.layers.four_equations.bp2_hidden_error",),
     about=(
         "All that happens above layer l is one unknown function of z^{l+1}. The error of layer l + 1 is known; the "
         "error of layer l follows, whatever the cost, the activation, the widths and l."

@@ -44,7 +44,7 @@ bias_gradient = Derivation(
         Mutant("times the bias", 4, delta[l, j] * b[l, j]),
         Mutant("error of the layer below", 4, delta[l - 1, j]),
     ),
-    implemented_by=("bpcheck.reference.equations.bp3_bias_gradient",),
+    implemented_by=("bpcheck.reference.layers.four_equations.bp3_bias_gradient",),
     about="For one example. In a batch the same bias serves every example, and the errors add up.",
 )
 

@@ -51,7 +51,7 @@ weight_gradient = Derivation(
         Mutant("summed over the inputs", 4, delta[l, j] * total(a[l - 1, m], m)),
         Mutant("the activation is missing", 4, delta[l, j]),
     ),
-    implemented_by=("bpcheck.reference.equations.bp4_weight_gradient",),
+    implemented_by=("bpcheck.reference.layers.four_equations.bp4_weight_gradient",),
     about="For one example. In a batch the same weight serves every example, and the products add up.",
 )
 

@@ -68,7 +68,7 @@ skip = Derivation(
         Mutant("the Jacobian is not transposed", 3, y_bar[j] + total(y_bar[k] * slope(j, k), k)),
         Mutant("the two ways are multiplied", 3, y_bar[j] * (1 + total(slope(k, j), k))),
     ),
-    implemented_by=("bpcheck.reference.skip.SkipLayer.pullback",),
+    implemented_by=("bpcheck.reference.layers.skip.SkipLayer.pullback",),
     about="f is any map from n numbers to n numbers: a whole block of layers.",
     name=Tensor("x_bar")[j],
 )

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 import bpcheck
-from bpcheck.architecture import Dense, Skip
 from bpcheck.data import load_digits
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.reference import accuracy, build, train
 from bpcheck.reference.initialize import initializer
 from bpcheck.strategies.numbers import fill

@@ -16,6 +16,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import bpcheck
 from bpcheck.data import load_digits
+from bpcheck.network.dense_chain import dense_chain
 
 ALPHA = 0.3  # scikit-learn's l2 penalty: ½ · alpha · ‖W‖² / (number of examples)
 
@@ -60,7 +61,7 @@ def classifier(case, alpha=ALPHA):
     """MLPClassifier with the shape of the case; one step of training makes it allocate its arrays."""
     activation = case.architecture.layers[0].activation
     model = MLPClassifier(
-        hidden_layer_sizes=case.architecture.widths[1:-1],
+        hidden_layer_sizes=dense_chain(case.architecture).widths[1:-1],
         activation={"sigmoid": "logistic"}.get(activation, activation),
         alpha=alpha,
         random_state=0,
@@ -80,7 +81,10 @@ def regressor_case(outputs):
 def regressor(case):
     """MLPRegressor with the shape of the case."""
     model = MLPRegressor(
-        hidden_layer_sizes=case.architecture.widths[1:-1], activation="tanh", alpha=0.0, random_state=0
+        hidden_layer_sizes=dense_chain(case.architecture).widths[1:-1],
+        activation="tanh",
+        alpha=0.0,
+        random_state=0,
     )
     return model.partial_fit(case.x, case.y if case.y.shape[1] > 1 else case.y[:, 0])
 

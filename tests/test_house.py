@@ -1,26 +1,26 @@
 """Every wing knows every layer, activation and loss: what one has and another lacks is listed here."""
 
-import typing
-
 import numpy as np
 import pytest
 
 from bpcheck import Case, certified, mlp, numeric, reference, symbolic
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, Dense, LayerSpec, Skip
 from bpcheck.certified import series
 from bpcheck.certified.activation import LOW_SLOPE, SMOOTH
 from bpcheck.certified.exact import is_rational
 from bpcheck.certified.loss import LOSS as CERTIFIED_LOSS
 from bpcheck.check import witness
 from bpcheck.check.agreement import agree
+from bpcheck.network.architecture import DEFAULT_OUTPUT, LOSSES
+from bpcheck.network.layers import KINDS, Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.layers.kinds import LAYERS
 from bpcheck.reference.loss import LOSS
-from bpcheck.reference.network import LAYERS
 from bpcheck.strategies.values import case_from_seed
 
 
 def test_the_reference_has_every_kind():
-    assert set(LAYERS) == set(typing.get_args(LayerSpec)) == {Dense, Skip}
+    assert set(LAYERS) == set(KINDS.values())
     assert set(ACTIVATION) == set(ACTIVATIONS)
     assert set(LOSS) == set(LOSSES) == set(DEFAULT_OUTPUT)
     assert {name for name, loss in LOSS.items() if loss.fused_output} == {

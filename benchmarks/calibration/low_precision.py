@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration.low_precision [--networks 60] [--seed 0] [--write]
 
-The source of the constants in ``bpcheck/check/low_precision.py`` and ``bpcheck/reference/variance.py``. Needs
+The source of the constants in ``bpcheck/check/low_precision.py`` and ``bpcheck/reference/numbers/variance.py``. Needs
 PyTorch and ml_dtypes. With ``--write`` the table goes to ``benchmarks/results/low_precision.md``; the committed one
 took 4 minutes of CPU time.
 

@@ -26,7 +26,7 @@ from benchmarks.mutants.correct import STYLES, make
 from benchmarks.mutants.settings import settings
 from bpcheck import Case, tree
 from bpcheck.diagnosis import CATALOGUE
-from bpcheck.search.sample import random_architecture, random_case, stratum
+from bpcheck.search.cases.sample import random_architecture, random_case, stratum
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m benchmarks.mutants"

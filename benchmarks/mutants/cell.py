@@ -10,11 +10,12 @@ import numpy as np
 
 import bpcheck
 from bpcheck import Case, mlp, tree
-from bpcheck.architecture import FIRST_LAYER, Architecture
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.diagnosis.bug import Bug, Program
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.names import FIRST_LAYER
 from bpcheck.reference import build
-from bpcheck.search.sample import GENERIC, random_case
+from bpcheck.search.cases.sample import GENERIC, random_case
 
 __all__ = ["OUTCOMES", "Cell", "Setting", "measure"]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.architecture import ACTIVATIONS, LOSSES
 from bpcheck.diagnosis import CATALOGUE
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers.activations import ACTIVATIONS
 
 __all__ = ["draw"]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.mutants.cell import Setting
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES, REDUCTIONS
+from bpcheck.network.architecture import DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES, REDUCTIONS
+from bpcheck.network.layers.activations import ACTIVATIONS
 
 __all__ = ["settings"]
 

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, Dense, LayerSpec
-from bpcheck.case import Case
 from bpcheck.certified.activation import LOW_SLOPE
 from bpcheck.certified.kink import refuse, refuse_weights
 from bpcheck.certified.oracle import START, checked
 from bpcheck.certified.rationals import Rationals
 from bpcheck.certified.reverse import propagate
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
+from bpcheck.network.layers import Dense, LayerSpec
 from bpcheck.tree import Path
 
 __all__ = ["Exact", "exact", "is_rational"]
@@ -106,7 +107,7 @@ def _exact(case: Case) -> Exact:
 def _activations(layers: tuple[LayerSpec, ...]) -> set[str]:
     names: set[str] = set()
     for layer in layers:
-        names |= {layer.activation} if isinstance(layer, Dense) else _activations(layer.layers)
+        names |= {layer.activation} if isinstance(layer, Dense) else _activations(layer.inner)
     return names
 
 

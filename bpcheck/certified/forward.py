@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import PROBABILITY_LOSSES, Dense, LayerSpec
-from bpcheck.case import Case
 from bpcheck.certified.balls import Balls, exactly
 from bpcheck.certified.engine import SERIES_LENGTH, flint
 from bpcheck.certified.engine import precision as with_precision
@@ -25,6 +23,10 @@ from bpcheck.certified.oracle import MAX_PRECISION, SETTLED, SMALLEST, START, ch
 from bpcheck.certified.reverse import propagate
 from bpcheck.certified.series import HALF, LOSS, activate, constant, first, to_probabilities
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import PROBABILITY_LOSSES
+from bpcheck.network.case import Case
+from bpcheck.network.layers import Dense, LayerSpec
+from bpcheck.network.names import is_penalised
 from bpcheck.tree import Path
 
 __all__ = ["Confirmation", "Route", "confirm"]
@@ -141,7 +143,7 @@ class Route:
 
     def _penalty(self, path: Path, w: Any) -> Any:
         network = self.case.architecture
-        if path.keys[-1] == "['bias']" and not network.penalize_bias:
+        if not is_penalised(network, path):
             return flint().arb(0)
         size = -w if constant(w) < 0 else w
         return exactly(network.l1) * size + exactly(network.l2) * w * w * HALF
@@ -167,7 +169,7 @@ def _layer(spec: LayerSpec, params: Any, a: list[Any]) -> list[Any]:
     if isinstance(spec, Dense):
         return activate(spec.activation, _affine(params, a))
     inner = a
-    for layer, own in zip(spec.layers, params, strict=True):
+    for layer, own in zip(spec.inner, params, strict=True):
         inner = _layer(layer, own, inner)
     return [before + after for before, after in zip(a, inner, strict=True)]
 

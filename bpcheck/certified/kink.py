@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bpcheck.case import Case
 from bpcheck.certified import penalty
 from bpcheck.errors import InputError
+from bpcheck.network.case import Case
 
 __all__ = ["refuse", "refuse_weights"]
 

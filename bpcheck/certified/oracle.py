@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.case import Case
 from bpcheck.certified.balls import Balls, nearest, radii
 from bpcheck.certified.kink import refuse, refuse_weights
 from bpcheck.certified.reverse import Pass, propagate
 from bpcheck.errors import InputError
+from bpcheck.network.case import Case
 from bpcheck.result import Testimony
 from bpcheck.tree import FloatArray
 

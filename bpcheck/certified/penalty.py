@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.case import Case
+from bpcheck.network.case import Case
+from bpcheck.network.names import is_penalised
 from bpcheck.tree import Path
 
 __all__ = ["add", "at_kink"]
 
 
 def _penalised(case: Case) -> list[tuple[Path, Any]]:
-    everything = case.architecture.penalize_bias
-    return [
-        (path, leaf) for path, leaf in tree.leaves(case.params) if everything or path.keys[-1] != "['bias']"
-    ]
+    return [(path, leaf) for path, leaf in tree.leaves(case.params) if is_penalised(case.architecture, path)]
 
 
 def add(case: Case, gradient: dict[Path, Any], numbers: Any) -> Any:

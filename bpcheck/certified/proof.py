@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.case import Case
 from bpcheck.certified import penalty
 from bpcheck.certified.balls import Balls, balls, exactly, nearest, radii
 from bpcheck.certified.engine import precision
 from bpcheck.certified.oracle import MAX_PRECISION, START
 from bpcheck.certified.reverse import Pass, Unit, propagate
 from bpcheck.certified.working import SAFETY, Working
+from bpcheck.network.case import Case
 from bpcheck.tree import FloatArray, Path
 
 __all__ = ["MOST_UNITS", "Proof", "allowance", "near_kinks", "prove", "sides"]

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from bpcheck import tree
-from bpcheck.architecture import PROBABILITY_LOSSES, Dense, LayerSpec
-from bpcheck.case import Case
 from bpcheck.certified import penalty
 from bpcheck.certified.activation import LOW_SLOPE, SMOOTH, softmax, softmax_pullback
 from bpcheck.certified.loss import LOSS
+from bpcheck.network.architecture import PROBABILITY_LOSSES
+from bpcheck.network.case import Case
+from bpcheck.network.layers import Dense, LayerSpec
 from bpcheck.tree import Path
 
 __all__ = ["Pass", "Unit", "propagate"]

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, book_name
-from bpcheck.case import Case
 from bpcheck.certified import penalty
 from bpcheck.certified.forward import confirm as confirm_entries
 from bpcheck.certified.proof import MOST_UNITS, Proof, allowance, near_kinks, prove, sides
@@ -20,6 +18,9 @@ from bpcheck.certified.working import bits_of, rounded_sum
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
 from bpcheck.check.structure import Matched, match
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
+from bpcheck.network.names import book_name
 from bpcheck.result import Comparison, Report
 from bpcheck.tree import FloatArray, Path, Tree, rms
 from bpcheck.verdict import Verdict
@@ -471,7 +472,7 @@ class _Check:
             kink=proof.kink,
             resolution=self.resolution,
             fallback=fallback,
-            name=book_name(str(path)),
+            name=book_name(self.case.architecture, path),
         )
         size, bits = proof.inside.size, f"with {proof.bits} bits"
         if found.verdict is Verdict.NONFINITE:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, book_name
-from bpcheck.case import Case
 from bpcheck.check.agreement import detection_limit, judge
 from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.diagnosis import Observation, diagnose
 from bpcheck.diagnosis.locate import locate
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.names import book_name
 from bpcheck.numeric import Contradiction, structured_step
 from bpcheck.numeric.complex_step import entry_errors, points_around
 from bpcheck.reference import Network, Perturbations
@@ -91,7 +93,7 @@ def check_every_entry(
     Notes
     -----
     Source: Squire and Trapp, *Using complex variables to estimate derivatives of real functions*, SIAM Review 40, 1998;
-    what a parameter touches, and what of the real parts is reused, in :mod:`bpcheck.reference.imaginary` and
+    what a parameter touches, and what of the real parts is reused, in :mod:`bpcheck.reference.touching.imaginary` and
     :mod:`bpcheck.numeric.structured`.
 
     Examples
@@ -192,7 +194,7 @@ class _Check:
             kink=self.function.kinks().get(path, 0.0),
             resolution=self.resolution,
             fallback=fallback,
-            name=book_name(str(path)),
+            name=book_name(self.function.network.architecture, path),
         )
         missing = int(np.isnan(expected).sum())
         if found.verdict is Verdict.INCONCLUSIVE and missing:
@@ -283,7 +285,7 @@ def _report(
 ) -> Report:
     verdict = Verdict.worst(comparison.verdict for comparison in comparisons)
     diagnoses: tuple[Diagnosis, ...] = ()
-    if verdict is Verdict.DISAGREES and case.architecture.is_chain and check is not None:
+    if verdict is Verdict.DISAGREES and is_dense_chain(case.architecture) and check is not None:
         right = check.right.gradient
         complete = all(np.isfinite(array).all() for array in right.values())
         observed = [Observation(case, asked.gradient, right)] if complete and not asked.findings else []

@@ -2,7 +2,7 @@
 
 Worst-case bounds are useless there: for a network of 100 units they are 10³ to 10⁶ times wider than the errors
 that rounding makes. So the difference is held against what rounding *probably* does: a standard deviation for
-each entry, from a model carried through the equations (:mod:`bpcheck.reference.variance`) or, for any other
+each entry, from a model carried through the equations (:mod:`bpcheck.reference.numbers.variance`) or, for any other
 NumPy function, from runs in simulated low precision (:mod:`bpcheck.numeric.monte_carlo`).
 
 A probability proves nothing wrong, and errors that add up defeat it. Hence three answers:
@@ -24,13 +24,14 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, book_name
-from bpcheck.case import Case
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
 from bpcheck.check.contract import from_its_own_frame, where_raised
 from bpcheck.check.options import seed_or_drawn
 from bpcheck.check.structure import match
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
+from bpcheck.network.names import book_name
 from bpcheck.numeric.monte_carlo import Arithmetic, simulate, smoothed_variance
 from bpcheck.precision import FORMATS, FloatFormat, coarsest, format_of, rounded, widened
 from bpcheck.reference import Enclosure, build
@@ -510,7 +511,7 @@ def _shared(architecture: Architecture, examples: int, form: FloatFormat) -> flo
     """Relative error of the scalars that a gradient is multiplied by, 1/m and 2/n, if they are rounded."""
     scalars = [1.0 / examples] if architecture.reduction == "mean" else []
     if architecture.loss == "mse":
-        outputs = architecture.widths[-1]
+        outputs = architecture.outputs
         # apart or together: mean over all entries of the output
         scalars += [2.0 / outputs, 1.0 / outputs, 1.0 / (outputs * examples)]
     return float(sum(abs(rounded(s, form) - s) / s for s in scalars))
@@ -640,7 +641,7 @@ def check_low_precision(
             model = of_function(reference, args, found, form, compute=inside, samples=count, seed=used)
         else:
             model = _of_values(like, variance, form)
-        names = isinstance(reference, Case)
+        names = reference.architecture if isinstance(reference, Case) else None
         return model, judge_all(model, found, wanted, whole=True, names=names)
 
     model, comparisons = look(compute)
@@ -662,9 +663,14 @@ def check_low_precision(
 
 
 def judge_all(
-    model: LowPrecision, claimed: Gradients, resolution: float, *, whole: bool, names: bool = False
+    model: LowPrecision,
+    claimed: Gradients,
+    resolution: float,
+    *,
+    whole: bool,
+    names: Architecture | None = None,
 ) -> tuple[Comparison, ...]:
-    """Every tensor of a claim; ``names`` adds the book's."""
+    """Every tensor of a claim; ``names`` is the network whose names they get."""
     largest = max((rms(model.values[path]) for path in claimed), default=0.0) or 1.0
     return tuple(
         model.judge(
@@ -673,7 +679,7 @@ def judge_all(
             resolution=resolution,
             fallback=largest,
             whole=whole,
-            name=book_name(str(path)) if names else "",
+            name="" if names is None else book_name(names, path),
         )
         for path, actual in claimed.items()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.case import Case
+from bpcheck.network.case import Case
 from bpcheck.reference import build
 from bpcheck.result import Testimony
 

@@ -10,9 +10,9 @@ from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
-from bpcheck.architecture import REDUCTIONS, Architecture
 from bpcheck.conventions.nesting import DEFAULT_NAMES, FOLDED, NESTINGS, VECTORS
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import REDUCTIONS, Architecture
 
 __all__ = ["PRESETS", "Conventions"]
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.case import Case
 from bpcheck.check.gradient import check_gradient
 from bpcheck.course.answer import Answer, State
 from bpcheck.course.exercise import Mistake, Trial, call, hold, not_done, raised, unusable
 from bpcheck.course.networks import draw_case, thawed
+from bpcheck.network.case import Case
 from bpcheck.numeric import complex_derivative
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.reference import Network, build

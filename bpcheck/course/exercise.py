@@ -20,7 +20,7 @@ from bpcheck.check.agreement import judge
 from bpcheck.check.contract import Clock, changed, guarded, guarded_call
 from bpcheck.course.answer import Answer, State, shortened
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
-from bpcheck.reference.ball import Ball
+from bpcheck.reference.numbers.ball import Ball
 from bpcheck.tree import FloatArray, Tree
 
 __all__ = ["Mistake", "Outcome", "Trial", "call", "hold", "is_stub", "unusable"]

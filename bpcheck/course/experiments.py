@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, Dense, Skip, mlp
 from bpcheck.data import load_digits
 from bpcheck.errors import InputError
 from bpcheck.health import GradientHealth, gradient_health
+from bpcheck.network.architecture import Architecture, mlp
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.reference import build
 from bpcheck.reference.initialize import initializer
 from bpcheck.reference.optimizer import SGD, Adam, Momentum, RMSprop, Rule

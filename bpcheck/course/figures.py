@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import mlp
-from bpcheck.case import Case
 from bpcheck.course.figure import Figure, figure
+from bpcheck.network.architecture import mlp
+from bpcheck.network.case import Case
 from bpcheck.numeric import complex_derivative, derivative
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.reference import build
@@ -190,7 +190,7 @@ def paths_figure() -> Figure:
     trace = build(architecture).trace(case.params, case.x, case.y)
     slopes, measured = [], []
     for number, (z, a) in enumerate(zip(trace.pre_activations, trace.activations, strict=True)):
-        activation = ACTIVATION[architecture.layers[number].activation]  # type: ignore[union-attr]
+        activation = ACTIVATION[architecture.layers[number].output_activation]
         slopes.append(activation.derivative(z, a)[0].tolist())
         measured.append([_measured(case, number, z, unit) for unit in range(z.shape[1])])
     data = {
@@ -209,10 +209,10 @@ def _measured(case: Case, number: int, z: Any, unit: int) -> float:
     """∂C/∂z of one unit by the complex step: z is moved, everything above it computed again."""
 
     def cost(z: Any) -> Any:
-        a = ACTIVATION[case.architecture.layers[number].activation].value(z)  # type: ignore[union-attr]
+        a = ACTIVATION[case.architecture.layers[number].output_activation].value(z)
         for later in range(number + 1, len(case.params)):
             z = a @ case.params[later]["weight"].T + case.params[later]["bias"]
-            a = ACTIVATION[case.architecture.layers[later].activation].value(z)  # type: ignore[union-attr]
+            a = ACTIVATION[case.architecture.layers[later].output_activation].value(z)
         return LOSS[case.architecture.loss].value(a, case.y).sum()
 
     direction = np.zeros_like(z)

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.architecture import Dense, mlp
 from bpcheck.check.agreement import judge
 from bpcheck.course.answer import Answer, State, shortened
 from bpcheck.course.exercise import Mistake, Trial, call, exact, hold, not_done, raised, unusable
 from bpcheck.course.networks import dense_layer, draw_case, draw_widths, enclosed_forward, thawed
 from bpcheck.errors import BpcheckError
+from bpcheck.network.architecture import mlp
+from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.layers import Dense
 from bpcheck.reference import build
 from bpcheck.search import compare
 from bpcheck.tree import FloatArray
@@ -248,7 +250,7 @@ def forward(function: Any) -> Answer:
     for layers in (*DEPTHS, *DEPTHS):
         case = draw_case(rng, layers, activation="tanh", output="identity")
         zs, activations = enclosed_forward(case.architecture, case.params, case.x)
-        about = f"for widths {list(case.architecture.widths)} and a batch of {case.batch}"
+        about = f"for widths {list(dense_chain(case.architecture).widths)} and a batch of {case.batch}"
         names = [f"z^{n}" for n in range(2, layers + 1)] + [f"a^{n}" for n in range(1, layers + 1)]
         arguments = (thawed(case.params), np.array(case.x))
         trials.append(Trial.enclosed(about, arguments, [zs, [exact(case.x), *activations]], tuple(names)))
@@ -365,7 +367,9 @@ def passport(to_cs231n: Any, to_bishop: Any) -> Answer:
         case = draw_case(rng, 2)
         params = thawed(case.params)[0]
         W, b, x = params["weight"], params["bias"], np.array(case.x)
-        (z,), _ = enclosed_forward(mlp(case.architecture.widths, output="identity"), case.params, x)
+        (z,), _ = enclosed_forward(
+            mlp(dense_chain(case.architecture).widths, output="identity"), case.params, x
+        )
         about = f"for a layer from {W.shape[1]} to {W.shape[0]} units"
         # what the book's own formula makes of the translated numbers must be our z
         stanford.append((about, (W, b), x, z))
@@ -557,7 +561,7 @@ def batch_gradient(function: Any) -> Answer:
         params = thawed(case.params)[0]
         arguments = (params["weight"], params["bias"], np.array(case.x), np.array(case.y))
         gradient = list(build(case.architecture).enclose(case.params, case.x, case.y).gradient.values())
-        about = f"for widths {list(case.architecture.widths)} and a batch of {case.batch}"
+        about = f"for widths {list(dense_chain(case.architecture).widths)} and a batch of {case.batch}"
         trials.append(Trial.enclosed(about, arguments, gradient, ("∂C/∂W", "∂C/∂b")))
     if _is_the_seeds_loop(function, trials[0]):
         reason = (

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import sympy
 
-from bpcheck.architecture import mlp
 from bpcheck.check.gradient import check_gradient
 from bpcheck.course.answer import Answer, State, shortened
 from bpcheck.course.display import SOFT, Shown, formula, table
@@ -27,9 +26,11 @@ from bpcheck.course.exercise import Mistake, Trial, call, exact, hold, is_stub, 
 from bpcheck.course.line import DIFFERENTIATED, Asked, Demand, Slip, hold_line, judge_line
 from bpcheck.course.networks import draw_case, draw_widths, thawed
 from bpcheck.errors import BpcheckError
+from bpcheck.network.architecture import mlp
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
-from bpcheck.reference import equations
-from bpcheck.reference.ball import Ball
+from bpcheck.reference.layers import four_equations as equations
+from bpcheck.reference.numbers.ball import Ball
 from bpcheck.search import compare
 from bpcheck.symbolic.index import (
     Definition,
@@ -795,7 +796,9 @@ def backward(function: Any) -> Answer:
             return not_done(exercise)
         if outcome.error:
             return raised(
-                exercise, outcome, f"for widths {list(case.architecture.widths)} and a batch of {case.batch}"
+                exercise,
+                outcome,
+                f"for widths {list(dense_chain(case.architecture).widths)} and a batch of {case.batch}",
             )
         if outcome.changed:
             reason = f"Your function changes {outcome.changed} in place."

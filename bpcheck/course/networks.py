@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, mlp
-from bpcheck.case import Case
 from bpcheck.course.exercise import exact
-from bpcheck.reference.ball import Ball
-from bpcheck.reference.dense import DenseLayer
-from bpcheck.reference.layer import Context
+from bpcheck.network.architecture import Architecture, mlp
+from bpcheck.network.case import Case
+from bpcheck.reference.layers.dense import DenseLayer
+from bpcheck.reference.layers.layer import Context
+from bpcheck.reference.numbers.ball import Ball
 from bpcheck.strategies.numbers import fill, random_targets, readable
 
 __all__ = ["dense_layer", "draw_case", "draw_widths", "enclosed_forward"]
@@ -55,7 +55,7 @@ def draw_case(rng: np.random.Generator, layers: int, *, batch: int | None = None
     Examples
     --------
     >>> case = draw_case(np.random.default_rng(0), 3)
-    >>> len(case.params), case.batch in case.architecture.widths
+    >>> len(case.params), case.batch in dense_chain(case.architecture).widths
     (2, False)
     """
     widths, drawn = draw_widths(rng, layers)
@@ -71,7 +71,7 @@ def dense_layer(spec: Any, params: Any, x: Any) -> tuple[Ball, Ball]:
 
     Examples
     --------
-    >>> from bpcheck.architecture import Dense
+    >>> from bpcheck.network.layers import Dense
     >>> z, a = dense_layer(Dense(1, "tanh"), {"weight": [[2.0]], "bias": [1.0]}, [[3.0]])
     >>> z.mid, bool(z.rad < 1e-14)
     (array([[7.]]), True)

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from bpcheck import numeric, symbolic
-from bpcheck.architecture import mlp
-from bpcheck.case import Case
 from bpcheck.check.agreement import agree
 from bpcheck.check.witness import testify
 from bpcheck.data import load_digits
 from bpcheck.demo.students import careful_backprop, hasty_backprop
+from bpcheck.network.architecture import mlp
+from bpcheck.network.case import Case
 from bpcheck.reference import Perturbations, build
 from bpcheck.reference.optimizer import Momentum
 from bpcheck.result import Comparison, Report

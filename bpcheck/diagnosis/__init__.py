@@ -3,6 +3,6 @@
 from bpcheck.diagnosis.catalogue import CATALOGUE
 from bpcheck.diagnosis.diagnose import diagnose
 from bpcheck.diagnosis.observation import Observation
-from bpcheck.diagnosis.update import UPDATES
+from bpcheck.diagnosis.update_rules import UPDATES
 
 __all__ = ["CATALOGUE", "UPDATES", "Observation", "diagnose"]

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture
-from bpcheck.case import Case
-from bpcheck.diagnosis.backward import Gradient, Rules, backward, forward
+from bpcheck.diagnosis.layers.dense.steps import Gradient, Rules, backward, forward
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
 from bpcheck.reference import build
 
 __all__ = ["Bug", "Hints", "Program"]

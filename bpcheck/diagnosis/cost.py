@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.architecture import PROBABILITY_LOSSES, Architecture
-from bpcheck.case import Case
-from bpcheck.diagnosis.backward import forward
 from bpcheck.diagnosis.bug import Bug, Hints, Program
+from bpcheck.diagnosis.layers.dense.steps import forward
+from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture
+from bpcheck.network.case import Case
 from bpcheck.reference.penalty import penalty
 from bpcheck.tree import FloatArray
 

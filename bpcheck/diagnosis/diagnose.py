@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bpcheck.case import Case
 from bpcheck.diagnosis.catalogue import CATALOGUE
 from bpcheck.diagnosis.hypothesis import Hypothesis, standing
 from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.observation import Observation
 from bpcheck.diagnosis.other_loss import other_loss
 from bpcheck.diagnosis.pattern import not_finite, pattern, wrong_shape
+from bpcheck.network.case import Case
 from bpcheck.result import Comparison, Diagnosis
 from bpcheck.verdict import Verdict
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from bpcheck.case import Case
-from bpcheck.diagnosis.backward import IN_A_LAYER, Forward, Gradient, Rules, backward, forward
 from bpcheck.diagnosis.bug import Bug
+from bpcheck.diagnosis.layers.dense.steps import IN_A_LAYER, Forward, Gradient, Rules, backward, forward
 from bpcheck.diagnosis.observation import Observation
+from bpcheck.network.case import Case
 
 __all__ = ["Hypothesis", "standing"]
 

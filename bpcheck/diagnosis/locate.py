@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bpcheck.architecture import FIRST_LAYER
-from bpcheck.case import Case
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.names import FIRST_LAYER
 from bpcheck.result import Comparison, Diagnosis
 from bpcheck.verdict import Verdict
 
@@ -77,7 +78,7 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     if not wrong:
         return _loss(comparisons)
     layers = _tensors(comparisons)
-    if case is None or not case.architecture.is_chain or len(layers) != len(case.architecture.layers):
+    if case is None or not is_dense_chain(case.architecture) or len(layers) != len(case.architecture.layers):
         return Diagnosis("", wrong[0].path, evidence=tuple(_sentence(c) for c in wrong))
     loss_note = _shared_factor(comparisons)
     located = _penalty(case, layers) or _by_layer(layers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bpcheck.case import Case
+from bpcheck.network.case import Case
 from bpcheck.tree import FloatArray, Path, rms
 
 __all__ = ["ROUNDINGS", "Observation"]

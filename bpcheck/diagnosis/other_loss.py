@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import LOSSES, REDUCTIONS, Architecture
-from bpcheck.case import Case
 from bpcheck.diagnosis.observation import Observation
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import LOSSES, REDUCTIONS, Architecture
+from bpcheck.network.case import Case
 from bpcheck.reference import build
 
 __all__ = ["OtherLoss", "other_loss"]

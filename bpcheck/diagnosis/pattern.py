@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bpcheck.diagnosis.observation import ROUNDINGS, Observation
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.precision import FORMATS, rounded
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, rms
@@ -124,7 +125,7 @@ def _one_example(wrong: Sequence[Observation]) -> tuple[str, str] | None:
     for observation in several:
         path = next(iter(observation.right))  # params[0]['weight'], unless it was set aside
         if observation.right[path].shape != (
-            observation.case.architecture.widths[1],
+            dense_chain(observation.case.architecture).widths[1],
             observation.case.x.shape[1],
         ):
             return None

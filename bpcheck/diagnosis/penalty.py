@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.diagnosis.backward import Forward, Rules
 from bpcheck.diagnosis.bug import Bug, Hints
+from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture
-from bpcheck.case import Case
 from bpcheck.check.options import seed_or_drawn
 from bpcheck.errors import InputError
 from bpcheck.health.findings import judge, judge_tensors
 from bpcheck.health.measure import clipped, layer_health, tensor_health
 from bpcheck.health.numbers import Clipping
 from bpcheck.health.result import GradientHealth
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
 from bpcheck.precision import widened
 from bpcheck.reference.initialize import initializer, zeros
 from bpcheck.reference.jacobian import nodes

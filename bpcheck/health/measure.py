@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from bpcheck.architecture import FIRST_LAYER
 from bpcheck.health.numbers import Clipping, DenseHealth, LayerHealth, TensorHealth
+from bpcheck.network.names import FIRST_LAYER
 from bpcheck.precision import format_of
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.jacobian import (

@@ -90,7 +90,16 @@ class GradientHealth:
         return float(self.total ** (1.0 / (count - 1))) if count > 1 else math.nan
 
     def __str__(self) -> str:
-        return render(self)
+        drawn = f"drawn: {', '.join(self.drawn)}; seed {self.seed}" if self.drawn else ""
+        return render(
+            self.findings,
+            layers=self.layers,
+            tensors=self.tensors,
+            clipping=self.clipping,
+            examples=self.examples,
+            total=self.total,
+            drawn=drawn,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; numbers that JSON has no form for (NaN, infinities) are None."""

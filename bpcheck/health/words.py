@@ -6,12 +6,9 @@ import math
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from bpcheck.health.findings import Finding
 from bpcheck.health.numbers import Clipping, LayerHealth, TensorHealth
-
-if TYPE_CHECKING:
-    from bpcheck.health.result import GradientHealth
 
 __all__ = ["render"]
 
@@ -29,22 +26,31 @@ LEGEND = (
 TENSOR_LEGEND = "In the order given, the lowest layer first. factor: rms over the rms of the next weights."
 
 
-def render(health: GradientHealth) -> str:
-    """The whole result as text."""
+def render(
+    findings: Sequence[Finding],
+    *,
+    layers: Sequence[LayerHealth],
+    tensors: Sequence[TensorHealth],
+    clipping: Sequence[Clipping],
+    examples: int,
+    total: float,
+    drawn: str,
+) -> str:
+    """The whole result as text; ``drawn`` says what was drawn, and from which seed, if anything was."""
     title = "gradient health: "
-    blocks = [textwrap.fill(title + health.words, WIDTH, subsequent_indent=" " * len(title))]
-    blocks += [_fill(finding.text, "also ") for finding in health.findings[1:]]
-    advice = list(dict.fromkeys(text for finding in health.findings for text in finding.remedies))
+    blocks = [textwrap.fill(title + findings[0].text, WIDTH, subsequent_indent=" " * len(title))]
+    blocks += [_fill(finding.text, "also ") for finding in findings[1:]]
+    advice = list(dict.fromkeys(text for finding in findings for text in finding.remedies))
     if advice:
         blocks.append(
             "\n".join(_fill(text, "to do " if i == 0 else "or    ") for i, text in enumerate(advice))
         )
-    blocks.append(_layers(health) if health.layers else _tensors(health.tensors))
-    if len(health.layers) > 1:
-        blocks.append(_fill(_weights(health), ""))
-    blocks += [_fill(_clipping(clipping), "") for clipping in health.clipping]
-    if health.drawn:
-        blocks.append(_fill(f"drawn: {', '.join(health.drawn)}; seed {health.seed}", ""))
+    blocks.append(_layers(layers, examples) if layers else _tensors(tensors))
+    if len(layers) > 1:
+        blocks.append(_fill(_weights(layers, total), ""))
+    blocks += [_fill(_clipping(one), "") for one in clipping]
+    if drawn:
+        blocks.append(_fill(drawn, ""))
     return "\n\n".join(blocks)
 
 
@@ -95,10 +101,10 @@ def _shortened(rows: list[Sequence[str]]) -> list[Sequence[str]]:
     return [*rows[:half], ["⋮", *[""] * (len(rows[0]) - 1)], *rows[-half:]]
 
 
-def _layers(health: GradientHealth) -> str:
+def _layers(layers: Sequence[LayerHealth], examples: int) -> str:
     head = ["layer", "units, σ", "a", "δ", "factor", "theory", "‖J‖", "‖J⋯J‖", "∂C/∂W", "dead"]
-    rows = _shortened([_row(layer) for layer in reversed(health.layers)])
-    legend = LEGEND.format(examples=health.examples)
+    rows = _shortened([_row(layer) for layer in reversed(layers)])
+    legend = LEGEND.format(examples=examples)
     return _aligned([head, *rows], left=1) + "\n" + _fill(legend, "")
 
 
@@ -142,11 +148,11 @@ def _tensors(tensors: Sequence[TensorHealth]) -> str:
     return _aligned([head, *_shortened(rows)], left=0) + "\n" + _fill(TENSOR_LEGEND, "")
 
 
-def _weights(health: GradientHealth) -> str:
-    low, top = health.layers[0].dense[0], health.layers[-1].dense[-1]
+def _weights(layers: Sequence[LayerHealth], total: float) -> str:
+    low, top = layers[0].dense[0], layers[-1].dense[-1]
     ratio = low.weight_gradient_rms / top.weight_gradient_rms if top.weight_gradient_rms else math.nan
     return (
-        f"δ of the lowest layer is {_number(health.total)} of the last one's; ∂C/∂W, which is δ times the activations "
+        f"δ of the lowest layer is {_number(total)} of the last one's; ∂C/∂W, which is δ times the activations "
         f"below, {_number(ratio)}"
     )
 

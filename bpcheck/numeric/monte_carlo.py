@@ -46,7 +46,7 @@ ARITHMETIC = frozenset(
 )
 
 # Standard deviation of an elementary function's error in units of u: as ELEMENTARY_ROUNDINGS of
-# bpcheck/reference/variance.py, from the same measurement.
+# bpcheck/reference/numbers/variance.py, from the same measurement.
 ELEMENTARY_DEVIATION = 2.0
 
 # Sums of products, in whatever form: their rounding is followed from the squares of the operands.

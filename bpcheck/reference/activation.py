@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.special import erfc
 
-from bpcheck.reference.ball import EVALUATION_ULPS, Ball, underflow
-from bpcheck.reference.variance import Noisy, emerging, flips, through
+from bpcheck.reference.numbers.ball import EVALUATION_ULPS, Ball, underflow
+from bpcheck.reference.numbers.variance import Noisy, emerging, flips, through
 
 __all__ = ["ACTIVATION", "Activation", "enclosed_softmax", "log_softmax", "softmax", "softplus"]
 
@@ -80,7 +80,7 @@ class Activation:
         return value, Ball(slope, np.broadcast_to(slope_rad, mid.shape), slope_kink, z.u)
 
     def noisy(self, z: Noisy) -> tuple[Noisy, Noisy]:
-        """σ(z) and σ'(z) for a z with a variance (:mod:`bpcheck.reference.variance`)."""
+        """σ(z) and σ'(z) for a z with a variance (:mod:`bpcheck.reference.numbers.variance`)."""
         if self.name == "softmax":
             return _noisy_softmax(z)
         how = z.rounding

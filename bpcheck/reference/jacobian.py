@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from bpcheck.errors import InputError
-from bpcheck.reference.chain import Chain
-from bpcheck.reference.dense import DenseLayer
-from bpcheck.reference.layer import Layer
+from bpcheck.reference.layers.chain import Chain
+from bpcheck.reference.layers.dense import DenseLayer
+from bpcheck.reference.layers.layer import Layer
+from bpcheck.reference.layers.skip import SkipLayer
 from bpcheck.reference.loss import LOSS
 from bpcheck.reference.network import TRAINING, Network
-from bpcheck.reference.skip import SkipLayer
 from bpcheck.tree import FloatArray, Path, Tree
 
 __all__ = ["DenseFlow", "Node", "expected_factors", "nodes", "products", "spectral_norms", "step_jacobians"]

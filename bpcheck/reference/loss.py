@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from bpcheck.reference.activation import ACTIVATION, log_softmax, softmax, softplus
-from bpcheck.reference.ball import EVALUATION_ULPS, Ball
-from bpcheck.reference.variance import NEAR_KINK, Noisy, through
+from bpcheck.reference.numbers.ball import EVALUATION_ULPS, Ball
+from bpcheck.reference.numbers.variance import NEAR_KINK, Noisy, through
 
 __all__ = ["LOSS", "Loss", "reduce"]
 

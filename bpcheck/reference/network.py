@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, Dense, LayerSpec, Skip
-from bpcheck.case import Case
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
 from bpcheck.precision import rounded
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.ball import EVALUATION_ULPS, Ball, unit_roundoff
-from bpcheck.reference.chain import Chain
-from bpcheck.reference.dense import DenseLayer
-from bpcheck.reference.layer import Context, Layer, LayerTrace
+from bpcheck.reference.layers.chain import Chain
+from bpcheck.reference.layers.kinds import layer_of
+from bpcheck.reference.layers.layer import Context, LayerTrace
 from bpcheck.reference.loss import LOSS, reduce
+from bpcheck.reference.numbers.ball import EVALUATION_ULPS, Ball, unit_roundoff
+from bpcheck.reference.numbers.variance import Noisy, Rounding
 from bpcheck.reference.penalty import penalty, penalty_gradient
-from bpcheck.reference.skip import SkipLayer
-from bpcheck.reference.variance import Noisy, Rounding
 from bpcheck.tree import Tree
 
 __all__ = ["TRAINING", "Enclosure", "Network", "Trace", "as_network", "ball_of", "build"]
@@ -38,7 +37,7 @@ class Trace:
     Attributes
     ----------
     layers : list
-        One :class:`~bpcheck.reference.layer.LayerTrace` a layer (a list of them for a skip connection,
+        One :class:`~bpcheck.reference.layers.layer.LayerTrace` a layer (a list of them for a skip connection,
         None for a layer that has none).
     """
 
@@ -224,7 +223,7 @@ class Network:
     def enclose(self, params: Tree, x: Any, y: Any, *, dtype: Any = np.float64) -> Enclosure:
         """Loss and gradient with a bound on what any correct implementation in ``dtype`` may answer.
 
-        The equations run on balls (:mod:`bpcheck.reference.ball`): an a-priori bound, wide (about
+        The equations run on balls (:mod:`bpcheck.reference.numbers.ball`): an a-priori bound, wide (about
         1e-10 relative in float64 for deep networks) and independent of the order of sums.
 
         Parameters
@@ -271,7 +270,7 @@ class Network:
     ) -> tuple[Noisy, Mapping[tree.Path, Noisy]]:
         """Loss and gradient with the variance of the error that an implementation in ``dtype`` makes.
 
-        The equations run on :class:`~bpcheck.reference.variance.Noisy` numbers. Inputs that ``dtype`` cannot
+        The equations run on :class:`~bpcheck.reference.numbers.variance.Noisy` numbers. Inputs that ``dtype`` cannot
         hold have the square of what rounding them takes away as their variance.
 
         Parameters
@@ -357,22 +356,6 @@ def _add(gradient: Tree, extra: Tree) -> Tree:
     )
 
 
-def _dense(spec: Any) -> Layer:
-    return DenseLayer(spec)
-
-
-def _skip(spec: Any) -> Layer:
-    return SkipLayer(Chain([_layer(inner) for inner in spec.layers]))
-
-
-# To add a kind of layer: a spec in bpcheck/architecture.py, a file here, and a line in this table.
-LAYERS: Mapping[type, Callable[[Any], Layer]] = {Dense: _dense, Skip: _skip}
-
-
-def _layer(spec: LayerSpec) -> Layer:
-    return LAYERS[type(spec)](spec)
-
-
 def build(architecture: Architecture) -> Network:
     """The reference network of an architecture.
 
@@ -404,8 +387,8 @@ def build(architecture: Architecture) -> Network:
     fused = bool(fused_output) and architecture.output == fused_output
     specs = list(architecture.layers)
     if fused:  # softmax or sigmoid moves into the cost, see bpcheck.reference.loss
-        specs[-1] = Dense(specs[-1].units, "identity")  # type: ignore[union-attr]
-    return Network(architecture, Chain([_layer(spec) for spec in specs]), fused)
+        specs[-1] = specs[-1].before_activation()
+    return Network(architecture, Chain([layer_of(spec) for spec in specs]), fused)
 
 
 def as_network(given: Any, *, otherwise: str = "") -> Network:

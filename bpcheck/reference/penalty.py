@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture
-from bpcheck.reference.ball import EXTRA_ROUNDINGS, Ball
-from bpcheck.reference.variance import Noisy
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.names import is_penalised
+from bpcheck.reference.numbers.ball import EXTRA_ROUNDINGS, Ball
+from bpcheck.reference.numbers.variance import Noisy
 from bpcheck.tree import Tree
 
-__all__ = ["penalised", "penalty", "penalty_gradient"]
-
-
-def penalised(path: tree.Path, architecture: Architecture) -> bool:
-    """Whether the penalty covers this tensor."""
-    return architecture.penalize_bias or path.keys[-1] != "['bias']"
+__all__ = ["penalty", "penalty_gradient"]
 
 
 def penalty(params: Tree, architecture: Architecture) -> Any:
@@ -26,7 +22,7 @@ def penalty(params: Tree, architecture: Architecture) -> Any:
     if not (architecture.l1 or architecture.l2):
         return total
     for path, w in tree.leaves(params):
-        if penalised(path, architecture):
+        if is_penalised(architecture, path):
             total = total + architecture.l1 * np.where(w.real >= 0, w, -w).sum()
             total = total + 0.5 * architecture.l2 * (w * w).sum()
     return total
@@ -41,7 +37,7 @@ def penalty_gradient(params: Tree, architecture: Architecture) -> Tree | None:
         return None
     gradients: list[Any] = []
     for path, w in tree.leaves(params):
-        if not penalised(path, architecture):
+        if not is_penalised(architecture, path):
             gradients.append(None)
         elif isinstance(w, Ball):
             at_kink = np.where(w.mid == 0, architecture.l1, 0.0)

@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import numpy as np
 
-from bpcheck.case import Case
 from bpcheck.check.contract import ALIASED, HungError
 from bpcheck.diagnosis import CATALOGUE, Observation
 from bpcheck.diagnosis import diagnose as explain
@@ -19,13 +18,15 @@ from bpcheck.diagnosis.hypothesis import Hypothesis, standing
 from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
 from bpcheck.result import Diagnosis
-from bpcheck.search.experiment import Experiment, experiments, separating
+from bpcheck.search.cases.experiment import Experiment, experiments, separating
+from bpcheck.search.cases.sample import jittered, random_architecture, random_case
+from bpcheck.search.cases.shrink import shrink
+from bpcheck.search.cases.sources import Source
+from bpcheck.search.cases.sweep import sweep
 from bpcheck.search.judging import Judge, Judged
-from bpcheck.search.sample import jittered, random_architecture, random_case
-from bpcheck.search.shrink import shrink
-from bpcheck.search.sources import Source
-from bpcheck.search.sweep import sweep
 from bpcheck.verdict import Verdict
 
 __all__ = ["Investigation"]
@@ -81,7 +82,7 @@ class Investigation:
 
     def _mark(self, judged: Judged) -> str:
         """The first explanation that holds for these numbers too, or the pattern that they show."""
-        observations = self._observations([judged]) if judged.case.architecture.is_chain else []
+        observations = self._observations([judged]) if is_dense_chain(judged.case.architecture) else []
         if not observations or judged.first_call_ok:
             return ""
         if self._hypotheses:
@@ -115,7 +116,7 @@ class Investigation:
 
     def _is_ours(self, judged: Judged) -> bool:
         """Whether the catalogue speaks of such code: a dense chain, held against our own gradient."""
-        return judged.case.architecture.is_chain and self.judge.reference is None
+        return is_dense_chain(judged.case.architecture) and self.judge.reference is None
 
     def _experiments(self, case: Case) -> Iterator[Experiment]:
         # code that is not handed the network's description has its penalty inside
@@ -185,8 +186,12 @@ class Investigation:
         if self._right_for_two(judged.case):
             diagnoses = tuple(replace(d, evidence=(*d.evidence, ALONE), hint=SQUEEZED) for d in diagnoses)
         first_seen = locate(judged.case, judged.comparisons)
-        widths = judged.case.architecture.widths
-        if smallest.case is judged.case or not first_seen.path or widths == smallest.case.architecture.widths:
+        widths = dense_chain(judged.case.architecture).widths
+        if (
+            smallest.case is judged.case
+            or not first_seen.path
+            or widths == dense_chain(smallest.case.architecture).widths
+        ):
             return diagnoses
         layer = f", layer {first_seen.layer}" if first_seen.layer is not None else ""
         seen_at = f"first seen in a network of widths {list(widths)}, at {first_seen.path}{layer}"
@@ -325,7 +330,7 @@ class Investigation:
         architecture = case.architecture
         if self.source is None:  # raised before it was known what the subject computes
             return ""
-        if not architecture.is_chain or len(set(architecture.widths)) == 1:
+        if not is_dense_chain(architecture) or len(set(dense_chain(architecture).widths)) == 1:
             return ""
         observed = []
         try:

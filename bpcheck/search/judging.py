@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture, book_name
-from bpcheck.case import Case
 from bpcheck.check.agreement import judge
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, ask
 from bpcheck.check.declared import EXACT, Declared
 from bpcheck.check.low_precision import DOUBT, LOSS, SURE, ZERO, LowPrecision, default_resolution, of_case
 from bpcheck.conventions import Conventions
-from bpcheck.conventions.carry import paths
+from bpcheck.conventions.convert import paths
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.names import book_name
 from bpcheck.precision import FORMATS
 from bpcheck.reference import Enclosure, Network, build
-from bpcheck.reference.ball import unit_roundoff
+from bpcheck.reference.numbers.ball import unit_roundoff
 from bpcheck.result import Comparison, SetAside
 from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, rms
@@ -77,7 +79,7 @@ def scaling_of(conventions: Conventions) -> Scaling:
     if factor is None or factor == 1:
         return UNSCALED
     if isinstance(factor, str):
-        return Scaling("1/outputs × ", lambda a: 1.0 / a.widths[-1])
+        return Scaling("1/outputs × ", lambda a: 1.0 / a.outputs)
     value = float(factor)
     return Scaling(f"{value:g} × ", lambda a: value)
 
@@ -148,7 +150,9 @@ def reproducer(case: Case, name: str, conventions: Conventions = OURS, declared:
         text = text.replace(word, f",\n    {word[2:]}", 1)
     text = text.replace("Case(", "Case(\n    ", 1)[:-1] + ",\n)"
     skip = (
-        "" if case.architecture.is_chain else "\nfrom bpcheck.architecture import Architecture, Dense, Skip"
+        ""
+        if is_dense_chain(case.architecture)
+        else "\nfrom bpcheck.network.architecture import Architecture, Dense, Skip"
     )
     numpy = "import numpy as np\n" if "np." in text else ""
     return (
@@ -299,7 +303,7 @@ class Judge:
     def _names(self, case: Case) -> dict[str, str]:
         """What the caller calls each tensor of a case, by our path."""
         ours = [str(path) for path, _ in tree.leaves(case.params)]
-        if self.conventions.is_ours or not case.architecture.is_chain:
+        if self.conventions.is_ours or not is_dense_chain(case.architecture):
             return {path: path for path in ours}
         theirs = paths(self.conventions, len(case.params))
         slots = [f"{slot}{k}" for k in range(len(case.params)) for slot in ("W", "b")]
@@ -359,7 +363,7 @@ class Judge:
                     kink=choices * np.maximum(ball.kink, claim.gradient[path].kink),
                     resolution=self.resolution,
                     fallback=largest if zero else rms(right[path]),
-                    name=book_name(str(path)),
+                    name=book_name(case.architecture, path),
                 )
             )
         if not low or self.reference is not None:

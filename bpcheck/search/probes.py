@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bpcheck.case import Case
 from bpcheck.check.memory import LAYOUTS, laid_out, overwritten, refused
 from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.result import Comparison, Diagnosis
+from bpcheck.search.cases.sample import jittered
+from bpcheck.search.dialect.translate import translated
 from bpcheck.search.judging import Judge, Judged
-from bpcheck.search.sample import jittered
-from bpcheck.search.translate import translated
 from bpcheck.subject import Subject
 from bpcheck.verdict import Verdict
 
@@ -177,6 +178,6 @@ class Probes:
 
 def _has_softmax(case: Case) -> bool:
     """Whether probabilities are made of logits by softmax, in the last layer or inside the loss."""
-    return case.architecture.is_chain and (
+    return is_dense_chain(case.architecture) and (
         case.architecture.output == "softmax" or case.architecture.loss == "cross_entropy"
     )

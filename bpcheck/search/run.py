@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.case import Case
 from bpcheck.check.contract import Clock, guarded
 from bpcheck.check.declared import declared
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.conventions import Conventions
 from bpcheck.errors import InputError
+from bpcheck.network.case import Case
 from bpcheck.report.progress import progress_bar
 from bpcheck.result import Report
+from bpcheck.search.cases.sources import Pins
+from bpcheck.search.dialect.layout import said
+from bpcheck.search.dialect.translate import translated
 from bpcheck.search.judging import UNSCALED, Judge, scaling_of
-from bpcheck.search.layout import said
 from bpcheck.search.session import Session
-from bpcheck.search.sources import Pins
-from bpcheck.search.translate import translated
 from bpcheck.subject import as_subject
 
 __all__ = ["compare", "search"]

@@ -8,25 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.case import Case
 from bpcheck.check.agreement import detection_limit
 from bpcheck.check.contract import HungError
 from bpcheck.check.declared import AWAY, merged, mostly_away, set_aside_in_short, spoken_of
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.report.progress import Progress
 from bpcheck.result import Comparison, Diagnosis, Report, SetAside
-from bpcheck.search.candidates import fitted
-from bpcheck.search.degenerate import hidden_by
+from bpcheck.search.cases.degenerate import hidden_by
+from bpcheck.search.cases.sample import GENERIC, SPECIAL, SPECIAL_EVERY, jittered, random_case
+from bpcheck.search.cases.sources import Pins, Source, given, pinned, resolvable_cases, templated
+from bpcheck.search.cost.infer import Inference, Observed, infer, observe
+from bpcheck.search.cost.other_count import counted_otherwise
+from bpcheck.search.dialect.callers_words import in_callers_words
+from bpcheck.search.dialect.candidates import fitted
+from bpcheck.search.dialect.layout import Reading, settle_cost, settle_known, settle_unknown
 from bpcheck.search.failure import Investigation
-from bpcheck.search.infer import Inference, Observed, infer, observe
 from bpcheck.search.judging import Judge, Judged, reproducer, scaling_of
-from bpcheck.search.layout import Reading, settle_cost, settle_known, settle_unknown
-from bpcheck.search.native import in_callers_words
-from bpcheck.search.otherwise import counted_otherwise
 from bpcheck.search.probes import Broken, Probes
-from bpcheck.search.sample import GENERIC, SPECIAL, SPECIAL_EVERY, jittered, random_case
-from bpcheck.search.sources import Pins, Source, given, pinned, resolvable_cases, templated
 from bpcheck.subject import Subject
 from bpcheck.verdict import Verdict
 
@@ -494,7 +495,7 @@ class Session:
         if "loss" not in wrong or wrong == {"loss"} or judged.verdict is not Verdict.DISAGREES:
             return ""
         case, batch = judged.case, next(b for b in FRESH_BATCHES if b != judged.case.batch)
-        rng = np.random.default_rng([self.seed, *case.architecture.widths])
+        rng = np.random.default_rng([self.seed, *dense_chain(case.architecture).widths])
         try:
             fresh = fitted(random_case(rng, case.architecture, GENERIC, batch=batch), self.judge.conventions)
             return counted_otherwise(self.judge, [case, fresh])

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from bpcheck.architecture import (
-    ACTIVATIONS,
+from bpcheck.network.architecture import (
     DEFAULT_OUTPUT,
     LOSSES,
     PROBABILITY_LOSSES,
     REDUCTIONS,
     Architecture,
-    Dense,
-    Skip,
     mlp,
 )
-from bpcheck.case import Case
+from bpcheck.network.case import Case
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.strategies.numbers import fill, random_targets, readable
 
 __all__ = ["architectures", "cases"]
@@ -69,7 +68,7 @@ def architectures(
     >>> @settings(max_examples=5, database=None)
     ... @given(architectures(losses=["mse"], max_depth=2))
     ... def widths_are_small(architecture):
-    ...     assert len(architecture.widths) <= 3
+    ...     assert len(dense_chain(architecture).widths) <= 3
     >>> widths_are_small()
     """
     widths = draw(st.lists(st.integers(1, max_width), min_size=2, max_size=max_depth + 1))
@@ -138,5 +137,5 @@ def case_from_seed(architecture: Architecture, batch: int, seed: int) -> Case:
     rng = np.random.default_rng(seed)
     params = fill(architecture.parameter_shapes, lambda _, shape: readable(rng, shape, 0.1, 1.5))
     x = readable(rng, (batch, *architecture.input_shape), 0.1, 2.0)
-    y = random_targets(rng, architecture.loss, (batch, architecture.widths[-1]))
+    y = random_targets(rng, architecture.loss, (batch, architecture.outputs))
     return Case(architecture, params, x, y, seed=seed)

@@ -11,8 +11,10 @@ import numpy as np
 import sympy
 
 from bpcheck import tree
-from bpcheck.architecture import PROBABILITY_LOSSES, Architecture, LayerSpec, Skip
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture
+from bpcheck.network.layers import Dense, LayerSpec, Skip
+from bpcheck.network.names import is_penalised
 from bpcheck.symbolic import activation, loss
 from bpcheck.symbolic.algebra import Algebra, Explicit
 from bpcheck.symbolic.size import refuse_large_formula
@@ -103,6 +105,7 @@ def _layer(
     if isinstance(spec, Skip):
         inner = _forward(spec.layers, params, a, path, algebra, example)
         return [before + after for before, after in zip(a, inner, strict=True)]
+    assert isinstance(spec, Dense)
     z = [
         sum((w * value for w, value in zip(row, a, strict=True)), b)
         for row, b in zip(params["weight"], params["bias"], strict=True)
@@ -129,7 +132,7 @@ def _penalty(architecture: Architecture, params: Tree, algebra: Algebra) -> Any:
     l1, l2 = algebra.number(Fraction(architecture.l1)), algebra.number(Fraction(architecture.l2))
     total: Any = algebra.number(Fraction(0))
     for path, weights in tree.leaves(params):
-        if path.keys[-1] == "['bias']" and not architecture.penalize_bias:
+        if not is_penalised(architecture, path):
             continue
         for index, w in np.ndenumerate(weights):
             if architecture.l1:

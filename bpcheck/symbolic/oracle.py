@@ -10,9 +10,9 @@ import numpy as np
 from mpmath import libmp
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture
-from bpcheck.case import Case
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.case import Case
 from bpcheck.result import Testimony
 from bpcheck.symbolic import ball
 from bpcheck.symbolic.algebra import choose, named

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from bpcheck.architecture import Architecture, LayerSpec, Skip
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.layers import Dense, LayerSpec
 
 __all__ = ["FORMULA_LIMIT", "LIMITS", "Limit", "refuse_large_formula", "refuse_much_work"]
 
@@ -70,8 +71,8 @@ def _paths(layers: Sequence[LayerSpec], width: int) -> int:
     """Ways through the layers to one unit at their end."""
     total = 1
     for layer in layers:
-        if isinstance(layer, Skip):
-            total *= 1 + _paths(layer.layers, width)
+        if not isinstance(layer, Dense):
+            total *= 1 + _paths(layer.inner, width)
             continue
         total *= width
         width = layer.units
@@ -81,7 +82,7 @@ def _paths(layers: Sequence[LayerSpec], width: int) -> int:
 
 
 def _paths_of_cost(architecture: Architecture, batch: int) -> int:
-    return batch * _paths(architecture.layers, architecture.widths[0]) * architecture.widths[-1]
+    return batch * _paths(architecture.layers, architecture.input_shape[0]) * architecture.outputs
 
 
 def _refuse(architecture: Architecture, batch: int, what: str, size: int, limit: int, remedy: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import Architecture
 from bpcheck.check.options import seed_or_drawn
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture
 from bpcheck.reference import accuracy
 from bpcheck.reference.network import Network, as_network
 from bpcheck.reference.optimizer import Rule, Schedule, global_norm

@@ -65,8 +65,8 @@ def draw(rng, architecture, batch=7):
         {"weight": rng.normal(0, 0.7, shapes["weight"]), "bias": rng.normal(0, 0.5, shapes["bias"])}
         for shapes in architecture.parameter_shapes
     ]
-    x = rng.normal(0, 1.5, (batch, architecture.widths[0]))
-    shape = (batch, architecture.widths[-1])
+    x = rng.normal(0, 1.5, (batch, architecture.input_shape[0]))
+    shape = (batch, architecture.outputs)
     if architecture.loss == "cross_entropy":
         y = rng.dirichlet(np.ones(shape[1]), size=batch)
     elif architecture.loss == "binary_cross_entropy":

@@ -15,6 +15,7 @@ import pytest
 import bpcheck
 from bpcheck import Case, Verdict, mlp
 from bpcheck.errors import ArchitectureError, InputError, SubjectError
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.reference import build
 
 ARCHITECTURE = mlp([2, 3, 2], activation="tanh")
@@ -678,7 +679,7 @@ def test_an_error_in_compare_comes_with_a_case_to_paste(world):
     with pytest.raises(SubjectError, match="the matrix is singular"):
         exec(caught.value.reproducer, {"raising": raising, "bpcheck": bpcheck}, names)
     assert isinstance(names["case"], Case)
-    assert names["case"].architecture.widths == (1, 1) or len(names["case"].params) <= 2
+    assert dense_chain(names["case"].architecture).widths == (1, 1) or len(names["case"].params) <= 2
 
 
 def test_an_error_in_check_gradient_comes_with_the_parameters_to_paste(world):

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 import bpcheck
 from bpcheck import Architecture, Case, InputError, Verdict, certify, mlp, reference, strategies, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Dense, Skip
 from bpcheck.certified import forward, proof, reverse
 from bpcheck.certified.oracle import MAX_PRECISION
 from bpcheck.check.agreement import RESOLUTION
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.strategies.values import case_from_seed
 
 
@@ -60,8 +62,8 @@ def real_case(network, batch, seed):
         }
         for shapes in network.parameter_shapes
     ]
-    y = np.eye(network.widths[-1])[rng.integers(network.widths[-1], size=batch)]
-    return Case(network, params, rng.random((batch, network.widths[0])), y)
+    y = np.eye(network.outputs)[rng.integers(network.outputs, size=batch)]
+    return Case(network, params, rng.random((batch, network.input_shape[0])), y)
 
 
 def ask(case, gradient, **options):

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import event, given, settings
 
 from bpcheck import Architecture, Case, InputError, certified, mlp, strategies, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Dense, Skip
 from bpcheck.certified import activation, engine, loss, reverse
 from bpcheck.certified.balls import Balls
 from bpcheck.certified.exact import is_rational
 from bpcheck.certified.forward import Route
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.strategies.values import case_from_seed
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from bpcheck import Architecture, Case, InputError, certified, mlp, symbolic, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Dense, Skip
 from bpcheck.certified import activation, oracle
 from bpcheck.check.agreement import agree
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.strategies.values import case_from_seed
 
 # Central differences with a step of 1e-40 at 130 digits: off by some 1e-80, far below every bound here.

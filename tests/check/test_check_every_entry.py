@@ -10,12 +10,15 @@ import pytest
 
 import bpcheck
 from bpcheck import Case, Verdict, check_every_entry, mlp, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.errors import InputError, SubjectError
-from bpcheck.reference import build, dense
-from bpcheck.reference.layer import Column, Touch
-from bpcheck.search.sample import STRATA, random_architecture, random_case
+from bpcheck.network.architecture import LOSSES, Architecture
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
+from bpcheck.reference import build
+from bpcheck.reference.layers import dense
+from bpcheck.reference.layers.layer import Column, Touch
+from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 
 
 def drawn(architecture, seed=0, batch=3):

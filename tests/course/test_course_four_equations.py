@@ -7,7 +7,7 @@ from bpcheck.course import State, show
 from bpcheck.course import four_equations as check
 from bpcheck.course.line import Asked, hold_line, judge_line
 from bpcheck.errors import InputError
-from bpcheck.reference import equations
+from bpcheck.reference.layers import four_equations as equations
 from bpcheck.symbolic.index import Diff, check_line, kronecker, total
 from derivations.bp1_output_error import slope
 from derivations.notation import L, W, a, delta, l, sigma, unit, z

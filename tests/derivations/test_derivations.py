@@ -239,7 +239,7 @@ def test_the_code_computes_the_last_line(name, place, seed):
 def test_the_skip_layer_computes_the_last_line():
     """Its f is a layer, so the Jacobian is taken of that layer: by the complex step."""
     from bpcheck import Architecture
-    from bpcheck.architecture import Dense, Skip
+    from bpcheck.network.layers import Dense, Skip
 
     rng = np.random.default_rng(0)
     network = reference.build(

@@ -8,11 +8,12 @@ import pytest
 import bpcheck
 from bpcheck import Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE, Observation, diagnose
-from bpcheck.diagnosis.backward import Rules, backward, forward
 from bpcheck.diagnosis.bug import program_of
 from bpcheck.diagnosis.hypothesis import standing
+from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.reference import build
-from bpcheck.search.sample import GENERIC, random_case
+from bpcheck.search.cases.sample import GENERIC, random_case
 
 RIGHT = Rules()
 DEEP = mlp([3, 5, 4, 2], activation="sigmoid")
@@ -185,7 +186,10 @@ def test_what_no_experiment_can_tell_apart_is_named_together():
     program = CATALOGUE["factor-two"].program()
 
     def for_this_shape_only(params, x, y, architecture):
-        if x.shape != case.x.shape or architecture.widths != case.architecture.widths:
+        if (
+            x.shape != case.x.shape
+            or dense_chain(architecture).widths != dense_chain(case.architecture).widths
+        ):
             raise ValueError("made for one shape")
         return program(params, x, y, architecture)
 
@@ -199,7 +203,7 @@ def test_what_no_experiment_can_tell_apart_is_named_together():
 
 def test_the_exact_gradient_of_another_loss_is_said_to_be_that():
     def huber_gradient(params, x, y, architecture):
-        other = build(mlp(architecture.widths, activation="tanh", loss="huber"))
+        other = build(mlp(dense_chain(architecture).widths, activation="tanh", loss="huber"))
         return build(architecture).loss(params, x, y), other.gradient(params, x, y)
 
     report = bpcheck.compare(huber_gradient, architectures=mlp([3, 4, 2]), seed=0)
@@ -248,7 +252,7 @@ def test_an_explanation_that_fails_elsewhere_is_no_name():
     # 2 for two outputs, as a factor-two and as a forgotten mean over outputs; 7 for any other number of them
     def backprop(params, x, y, architecture):
         network = build(architecture)
-        factor = 2.0 if architecture.widths[-1] == 2 else 7.0
+        factor = 2.0 if architecture.outputs == 2 else 7.0
         gradient = [{k: factor * v for k, v in w.items()} for w in network.gradient(params, x, y)]
         return network.loss(params, x, y), gradient
 

@@ -8,8 +8,9 @@ from bpcheck import Case, Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE, Observation
 from bpcheck.diagnosis.cost import logarithm, loss_with
 from bpcheck.diagnosis.pattern import pattern
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.reference import build
-from bpcheck.search.sample import GENERIC, random_case
+from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.tree import Path, leaves
 
 DEEP = mlp([3, 5, 4, 2])
@@ -247,7 +248,7 @@ def test_what_shows_at_the_second_call_is_named(slug):
         loss, gradient = right_code(params, x, y, architecture)
         kept["calls"] += 1
         if slug == "accumulated":
-            key = (architecture.widths, len(x))
+            key = (dense_chain(architecture).widths, len(x))
             for path, leaf in leaves(gradient):
                 kept["total"][key, path] = kept["total"].get((key, path), 0.0) + leaf
             return loss, [

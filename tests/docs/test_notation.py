@@ -81,9 +81,9 @@ def test_every_link_to_code_leads_to_its_line(code, file, line):
 
 
 def test_the_four_equations_are_linked():
-    equations = importlib.import_module("bpcheck.reference.equations")
+    equations = importlib.import_module("bpcheck.reference.layers.four_equations")
     for name in equations.__all__:
-        assert f"`bpcheck.reference.equations.{name}`" in TEXT
+        assert f"`bpcheck.reference.layers.four_equations.{name}`" in TEXT
 
 
 def test_every_displayed_equation_is_followed_by_a_link_to_code():
@@ -96,9 +96,9 @@ def test_every_displayed_equation_is_followed_by_a_link_to_code():
 
 def test_a_dead_name_and_a_moved_line_would_be_seen():
     with pytest.raises(ModuleNotFoundError):
-        resolve("bpcheck.reference.equations.bp5")
+        resolve("bpcheck.reference.layers.four_equations.bp5")
     with pytest.raises(LookupError, match="mend"):
-        line_of("return delta.T @ something_else", "../bpcheck/reference/equations.py")
+        line_of("return delta.T @ something_else", "../bpcheck/reference/layers/four_equations.py")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 import bpcheck
 from bpcheck import tree
 from bpcheck.reference import build
-from bpcheck.search.translate import translated
+from bpcheck.search.dialect.translate import translated
 
 SKLEARN = bpcheck.Conventions.preset("sklearn")
 

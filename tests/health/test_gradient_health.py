@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bpcheck import Architecture, GradientHealth, InputError, gradient_health, mlp
-from bpcheck.architecture import Dense, Skip
 from bpcheck.health import findings, measure
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.reference import build
 from bpcheck.reference.initialize import INITIALIZERS, initializer, orthogonal
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from bpcheck import Architecture, Case, mlp
-from bpcheck.architecture import ACTIVATIONS, Dense, Skip
 from bpcheck.errors import InputError
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build, jacobian
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.dense import DenseLayer
+from bpcheck.reference.layers.dense import DenseLayer
 from bpcheck.reference.network import TRAINING
 from bpcheck.strategies.values import case_from_seed
 
@@ -178,7 +179,7 @@ def test_theory_expects_what_many_draws_average_to(name):
     # theory speaks. Of 400 draws the mean is good to 1 or 2 %.
     architecture, within = THEORY[name]
     network, rng = build(architecture), np.random.default_rng(0)
-    x, y = rng.normal(size=(8, 30)), 1e3 * rng.normal(size=(8, architecture.widths[-1]))
+    x, y = rng.normal(size=(8, 30)), 1e3 * rng.normal(size=(8, architecture.outputs))
     seen, theory = [], []
     for _ in range(400):
         low, high, *_ = jacobian.nodes(network, network.init(rng), x, y)

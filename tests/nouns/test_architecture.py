@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 
 from bpcheck import Architecture, mlp
-from bpcheck.architecture import ACTIVATIONS, DEFAULT_OUTPUT, LOSSES, Dense, Skip, book_name
 from bpcheck.errors import ArchitectureError, BpcheckError, InputError
+from bpcheck.network.architecture import DEFAULT_OUTPUT, LOSSES
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
+from bpcheck.network.layers import Conv1d, Conv2d, Dense, Flatten, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
+from bpcheck.network.layers.kinds import from_data
+from bpcheck.network.names import book_name, number_of, places, role_of
 from bpcheck.strategies import architectures
 
 NAMES = {"mlp": mlp, "Architecture": Architecture, "Dense": Dense, "Skip": Skip}
@@ -63,10 +68,9 @@ def test_the_same_json_comes_out_whatever_numbers_went_in():
 
 
 def test_what_an_architecture_says_about_itself():
-    assert SKIP.widths == (3, 3, 2)
     assert SKIP.output_shape == (2,)
     assert SKIP.output == "identity"
-    assert not SKIP.is_chain
+    assert not is_dense_chain(SKIP)
     assert SKIP.parameter_shapes == [
         [
             {"weight": (4, 3), "bias": (4,)},
@@ -76,7 +80,7 @@ def test_what_an_architecture_says_about_itself():
         {"weight": (2, 3), "bias": (2,)},
     ]
     chain = mlp([4, 5, 3], loss="cross_entropy")
-    assert (chain.widths, chain.output, chain.is_chain) == ((4, 5, 3), "softmax", True)
+    assert (dense_chain(chain).widths, chain.output, is_dense_chain(chain)) == ((4, 5, 3), "softmax", True)
     assert Architecture((2,), (Dense(2, "tanh"), Skip((Dense(2, "tanh"),)))).output == "identity"
 
 
@@ -130,9 +134,9 @@ def test_architectures_are_immutable_and_can_be_keys():
         (lambda: Architecture((2,), ()), "there are no layers"),
         (
             lambda: Architecture((2,), ("tanh",)),
-            r"a layer is 'tanh'; use bpcheck\.architecture\.Dense or Skip",
+            r"a layer is 'tanh'; use one of bpcheck\.layers",
         ),
-        (lambda: Architecture((0,), (Dense(1),)), "input width is 0"),
+        (lambda: Architecture((0,), (Dense(1),)), "input_shape is 0"),
         (lambda: Architecture((2, 2), (Dense(1),)), r"flat inputs of shape \(n,\), given \(2, 2\)"),
         (lambda: Architecture((2,), (Skip((Dense(3),)),)), r"shape \(2,\) to an output of shape \(3,\)"),
         (lambda: Skip(()), "there are no layers"),
@@ -156,7 +160,56 @@ def test_what_makes_no_sense_is_refused_with_what_was_given_and_what_is_possible
 
 
 def test_book_names_count_the_input_as_layer_one():
-    assert book_name("params[0]['weight']") == "W²"
-    assert book_name("params[8]['bias']") == "b¹⁰"
-    for other in ("params[0][0]['weight']", "params[0]['scale']", "params", "", "x"):
-        assert book_name(other) == ""
+    deep = mlp([1] * 10)
+    assert book_name(deep, "params[0]['weight']") == "W²"
+    assert book_name(deep, "params[8]['bias']") == "b¹⁰"
+    for other in ("params[0][0]['weight']", "params[0]['scale']", "params[9]['bias']", "params", "", "x"):
+        assert book_name(deep, other) == ""
+
+
+def test_books_count_through_skip_connections_and_leave_out_flattening():
+    network = Architecture(
+        (2, 5),
+        (Conv1d(2, 3, padding=1), Skip((Conv1d(2, 1), Conv1d(2, 1))), Flatten(), Dense(3, "tanh"), Dense(1)),
+    )
+    assert [place.number for place in places(network)] == [2, 3, 4, None, 5, 6]
+    assert book_name(network, "params[1][1]['weight']") == "W⁴"
+    assert number_of(network, "params[3]['bias']") == 5
+    assert role_of(network, "params[3]['bias']") == "bias"
+    assert role_of(network, "params[2]['bias']") is None
+
+
+def test_a_dense_chain_refuses_any_other_network():
+    assert dense_chain(mlp([4, 5, 3])).widths == (4, 5, 3)
+    with pytest.raises(ArchitectureError, match=r"no plain chain of dense layers: it has Skip"):
+        dense_chain(SKIP)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Conv2d(3, 3).output_shape((5,)),
+            r"Conv2d needs inputs of shape \(channels, height, width\)",
+        ),
+        (lambda: Conv2d(3, 3).output_shape((1, 2, 5)), "the kernel is 3 long, the input with its padding 2"),
+        (lambda: Conv1d(3, 0), "kernel is 0; the size of a kernel"),
+        (lambda: Conv1d(3, 2, stride=0), "stride is 0"),
+        (lambda: Conv1d(3, 2, padding=-1), "padding is -1"),
+        (lambda: Conv2d(3, (2, 2, 2)), r"kernel is \(2, 2, 2\); give one number, or 2"),
+        (lambda: Conv2d(3, 2, activation="softmax"), "activation is 'softmax'; choose one of"),
+        (lambda: Architecture((2, 4), (Conv1d(1, 2),)), "the losses need flat outputs"),
+        (lambda: Architecture((2, 4), (Dense(1),)), r"put bpcheck.layers.Flatten\(\) before it"),
+    ],
+)
+def test_a_layer_that_does_not_fit_says_what_it_needs(make, message):
+    with pytest.raises(ArchitectureError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv1d(3, 2, stride=2, padding=1), Conv2d(3, (2, 1), activation="relu"), Flatten()]
+)
+def test_every_kind_of_layer_can_be_written_down_and_read_again(layer):
+    assert from_data(json.loads(json.dumps(layer.to_data()))) == layer
+    assert eval(repr(layer)) == layer

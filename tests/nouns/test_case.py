@@ -9,8 +9,8 @@ from hypothesis import given
 
 import bpcheck
 from bpcheck import Architecture, Case, mlp, tree
-from bpcheck.architecture import Dense, Skip
 from bpcheck.errors import InputError
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.strategies import cases
 
 PLAIN = mlp([2, 3, 1])

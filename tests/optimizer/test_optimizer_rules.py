@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bpcheck.errors import InputError
-from bpcheck.reference.ball import Ball
+from bpcheck.reference.numbers.ball import Ball
 from bpcheck.reference.optimizer import (
     SGD,
     Adam,

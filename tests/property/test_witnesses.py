@@ -17,9 +17,10 @@ from bpcheck.certified import reverse
 from bpcheck.check import witness
 from bpcheck.check.agreement import agree
 from bpcheck.errors import InputError
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.reference import activation as reference_activation
-from bpcheck.reference import dense
-from bpcheck.reference.ball import EVALUATION_ULPS
+from bpcheck.reference.layers import dense
+from bpcheck.reference.numbers.ball import EVALUATION_ULPS
 from bpcheck.strategies.values import case_from_seed
 from bpcheck.symbolic import activation as symbolic_activation
 
@@ -142,7 +143,7 @@ def test_a_thousand_random_networks():
 
     The certified witness has no network that it refuses, and no entry that it leaves open.
     """
-    from bpcheck.search.sample import STRATA, random_architecture, random_case
+    from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 
     seed = 20261121
     print(f"seed {seed}")
@@ -300,5 +301,5 @@ def test_a_nan_from_any_witness_never_agrees():
 @given(strategies.cases(max_batch=3))
 def test_strategies_draw_what_they_promise(case):
     assert case.batch <= 3
-    assert max(case.architecture.widths) <= 5
+    assert max(dense_chain(case.architecture).widths) <= 5
     assert all((array != 0).all() for layer in case.params for array in layer.values())

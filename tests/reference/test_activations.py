@@ -4,9 +4,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from bpcheck.architecture import ACTIVATIONS
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference.activation import ACTIVATION, log_softmax, softmax
-from bpcheck.reference.ball import EVALUATION_ULPS
+from bpcheck.reference.numbers.ball import EVALUATION_ULPS
 
 mp = mpmath.mp.clone()
 mp.dps = 50

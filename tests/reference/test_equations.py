@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from bpcheck.reference.ball import Ball
-from bpcheck.reference.equations import (
+from bpcheck.reference.layers.four_equations import (
     bp1_output_error,
     bp2_hidden_error,
     bp3_bias_gradient,
     bp4_weight_gradient,
 )
+from bpcheck.reference.numbers.ball import Ball
 
 # (m, n_l, n_{l+1}): generic, square, a batch of one, single units.
 SHAPES = [(4, 3, 5), (3, 3, 3), (1, 4, 2), (5, 1, 3), (5, 3, 1), (1, 1, 1)]

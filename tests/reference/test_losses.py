@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from bpcheck import mlp
-from bpcheck.architecture import ACTIVATIONS, LOSSES, REDUCTIONS
+from bpcheck.network.architecture import LOSSES, REDUCTIONS
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
-from bpcheck.reference.ball import EVALUATION_ULPS
 from bpcheck.reference.loss import LOSS, reduce
+from bpcheck.reference.numbers.ball import EVALUATION_ULPS
 
 mp = mpmath.mp.clone()
 mp.dps = 50

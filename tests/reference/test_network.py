@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 from bpcheck import Case, mlp, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
 from bpcheck.errors import ArchitectureError, InputError
+from bpcheck.network.architecture import LOSSES, Architecture
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
 from bpcheck.reference.activation import softmax
-from bpcheck.reference.chain import Chain
-from bpcheck.reference.dense import DenseLayer
 from bpcheck.reference.initialize import SMALL, glorot, he, lecun, small_random, zeros
-from bpcheck.reference.layer import Context, LayerTrace
+from bpcheck.reference.layers.chain import Chain
+from bpcheck.reference.layers.dense import DenseLayer
+from bpcheck.reference.layers.layer import Context, LayerTrace
+from bpcheck.reference.layers.skip import SkipLayer
 from bpcheck.reference.network import Network, Trace
-from bpcheck.reference.skip import SkipLayer
 from bpcheck.strategies.values import case_from_seed
 
 SKIP = Architecture(
@@ -270,7 +272,7 @@ def test_init_gives_the_shapes_of_the_architecture_with_zero_biases(architecture
     for path, leaf in tree.leaves(params):
         assert leaf.dtype == np.float64
         assert bool(leaf.any()) is (path.keys[-1] == "['weight']")
-    Case(architecture, params, np.ones((1, *architecture.input_shape)), np.eye(1, architecture.widths[-1]))
+    Case(architecture, params, np.ones((1, *architecture.input_shape)), np.eye(1, architecture.outputs))
 
 
 def test_init_is_reproducible_from_the_generator_alone():
@@ -506,9 +508,9 @@ def test_architectures_that_cannot_be_built_say_so():
 
 
 def test_the_context_reaches_every_layer():
-    from bpcheck.reference.chain import Chain
-    from bpcheck.reference.dense import DenseLayer
-    from bpcheck.reference.layer import Context
+    from bpcheck.reference.layers.chain import Chain
+    from bpcheck.reference.layers.dense import DenseLayer
+    from bpcheck.reference.layers.layer import Context
     from bpcheck.reference.network import Network
 
     seen = []

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from bpcheck import mlp
-from bpcheck.architecture import ACTIVATIONS, LOSSES
-from bpcheck.reference import imaginary
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.ball import Ball
-from bpcheck.reference.imaginary import STEP
-from bpcheck.reference.imaginary_cost import LOSS_AT, penalty_at
 from bpcheck.reference.loss import LOSS
+from bpcheck.reference.numbers.ball import Ball
 from bpcheck.reference.penalty import penalty
+from bpcheck.reference.touching import imaginary
+from bpcheck.reference.touching.imaginary import STEP
+from bpcheck.reference.touching.imaginary_cost import LOSS_AT, penalty_at
 
 U = 2.0**-53
 X = np.concatenate([np.linspace(-6, 6, 25), [-40.0, -19.5, -0.1, 1e-3, 19.5, 40.0]])

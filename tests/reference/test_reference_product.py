@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bpcheck.reference.ball import Ball
-from bpcheck.reference.product import affine
+from bpcheck.reference.numbers.ball import Ball
+from bpcheck.reference.numbers.product import affine
 
 U = 2.0**-53
 

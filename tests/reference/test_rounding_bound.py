@@ -18,14 +18,17 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 from bpcheck import Case, mlp, symbolic, tree
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Architecture, Dense, Skip
 from bpcheck.data import load_digits
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import LOSSES, Architecture
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.ball import Ball, gamma, underflow, unit_roundoff
-from bpcheck.reference.chain import Chain
-from bpcheck.search.sample import random_architecture, random_case, stratum
+from bpcheck.reference.layers.chain import Chain
+from bpcheck.reference.numbers.ball import Ball, gamma, underflow, unit_roundoff
+from bpcheck.search.cases.sample import random_architecture, random_case, stratum
 from bpcheck.strategies.values import case_from_seed
 
 mp = mpmath.mp.clone()
@@ -336,7 +339,7 @@ def variants(dtype):
 
 def _reversed_units(case, how):
     """The network with its hidden units and its batch in reverse order, put back afterwards."""
-    if not case.architecture.is_chain:
+    if not is_dense_chain(case.architecture):
         turned = replace(case, x=case.x[::-1], y=case.y[::-1])
         return implementation(turned, how)
     last = len(case.params) - 1

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from bpcheck import Architecture, Case, InputError, mlp, tree
-from bpcheck.architecture import ACTIVATIONS, Dense, Skip
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.precision import FORMATS, coarsest, format_of, rounded, widened
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.variance import Noisy, Rounding, flips, through
+from bpcheck.reference.numbers.variance import Noisy, Rounding, flips, through
 from bpcheck.strategies.values import case_from_seed
 
 BFLOAT16 = ml_dtypes.bfloat16
@@ -134,7 +135,7 @@ def drawn(architecture, batch):
     params = build(architecture).init(rng)
     for layer in params:
         layer["bias"] += 0.3 * rng.standard_normal(layer["bias"].shape)
-    x, n = rng.standard_normal((batch, architecture.widths[0])), architecture.widths[-1]
+    x, n = rng.standard_normal((batch, architecture.input_shape[0])), architecture.outputs
     return Case(architecture, params, x, np.eye(n)[rng.integers(n, size=batch)])
 
 

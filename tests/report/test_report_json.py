@@ -9,9 +9,9 @@ from samples import MAKERS, VERDICTS, case, sample
 
 import bpcheck
 from bpcheck import Architecture, Case, Report, Verdict
-from bpcheck.architecture import Dense, Skip
 from bpcheck.cli import main
 from bpcheck.diagnosis import CATALOGUE
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.report import schema
 from bpcheck.result import SCHEMA_VERSION
 

@@ -11,17 +11,19 @@ from samples import MAKERS, backprop, case, failing, in_float32, sample
 
 import bpcheck
 from bpcheck import Architecture, Case, Comparison, Diagnosis, Report, Verdict, mlp
-from bpcheck.architecture import ACTIVATIONS, LOSSES, Dense, Skip
 from bpcheck.diagnosis import CATALOGUE
-from bpcheck.diagnosis.backward import Rules, backward, forward
+from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
 from bpcheck.errors import InputError
-from bpcheck.plain import TITLES
+from bpcheck.network.architecture import LOSSES
+from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.report.page.drawing import draw, window
 from bpcheck.report.page.formula import wrong_formula
 from bpcheck.report.page.page import fragment, page
 from bpcheck.report.page.replay import BY_BIAS, BY_BUG, UNKNOWN, replay
 from bpcheck.report.page.steps import first_wrong, steps
 from bpcheck.report.page.wrong import wrong_entries
+from bpcheck.report.text import TITLES
 
 VOID = {"meta", "br", "input", "hr"}
 
@@ -303,7 +305,7 @@ def test_in_any_layout_the_walk_is_the_same(layout):
 
 
 def failing_in_another_layout(given, conventions):
-    from bpcheck.search.native import in_callers_words
+    from bpcheck.search.dialect.callers_words import in_callers_words
 
     report = bpcheck.compare(backprop(slope=False), cases=[given], seed=0)
     return in_callers_words(report, conventions)

@@ -7,7 +7,7 @@ from samples import MAKERS, sample
 
 from bpcheck import Comparison, Diagnosis, Report, Verdict
 from bpcheck.errors import InputError
-from bpcheck.plain import EQUATIONS, MEANINGS, WIDTH, to_do
+from bpcheck.report.text import EQUATIONS, MEANINGS, WIDTH, to_do
 
 
 def flat(text):

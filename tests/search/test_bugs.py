@@ -5,7 +5,7 @@ import pytest
 from students import BUGS, make
 
 import bpcheck
-import bpcheck.search.sample
+import bpcheck.search.cases.sample
 from bpcheck import Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.reference import build
@@ -71,8 +71,8 @@ def test_a_prediction_differs_from_the_right_gradient_somewhere(slug):
     rng = np.random.default_rng(1)
 
     def differs(kind):
-        case = bpcheck.search.sample.random_case(
-            rng, bpcheck.search.sample.random_architecture(rng, kind), kind
+        case = bpcheck.search.cases.sample.random_case(
+            rng, bpcheck.search.cases.sample.random_architecture(rng, kind), kind
         )
         predicted = CATALOGUE[slug].predict(case)
         right = dict(bpcheck.tree.leaves(build(case.architecture).gradient(case.params, case.x, case.y)))
@@ -82,12 +82,12 @@ def test_a_prediction_differs_from_the_right_gradient_somewhere(slug):
 
 
 def test_unmutated_rules_give_the_reference_gradient():
-    from bpcheck.diagnosis.backward import Rules, backward, forward
+    from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
 
     rng = np.random.default_rng(2)
     for _ in range(40):
-        case = bpcheck.search.sample.random_case(
-            rng, bpcheck.search.sample.random_architecture(rng, "generic"), "generic"
+        case = bpcheck.search.cases.sample.random_case(
+            rng, bpcheck.search.cases.sample.random_architecture(rng, "generic"), "generic"
         )
         again = backward(forward(case), Rules())
         right = dict(bpcheck.tree.leaves(build(case.architecture).gradient(case.params, case.x, case.y)))

@@ -6,10 +6,10 @@ from layouts import BUGS, PRESETS, nielsen, one_hot, sigmoid
 
 import bpcheck
 from bpcheck import Conventions, Verdict, mlp, tree
-from bpcheck.conventions.carry import params_into, tensors_back, tensors_into
+from bpcheck.conventions.convert import params_into, tensors_back, tensors_into
 from bpcheck.conventions.nesting import FOLDED, NESTINGS
 from bpcheck.reference import build
-from bpcheck.search.candidates import candidates
+from bpcheck.search.dialect.candidates import candidates
 from bpcheck.strategies.values import case_from_seed
 
 PINNED = {
@@ -93,7 +93,7 @@ def generic(conventions, network, bug=""):
         ours = tensors_back(conventions, dict(zip(order, leaves, strict=True)))
         rows = np.reshape(x, (1, -1)) if per_example else np.moveaxis(x, axis, 0)
         if conventions.targets == "index":
-            targets = np.eye(network.widths[-1])[np.atleast_1d(y)]
+            targets = np.eye(network.outputs)[np.atleast_1d(y)]
         else:
             targets = np.reshape(y, (1, -1)) if per_example else np.moveaxis(y, axis, 0)
         reference = build(network)

@@ -8,9 +8,9 @@ from students import BUGS, make
 
 import bpcheck
 from bpcheck import Verdict, mlp, tree
-from bpcheck.conventions.carry import params_into, tensors_back
+from bpcheck.conventions.convert import params_into, tensors_back
 from bpcheck.conventions.nesting import slots
-from bpcheck.search.candidates import candidates
+from bpcheck.search.dialect.candidates import candidates
 
 NETWORKS = (
     {"activation": "tanh"},

@@ -6,7 +6,8 @@ from students import make
 
 import bpcheck
 from bpcheck import Case, Verdict, mlp
-from bpcheck.search.sample import STRATA, random_architecture, random_case, stratum
+from bpcheck.network.dense_chain import dense_chain
+from bpcheck.search.cases.sample import STRATA, random_architecture, random_case, stratum
 
 
 # both orders and both seeds; the other two pairs, and a thousand networks below, are nightly
@@ -121,7 +122,7 @@ def test_strata_are_what_their_names_say(kind):
         case = random_case(
             rng, random_architecture(rng, kind, template=mlp([2, 2, 2], activation="tanh")), kind
         )
-        widths = case.architecture.widths
+        widths = dense_chain(case.architecture).widths
         leaves = [array for layer in case.params for array in layer.values()]
         assert all((array != 0).all() for array in leaves)
         if kind == "generic":

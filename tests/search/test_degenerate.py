@@ -9,9 +9,9 @@ from students import make
 import bpcheck
 from bpcheck import Case, Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE
-from bpcheck.search import degenerate
-from bpcheck.search.degenerate import hidden_by
-from bpcheck.search.sample import random_case
+from bpcheck.search.cases import degenerate
+from bpcheck.search.cases.degenerate import hidden_by
+from bpcheck.search.cases.sample import random_case
 
 
 def drawn(widths, *, batch=4, change=lambda name, values: values, positive=False, **options):

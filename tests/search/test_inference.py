@@ -159,13 +159,13 @@ def test_losses_that_look_alike_on_one_hot_targets_are_told_apart(output, loss, 
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("activation", bpcheck.architecture.ACTIVATIONS)
-@pytest.mark.parametrize("loss", bpcheck.architecture.LOSSES)
+@pytest.mark.parametrize("activation", bpcheck.network.layers.activations.ACTIVATIONS)
+@pytest.mark.parametrize("loss", bpcheck.network.architecture.LOSSES)
 def test_every_combination_is_inferred(activation, loss):
     outputs = (
         (None, "identity")
-        if loss in bpcheck.architecture.PROBABILITY_LOSSES
-        else bpcheck.architecture.ACTIVATIONS
+        if loss in bpcheck.network.architecture.PROBABILITY_LOSSES
+        else bpcheck.network.layers.activations.ACTIVATIONS
     )
     for output in outputs:
         for reduction in ("mean", "sum"):

@@ -8,8 +8,8 @@ from students import make
 import bpcheck
 from bpcheck import Verdict, mlp
 from bpcheck.check.contract import Clock
+from bpcheck.search.cases.sample import random_case
 from bpcheck.search.judging import Judge
-from bpcheck.search.sample import random_case
 from bpcheck.subject import as_subject
 
 pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so

@@ -20,7 +20,7 @@ def compare(backprop, architectures=DEEP, **options):
 
 
 def a_case(architecture=DEEP, batch=3, seed=5):
-    from bpcheck.search.sample import random_case
+    from bpcheck.search.cases.sample import random_case
 
     return random_case(np.random.default_rng(seed), architecture, "generic", batch=batch)
 

@@ -6,7 +6,8 @@ from students import make
 
 import bpcheck
 from bpcheck import Case, mlp
-from bpcheck.search.shrink import shrink
+from bpcheck.network.dense_chain import dense_chain
+from bpcheck.search.cases.shrink import shrink
 
 
 @pytest.mark.parametrize(
@@ -28,13 +29,13 @@ def test_known_bugs_shrink_to_their_smallest_network(bug, depth, batch, seed):
     case = report.counterexample
     assert len(case.architecture.layers) == depth, str(report)
     assert case.batch == batch
-    assert sum(case.architecture.widths) <= (6 if bug == "weight-not-transposed" else 3)
+    assert sum(dense_chain(case.architecture).widths) <= (6 if bug == "weight-not-transposed" else 3)
     numbers = np.concatenate([np.ravel(a) for layer in case.params for a in layer.values()])
     assert np.array_equal(numbers, np.round(numbers, 1))
 
 
 def test_shrinking_stays_within_its_budget():
-    case = bpcheck.search.sample.random_case(np.random.default_rng(0), mlp([6, 6, 6, 6]), "generic")
+    case = bpcheck.search.cases.sample.random_case(np.random.default_rng(0), mlp([6, 6, 6, 6]), "generic")
     calls = []
 
     def always(candidate):
@@ -42,32 +43,32 @@ def test_shrinking_stays_within_its_budget():
         return True
 
     smallest = shrink(case, always)
-    assert len(calls) <= bpcheck.search.shrink.MAX_EVALUATIONS
-    assert smallest.architecture.widths == (1, 1)
+    assert len(calls) <= bpcheck.search.cases.shrink.MAX_EVALUATIONS
+    assert dense_chain(smallest.architecture).widths == (1, 1)
     assert smallest.batch == 1
     assert all((array == 0).all() for layer in smallest.params for array in layer.values())
 
 
 def test_a_case_that_nothing_makes_smaller_is_returned_as_it_is():
-    case = bpcheck.search.sample.random_case(np.random.default_rng(0), mlp([3, 4, 2]), "generic")
+    case = bpcheck.search.cases.sample.random_case(np.random.default_rng(0), mlp([3, 4, 2]), "generic")
     assert shrink(case, lambda candidate: False) is case
 
 
 def test_targets_of_cross_entropy_stay_one_hot():
-    case = bpcheck.search.sample.random_case(
+    case = bpcheck.search.cases.sample.random_case(
         np.random.default_rng(0), mlp([4, 5, 4], loss="cross_entropy"), "generic"
     )
     seen = []
 
     def look(candidate):
         seen.append(candidate)
-        return len(candidate.architecture.widths) > 2
+        return len(dense_chain(candidate.architecture).widths) > 2
 
     shrink(case, look)
     assert seen
     for candidate in seen:
         np.testing.assert_array_equal(candidate.y.sum(axis=1), 1.0)
-        assert candidate.architecture.widths[-1] >= 2
+        assert candidate.architecture.outputs >= 2
 
 
 def test_candidates_near_a_kink_do_not_count():
@@ -92,5 +93,5 @@ def test_a_subject_of_fixed_widths_still_gets_a_counterexample():
         return core(params, x, y, mlp([3, 4, 2]))
 
     report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2]), seed=0)
-    assert report.counterexample.architecture.widths == (3, 4, 2)
+    assert dense_chain(report.counterexample.architecture).widths == (3, 4, 2)
     assert report.counterexample.batch == 1

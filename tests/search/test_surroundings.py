@@ -12,6 +12,7 @@ from students import make
 
 import bpcheck
 from bpcheck import Verdict, mlp
+from bpcheck.network.dense_chain import dense_chain
 
 ARCHITECTURE = mlp([3, 4, 2])
 
@@ -172,7 +173,7 @@ def test_real_data_and_real_parameters():
     assert report.ok  # ReLU' of a and of z are the same: this bug is silent here
     report = bpcheck.compare(make("hidden-derivative-missing"), cases=[case], seed=0)
     assert report.verdict is Verdict.DISAGREES
-    assert sum(report.counterexample.architecture.widths) <= 8
+    assert sum(dense_chain(report.counterexample.architecture).widths) <= 8
     assert "hidden-derivative-missing" in [d.bug for d in report.diagnoses]
 
 

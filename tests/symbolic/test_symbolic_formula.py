@@ -8,7 +8,8 @@ import pytest
 import sympy
 
 from bpcheck import Case, InputError, mlp, symbolic, tree
-from bpcheck.architecture import Architecture, Dense, Skip
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.layers import Dense, Skip
 
 
 def test_it_prints_as_it_is_written():

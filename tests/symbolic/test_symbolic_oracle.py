@@ -13,7 +13,8 @@ import scipy.special
 import sympy
 
 from bpcheck import Case, InputError, mlp, symbolic, tree
-from bpcheck.architecture import Architecture, Dense, Skip
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.symbolic import activation
 
 DIGITS = 80

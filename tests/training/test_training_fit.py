@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bpcheck import mlp, tree
-from bpcheck.architecture import Architecture, Dense, Skip
 from bpcheck.data import load_digits
 from bpcheck.errors import InputError
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.layers import Dense, Skip
 from bpcheck.reference import build
 from bpcheck.reference.optimizer import (
     SGD,

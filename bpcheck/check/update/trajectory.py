@@ -9,7 +9,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.check.agreement import judge
-from bpcheck.reference.ball import Ball
+from bpcheck.reference.numbers.ball import Ball
 from bpcheck.reference.optimizer import Rule
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, Tree

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.reference.ball import Ball, gamma
+from bpcheck.reference.numbers.ball import Ball, gamma
 
 __all__ = ["constant", "maximum", "power", "sign", "sqrt", "zeros_like"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.reference.ball import Ball
+from bpcheck.reference.numbers.ball import Ball
 from bpcheck.reference.optimizer.arithmetic import constant, sqrt
 from bpcheck.reference.optimizer.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
 from bpcheck.reference.optimizer.rule import Rule, Slots, State

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bpcheck.plain import footer, limits
 from bpcheck.report.page.formula import Formula
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import show
 from bpcheck.report.page.signs import MOST_TENSORS
+from bpcheck.report.text import footer, limits
 from bpcheck.result import Report
 
 __all__ = ["proof", "reproducer", "totals", "written"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.numbers import beside, show
 from bpcheck.report.page.replay import Layer, Replay
@@ -81,7 +82,7 @@ def window(found: Replay) -> Window:
     >>> window(replay(Report("f", Verdict.DISAGREES, counterexample=case))).left_out
     ('of layer 1, 6 of 9 units are drawn',)
     """
-    widths = found.case.architecture.widths
+    widths = dense_chain(found.case.architecture).widths
     depth = len(widths)
     centre = found.culprit or depth
     first = min(max(1, centre - MOST_LAYERS // 2), max(1, depth - MOST_LAYERS + 1))
@@ -157,7 +158,7 @@ def draw(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> H
     if shows_cost:
         left = lefts[seen.layers[-1]] + BOX + CHANNEL // 2
         boxes.append(_cost(found, left, height / 2 + 18, at["cost", seen.layers[-1]]))
-    name = "-".join(map(str, found.case.architecture.widths))
+    name = "-".join(map(str, dense_chain(found.case.architecture).widths))
     said = (
         f"Network of widths {name} with the numbers of example {example + 1}. "
         "The same numbers stand in the steps beside it."

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from bpcheck.plain import ALLOWED, TITLES
 from bpcheck.report.page.markup import Html, join, prose, tag
 from bpcheck.report.page.numbers import beside, show
 from bpcheck.report.page.signs import MOST_TENSORS, SIGNS, has_numbers
+from bpcheck.report.text import ALLOWED, TITLES
 from bpcheck.result import Comparison, Report
 from bpcheck.verdict import Verdict
 

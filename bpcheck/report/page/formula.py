@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.case import Case
 from bpcheck.errors import InputError
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison, Report
 from bpcheck.symbolic import cost
@@ -126,7 +127,7 @@ def _single(case: Case, comparison: Comparison) -> Formula | None:
 def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
     import sympy
 
-    if case.batch * int(np.prod(case.architecture.widths, dtype=float)) > MOST_PATHS:
+    if case.batch * int(np.prod(dense_chain(case.architecture).widths, dtype=float)) > MOST_PATHS:
         return None
     try:
         written = cost(case.architecture, case.batch)

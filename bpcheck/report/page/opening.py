@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bpcheck.diagnosis import CATALOGUE
-from bpcheck.plain import EQUATIONS, MEANINGS, TITLES, meaning, to_do
 from bpcheck.report.page.markup import Html, join, prose, tag
 from bpcheck.report.page.signs import SIGNS
+from bpcheck.report.text import EQUATIONS, MEANINGS, TITLES, meaning, to_do
 from bpcheck.result import Diagnosis, Report
 
 __all__ = ["opening", "where"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from bpcheck.plain import TITLES
+from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.report.page.closing import proof, reproducer, totals, written
 from bpcheck.report.page.evidence import evidence
 from bpcheck.report.page.formula import wrong_formula
@@ -13,6 +13,7 @@ from bpcheck.report.page.opening import opening, where
 from bpcheck.report.page.replay import Replay, replay
 from bpcheck.report.page.tensors import tensors
 from bpcheck.report.page.walk import walk
+from bpcheck.report.text import TITLES
 from bpcheck.result import Report
 from bpcheck.verdict import Verdict
 
@@ -115,7 +116,7 @@ def _network(report: Report, found: Replay | None, *, interactive: bool) -> Html
     if found is None:
         why = (
             "It has skip connections, which are not drawn."
-            if not case.architecture.is_chain
+            if not is_dense_chain(case.architecture)
             else "Its numbers leave the range of float64, so there is nothing to draw."
         )
         return join(described, tag("p", why))

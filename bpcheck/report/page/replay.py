@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.architecture import FIRST_LAYER, Dense
-from bpcheck.case import Case
 from bpcheck.diagnosis import CATALOGUE, Observation
-from bpcheck.diagnosis.backward import Forward, Rules, forward
 from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.hypothesis import standing
+from bpcheck.diagnosis.layers.dense.steps import Forward, Rules, forward
 from bpcheck.diagnosis.observation import ROUNDINGS
 from bpcheck.errors import InputError
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.layers import Dense
+from bpcheck.network.names import FIRST_LAYER
 from bpcheck.reference import build
 from bpcheck.result import Comparison, Report
 from bpcheck.tree import rms
@@ -151,7 +153,7 @@ def replay(report: Report) -> Replay | None:
     (2.0, [[2.0]])
     """
     case = report.counterexample
-    if case is None or not case.architecture.is_chain:
+    if case is None or not is_dense_chain(case.architecture):
         return None
     network = build(case.architecture)
     with np.errstate(all="ignore"):

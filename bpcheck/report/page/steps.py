@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bpcheck.plain import MEANINGS
 from bpcheck.report.page.numbers import layer_name
 from bpcheck.report.page.replay import Replay
 from bpcheck.report.page.wrong import wrong_entries
+from bpcheck.report.text import MEANINGS
 
 __all__ = ["Step", "first_wrong", "steps"]
 

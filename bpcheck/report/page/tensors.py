@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bpcheck.plain import TITLES
 from bpcheck.report.page.heat import heat_map
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.signs import MOST_TENSORS, SIGNS, has_numbers
 from bpcheck.report.page.tables import part, side_by_side
 from bpcheck.report.page.wrong import wrong_entries
+from bpcheck.report.text import TITLES
 from bpcheck.result import Comparison, Report
 from bpcheck.verdict import Verdict
 

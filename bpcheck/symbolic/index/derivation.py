@@ -10,6 +10,7 @@ from typing import Any
 import sympy
 
 from bpcheck.errors import BpcheckError, InputError
+from bpcheck.rendering import rendering
 from bpcheck.symbolic.index.check import Line, check_line
 from bpcheck.symbolic.index.given import Given, validate
 from bpcheck.symbolic.index.render import text
@@ -250,6 +251,4 @@ class Derivation:
         return Proof(self, proof.lines, tuple(refused), proof.seconds)
 
     def __str__(self) -> str:
-        from bpcheck.symbolic.index.document import as_text
-
-        return as_text(self)
+        return rendering("derivation")(self)

@@ -1,0 +1,1 @@
+"""The backward pass of each kind of layer in named steps, and the bugs that replace one."""

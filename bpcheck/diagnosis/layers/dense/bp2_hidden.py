@@ -1,0 +1,206 @@
+"""Bugs of BP2: the error of the hidden layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bpcheck.diagnosis.bug import Bug, Hints
+from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
+from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.layers.four_equations import bp1_output_error, bp2_hidden_error
+from bpcheck.subject.step import STEP_RATES
+from bpcheck.tree import FloatArray
+
+__all__ = ["BUGS"]
+
+RIGHT = Rules()
+
+JUDGED_RATE = STEP_RATES[0]
+"""The learning rate whose step :func:`bpcheck.from_step` takes for the gradient."""
+
+Deltas = list[FloatArray]
+Delta = Callable[[Forward, int, Deltas], FloatArray]
+
+
+def _derivative_missing(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    return bp2_hidden_error(f.weight(k + 1), delta[k + 1])
+
+
+def _raw_error(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    raw = f.cost_gradient
+    for above in range(f.top, k, -1):
+        raw = bp2_hidden_error(f.weight(above), raw)
+    return bp1_output_error(raw, f.derivative[k])
+
+
+def _with_slope(f: Forward, k: int, delta: Deltas, slope: FloatArray) -> FloatArray:
+    return bp2_hidden_error(f.weight(k + 1), delta[k + 1], slope)
+
+
+def _derivative_of_activation(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    activation = ACTIVATION[f.sigma(k)]
+    a = f.a[k + 1]
+    return _with_slope(f, k, delta, activation.derivative(a, activation.value(a)))
+
+
+# σ' as a formula in a, for the activations that have one
+FORMULA_IN_A = {"sigmoid": lambda v: v * (1.0 - v), "tanh": lambda v: 1.0 - v * v}
+
+
+def _formula_on_z(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    formula = FORMULA_IN_A.get(f.sigma(k))
+    return RIGHT.bp2(f, k, delta) if formula is None else _with_slope(f, k, delta, formula(f.z[k]))
+
+
+def _not_transposed(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    return bp1_output_error(delta[k + 1] @ f.weight(k + 1).T, f.derivative[k])
+
+
+def _wrong_matrix(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    return bp2_hidden_error(f.weight(k), delta[k + 1], f.derivative[k])
+
+
+def _stale(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    return bp2_hidden_error(f.weight(f.top), delta[f.top], f.derivative[k])
+
+
+def _mask_overwrites(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    return f.derivative[k] if f.sigma(k) == "relu" else RIGHT.bp2(f, k, delta)
+
+
+def _leak_lost(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    if f.sigma(k) != "leaky_relu":
+        return RIGHT.bp2(f, k, delta)
+    return _with_slope(f, k, delta, np.where(f.z[k] > 0, 1.0, 0.0))
+
+
+def _updated_first(f: Forward, k: int, delta: Deltas) -> FloatArray:
+    above = f.weight(k + 1)
+    gradient = RIGHT.bp4(f, k + 1, delta[k + 1]) + RIGHT.penalty(f, k + 1, "weight", above)
+    return bp2_hidden_error(above - JUDGED_RATE * gradient, delta[k + 1], f.derivative[k])
+
+
+def _bug(
+    slug: str,
+    title: str,
+    explanation: str,
+    question: str,
+    line: str,
+    delta: Delta,
+    *,
+    silent: str,
+    symptom: str = "The layers below the output are wrong, the output layer is right.",
+    confused: tuple[str, ...] = (),
+) -> Bug:
+    hints = Hints(symptom, f"BP2: {question}", line)
+    return Bug(slug, title, "BP2", explanation, hints, RIGHT.but(bp2=delta), silent=silent, confused=confused)
+
+
+SECOND = "The top two layers are right, everything below is wrong."
+
+BUGS = (
+    _bug(
+        "hidden-derivative-missing",
+        "σ' forgotten in the hidden layers",
+        "δ^l is (W^{l+1})ᵀ δ^{l+1} alone: the factor σ'(z^l) is left out in the hidden layers.",
+        "what does the activation of the hidden layer do to the error that comes down?",
+        "Multiply the error that comes down by σ'(z^l), elementwise.",
+        _derivative_missing,
+        silent="no hidden layer, identity activation",
+    ),
+    _bug(
+        "raw-error-propagated",
+        "the raw error sent down",
+        "the raw output error is sent down through all the weights; the σ' of the layers above is lost.",
+        "which error goes down, the one before or the one after the factor σ'(z^{l+1})?",
+        "Send δ^{l+1} down, not the error before it was multiplied by σ'(z^{l+1}).",
+        _raw_error,
+        silent="fewer than two hidden layers with identity or fused output",
+    ),
+    _bug(
+        "derivative-of-activation",
+        "σ' at a for σ' at z",
+        "σ' was evaluated at a^l instead of at z^l.",
+        "at which of z^l and a^l is σ' taken?",
+        "Keep z^l from the forward pass and use σ'(z^l).",
+        _derivative_of_activation,
+        silent="ReLU, leaky ReLU, identity",
+    ),
+    _bug(
+        "derivative-formula-on-z",
+        "the formula in a, given z",
+        "the formula for σ' in terms of a (a(1 − a), 1 − a²) was given z.",
+        "is your formula for σ' one in z or one in a?",
+        "Give the formula the activation a^l.",
+        _formula_on_z,
+        silent="activations other than sigmoid and tanh",
+    ),
+    _bug(
+        "weight-not-transposed",
+        "W for Wᵀ",
+        "the error was sent down through W^{l+1} instead of its transpose.",
+        "over which index of W^{l+1} does the sum run on the way down?",
+        "δ^l needs Σ_k W_{kj} δ_k: the sum runs over the first index of W.",
+        _not_transposed,
+        silent="raises unless the matrix is square; right if it is symmetric",
+        confused=("wrong-weight-matrix",),
+    ),
+    _bug(
+        "wrong-weight-matrix",
+        "the weights of the wrong layer",
+        "the error was sent down through W^l instead of W^{l+1}.",
+        "through which layer's weights does the error of layer l come down?",
+        "The error of layer l comes through the weights above it.",
+        _wrong_matrix,
+        silent="raises unless widths are equal",
+        confused=("weight-not-transposed",),
+    ),
+    _bug(
+        "stale-delta",
+        "the same δ in every step of the loop",
+        "δ^L and W^L were used in every step of the loop.",
+        "which δ and which W belong to the step from layer l + 1 to layer l?",
+        "Update the error variable in each step.",
+        _stale,
+        silent="fewer than two hidden layers",
+        symptom=SECOND,
+    ),
+    _bug(
+        "weights-updated-first",
+        "weights updated before δ went through them",
+        "the weights of a layer were updated before the error was sent down through them.",
+        "at which moment are the weights through which δ comes down those of the forward pass?",
+        "Compute the gradients of all layers first, then update.",
+        _updated_first,
+        silent="no hidden layer; a gradient without an update step",
+    ),
+    _bug(
+        "relu-mask-overwrites",
+        "the ReLU mask in place of the error",
+        "the error was replaced by the ReLU mask (0 or 1).",
+        "is the error multiplied by σ'(z^l), or replaced by it?",
+        "Multiply the error by the mask; do not assign it.",
+        _mask_overwrites,
+        silent="activations other than ReLU",
+    ),
+    _bug(
+        "leaky-slope-lost",
+        "the leak forgotten",
+        "the slope of leaky ReLU for z < 0 was taken as 0.",
+        "what is σ'(z) for z < 0?",
+        "σ'(z) is the small slope for z < 0.",
+        _leak_lost,
+        silent="activations other than leaky ReLU, z > 0",
+    ),
+    _bug(
+        "error-not-propagated",
+        "no error sent down",
+        "δ^l of the hidden layers is zero: the error stops at the output.",
+        "is δ^l computed before the gradients of layer l are?",
+        "Compute δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l) for every hidden layer.",
+        lambda f, k, delta: np.zeros_like(RIGHT.bp2(f, k, delta)),
+        silent="no hidden layer",
+    ),
+)

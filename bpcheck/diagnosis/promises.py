@@ -1,0 +1,403 @@
+"""Bugs of code rather than of formulas: what is returned, changed, kept, or right for some inputs only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bpcheck import tree
+from bpcheck.diagnosis.bug import Bug, Hints, Program
+from bpcheck.diagnosis.layers.dense.steps import Forward, Gradient, Rules
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.dense_chain import dense_chain
+from bpcheck.reference import build
+from bpcheck.tree import Path
+
+__all__ = ["BUGS"]
+
+RIGHT = Rules()
+
+PLANTED_FACTOR = 1.001
+"""By what mutants with one wrong entry or example are off: a relative 1e-3, the resolution of all checks."""
+
+
+def _after(change: Callable[[Any, Any, Any, Any], Any]) -> Callable[[Program], Program]:
+    """Right code, of which the gradient is changed afterwards: ``change(gradient, params, x, y)``."""
+
+    def plant(right: Program) -> Program:
+        def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+            loss, gradient = right(params, x, y, architecture)
+            return loss, change(gradient, params, x, y)
+
+        return program
+
+    return plant
+
+
+# --- what is returned -------------------------------------------------------------------------------------------
+
+
+def _entry(value: Callable[[Any], Any]) -> Callable[..., Any]:
+    def change(gradient: Any, params: Any, x: Any, y: Any) -> Any:
+        weight = gradient[-1]["weight"]
+        weight[0, -1] = value(weight[0, -1])
+        return gradient
+
+    return change
+
+
+def _as_column(gradient: Any, params: Any, x: Any, y: Any) -> Any:
+    return [{**layer, "bias": layer["bias"][:, None]} for layer in gradient]
+
+
+def _rounded_to(kind: Any) -> Callable[..., Any]:
+    def change(gradient: Any, params: Any, x: Any, y: Any) -> Any:
+        leaves = [leaf.astype(kind).astype(leaf.dtype) for _, leaf in tree.leaves(gradient)]
+        return tree.restore(gradient, leaves)
+
+    return change
+
+
+def _aliased(right: Program) -> Program:
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        loss, gradient = right(params, x, y, architecture)
+        for layer, own in zip(params, gradient, strict=True):  # the parameters' memory is used for the answer
+            layer["bias"][...] = own["bias"]
+            own["bias"] = layer["bias"]
+        return loss, gradient
+
+    return program
+
+
+def _reversed(f: Forward, gradient: Gradient) -> Gradient | None:
+    top = f.top
+    found: Gradient = {}
+    for k in range(top + 1):
+        for name in ("weight", "bias"):
+            theirs = gradient[Path("params").item(top - k).item(name)]
+            path = Path("params").item(k).item(name)
+            if theirs.shape != gradient[path].shape:
+                return None
+            found[path] = theirs
+    return found
+
+
+# --- what is changed or kept ------------------------------------------------------------------------------------
+
+
+def _mutating(right: Program) -> Program:
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        answer = right(params, x, y, architecture)
+        x -= x.mean(axis=0)  # centred in place
+        return answer
+
+    return program
+
+
+def _accumulating(right: Program) -> Program:
+    kept: dict[tuple[Any, ...], Any] = {}
+
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        loss, gradient = right(params, x, y, architecture)
+        key = (dense_chain(architecture).widths, len(x))
+        before = kept.get(key)
+        if before is not None:
+            leaves = [
+                a + b for (_, a), (_, b) in zip(tree.leaves(gradient), tree.leaves(before), strict=True)
+            ]
+            gradient = tree.restore(gradient, leaves)
+        kept[key] = tree.copy(gradient)
+        return loss, gradient
+
+    return program
+
+
+def _random(right: Program) -> Program:
+    rng = np.random.default_rng(0)
+
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        loss, gradient = right(params, x, y, architecture)
+        for _, leaf in tree.leaves(
+            gradient
+        ):  # dropout that was left on: each entry is kept with probability ½
+            leaf *= 2.0 * (rng.random(leaf.shape) < 0.5)
+        return loss, gradient
+
+    return program
+
+
+# --- what is asked of no formula: memory, and the range of numbers -----------------------------------------------
+
+
+def _reads_memory(right: Program) -> Program:
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        flat = x.ravel(order="K")  # as the numbers lie in memory, whatever their indices are
+        return right(params, flat.reshape(x.shape), y, architecture)
+
+    return program
+
+
+def _unshifted(right: Program) -> Program:
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        loss, gradient = right(params, x, y, architecture)
+        if architecture.output != "softmax" and architecture.loss != "cross_entropy":
+            return loss, gradient
+        with np.errstate(all="ignore"):
+            weights = np.exp(build(architecture).trace(params, x, y).pre_activations[-1])
+            whole = weights / weights.sum(axis=1, keepdims=True)
+        if np.isfinite(whole).all():
+            return loss, gradient
+        return loss, tree.restore(gradient, [leaf * np.nan for _, leaf in tree.leaves(gradient)])
+
+    return program
+
+
+# --- what is right for some inputs only ---------------------------------------------------------------------------
+
+
+def _one_example(right: Program) -> Program:
+    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+        loss, gradient = right(params, x, y, architecture)
+        if len(x) == 1:
+            return loss, gradient
+        plain = replace(architecture, l1=0.0, l2=0.0, penalize_bias=False)
+        _, own = right(params, x[1:2], y[1:2], plain)  # the second one counts twice
+        share = 1.0 / len(x) if architecture.reduction == "mean" else 1.0
+        leaves = [
+            np.asarray(a + share * b, dtype=a.dtype)
+            for (_, a), (_, b) in zip(tree.leaves(gradient), tree.leaves(own), strict=True)
+        ]
+        return loss, tree.restore(gradient, leaves)
+
+    return program
+
+
+def _wrong_where(condition: Callable[[Architecture, int], bool]) -> Callable[[Program], Program]:
+    """Right code that forgets half of the gradient of the weights where a condition holds."""
+
+    def plant(right: Program) -> Program:
+        def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
+            loss, gradient = right(params, x, y, architecture)
+            if condition(architecture, len(x)):
+                for layer in gradient:
+                    layer["weight"] *= 0.5
+            return loss, gradient
+
+        return program
+
+    return plant
+
+
+def _bug(
+    slug: str,
+    title: str,
+    explanation: str,
+    symptom: str,
+    question: str,
+    line: str,
+    plant: Callable[[Program], Program] | None,
+    *,
+    silent: str = "",
+    confused: tuple[str, ...] = (),
+    rules: Rules | None = None,
+    equation: str = "contract",
+) -> Bug:
+    hints = Hints(symptom, question, line)
+    return Bug(
+        slug,
+        title,
+        equation,
+        explanation,
+        hints,
+        rules,
+        silent=silent,
+        confused=confused,
+        plant=plant,
+    )
+
+
+BUGS = (
+    _bug(
+        "one-entry-wrong",
+        "one entry wrong",
+        "all entries are right but one.",
+        "One single number of the gradient is wrong.",
+        "Is some entry written a second time, or treated apart?",
+        "Look for an index that is written by hand, and for loops that begin or end one too early.",
+        _after(_entry(lambda value: value * PLANTED_FACTOR)),
+        confused=("never-written-entry",),
+        equation="",
+    ),
+    _bug(
+        "never-written-entry",
+        "one entry never written",
+        "one entry holds what its memory held before: it is never written.",
+        "One single number of the gradient is 0, or nothing that the formula could give.",
+        "Does the loop reach the first and the last index?",
+        "Let the loop run over all indices; allocate with np.zeros, so that what is forgotten can be seen.",
+        _after(_entry(lambda value: 0.0 * value)),
+        confused=("one-entry-wrong",),
+        equation="",
+    ),
+    _bug(
+        "nan-entry",
+        "NaN in one entry",
+        "one entry is not a number.",
+        "One single number of the gradient is NaN.",
+        "Where is 0/0, ∞ − ∞ or 0·∞ computed?",
+        "Look for a division by a count or a norm that can be 0.",
+        _after(_entry(lambda value: np.nan)),
+    ),
+    _bug(
+        "inf-entry",
+        "infinity in one entry",
+        "one entry is infinite.",
+        "One single number of the gradient is infinite.",
+        "Where is something divided by 0, or exp of a large number taken?",
+        "Look for a division by what can be 0, and for exp without a shift by the maximum.",
+        _after(_entry(lambda value: np.inf)),
+    ),
+    _bug(
+        "wrong-shape-broadcasts",
+        "a column for a vector",
+        "a gradient has another shape than its parameter: NumPy broadcasts it in the update without a word.",
+        "A gradient is not shaped as its parameter is.",
+        "Which shape has each gradient, and which has its parameter?",
+        "Return (n,) for a bias of shape (n,): an (n, 1) turns the update into an (n, n) matrix.",
+        _after(_as_column),
+    ),
+    _bug(
+        "swapped-layers",
+        "the layers' gradients in another order",
+        "the gradients of the layers are returned in reverse order.",
+        "The gradients of two layers stand in one another's place.",
+        "In which order does the backward pass go through the layers, and in which are they returned?",
+        "Reverse the list before it is returned, or write by index.",
+        None,
+        silent="raises, or is of wrong shape, unless widths are equal; one layer",
+        rules=RIGHT.but(finish=_reversed),
+    ),
+    _bug(
+        "cast-to-float32",
+        "float32 on the way",
+        "something was stored in float32 on the way.",
+        "All numbers are off by about 1e-8 of their size.",
+        "Which arrays are not float64?",
+        "Compute in float64 throughout, or return float32 to be judged as such.",
+        _after(_rounded_to(np.float32)),
+    ),
+    _bug(
+        "cast-to-float16",
+        "float16 on the way",
+        "something was stored in float16 on the way.",
+        "All numbers are off by about 1e-4 of their size.",
+        "Which arrays are not float64?",
+        "Compute in float64 throughout, or return float16 to be judged as such.",
+        _after(_rounded_to(np.float16)),
+    ),
+    _bug(
+        "gradient-aliases-parameter",
+        "the gradient in the parameter's memory",
+        "the returned array is the parameter's own memory: the call changes the parameter.",
+        "After the call the parameters hold the gradient.",
+        "Are the returned arrays new ones?",
+        "Allocate new arrays for the gradient.",
+        _aliased,
+        confused=("input-mutated",),
+    ),
+    _bug(
+        "input-mutated",
+        "arguments changed",
+        "x, y or the parameters change during the call.",
+        "What the call was given is another array afterwards.",
+        "Which lines assign in place (-=, [...] =, sort)?",
+        "Work on copies of the arguments.",
+        _mutating,
+    ),
+    _bug(
+        "accumulated",
+        "sums that are never reset",
+        "the k-th call returns the sum of k gradients.",
+        "The first call is right, the second is twice as large.",
+        "When are the sums set to zero?",
+        "Start every call with fresh zeros.",
+        _accumulating,
+        silent="the first call",
+    ),
+    _bug(
+        "nondeterministic",
+        "two calls differ",
+        "two calls with the same arguments give two answers.",
+        "The same question is answered differently each time.",
+        "What is random, or kept between calls?",
+        "Switch off dropout and fix the seed while gradients are checked.",
+        _random,
+    ),
+    _bug(
+        "memory-order-assumed",
+        "memory read in the wrong order",
+        "an array is read as it lies in memory, not by its indices.",
+        "Right for arrays in C order, wrong for the same numbers as a transpose or a slice has them.",
+        "Where does the order in memory enter (order='K', .view(), pointers)?",
+        "Put a = np.ascontiguousarray(a) before it; np.reshape, np.ravel and @ go by index and need nothing.",
+        _reads_memory,
+        silent="arrays in C order",
+    ),
+    _bug(
+        "no-max-shift",
+        "softmax without the shift by the maximum",
+        "exp of a large logit overflows, and ∞/∞ is NaN.",
+        "Exact for logits of ordinary size, NaN for large ones.",
+        "How large may z get before exp(z) overflows?",
+        "Subtract the largest logit of each example first: z - z.max(axis=1, keepdims=True).",
+        _unshifted,
+        silent="logits below 700",
+        equation="BP1",
+    ),
+    _bug(
+        "one-example-wrong",
+        "one example wrong",
+        "the gradient is right but for what one example of the batch adds to it.",
+        "What is wrong is the share of one single example.",
+        "Are all examples treated alike: first, last, of one class?",
+        "Look for loops over examples that begin or end one too early, and for examples that are treated apart.",
+        _one_example,
+        silent="batch of one",
+    ),
+    _bug(
+        "right-only-for-batch-1",
+        "right for one example only",
+        "the gradient is right for a batch of one and wrong for more.",
+        "One example: right. Two or more: wrong.",
+        "Where does the batch size enter?",
+        "Write the formula for one example with its indices, then sum over the batch.",
+        _wrong_where(lambda architecture, m: m > 1),
+        silent="batch of one",
+        equation="",
+    ),
+    _bug(
+        "right-only-for-depth-1",
+        "right without a hidden layer only",
+        "the gradient is right without a hidden layer and wrong with one.",
+        "One layer: right. Two or more: wrong.",
+        "What changes where the error has to pass through a layer?",
+        "Check the step from layer l + 1 to layer l, and which layers it reaches.",
+        _wrong_where(lambda architecture, m: len(architecture.layers) > 1),
+        silent="no hidden layer",
+        equation="",
+    ),
+    _bug(
+        "wrong-only-for-equal-widths",
+        "wrong for equal widths only",
+        "the gradient is right where widths differ and wrong where they are equal.",
+        "Distinct widths: right. Equal widths: wrong.",
+        "Which code asks for a shape, or relies on one?",
+        "Look for if shapes are equal, and for broadcasts that only equal lengths allow.",
+        _wrong_where(lambda architecture, m: len(set(dense_chain(architecture).widths)) == 1),
+        silent="widths that differ",
+        equation="",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Networks as pure data: layers, architectures, and the cases that are looked at."""

@@ -1,0 +1,15 @@
+"""The kinds of layers as pure data, one a file; ``bpcheck.layers`` for short.
+
+>>> from bpcheck import layers
+>>> layers.Conv2d(4, 3, stride=2, padding=1).output_shape((1, 8, 8))
+(4, 4, 4)
+"""
+
+from bpcheck.network.layers.convolution import Conv1d, Conv2d
+from bpcheck.network.layers.dense import Dense
+from bpcheck.network.layers.flatten import Flatten
+from bpcheck.network.layers.kinds import KINDS
+from bpcheck.network.layers.skip import Skip
+from bpcheck.network.layers.spec import LayerSpec
+
+__all__ = ["KINDS", "Conv1d", "Conv2d", "Dense", "Flatten", "LayerSpec", "Skip"]

@@ -1,0 +1,1 @@
+"""Numbers that carry their error: balls, and the variance model of low precision."""

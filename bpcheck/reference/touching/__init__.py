@@ -1,0 +1,1 @@
+"""The complex step through a network, evaluating again only what a parameter touches."""

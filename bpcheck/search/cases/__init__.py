@@ -1,0 +1,1 @@
+"""Where compare() looks: random cases in strata, the caller's own, and the smallest that still fails."""

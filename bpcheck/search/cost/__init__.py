@@ -1,0 +1,1 @@
+"""Which cost a subject computes: inferred from its forward values."""

@@ -1,0 +1,1 @@
+"""How a subject lays out its numbers: found by trial, translated, and told in the caller's own words."""
