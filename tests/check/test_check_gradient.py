@@ -67,7 +67,7 @@ def test_every_kind_of_tree_is_taken_apart_and_put_together(params):
 @pytest.mark.parametrize(
     "params",
     [
-        pytest.param(params, id=name, marks=() if i % 2 == 0 else pytest.mark.nightly)
+        pytest.param(params, id=name, marks=() if i % 2 == 0 else pytest.mark.full)
         for i, (name, params) in enumerate(TREES.items())
     ],
 )
@@ -198,7 +198,7 @@ def test_an_error_above_the_stated_detection_limit_would_have_been_seen():
 
 
 @pytest.mark.parametrize("gradient_dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("seed", [0, 3, *(pytest.param(s, marks=pytest.mark.nightly) for s in (1, 2))])
+@pytest.mark.parametrize("seed", [0, 3, *(pytest.param(s, marks=pytest.mark.full) for s in (1, 2))])
 def test_a_right_float32_gradient_is_never_called_wrong(gradient_dtype, seed):
     rng = np.random.default_rng(seed)
     params = {"w": rng.normal(size=(4, 3)).astype(np.float32), "b": rng.normal(size=4).astype(np.float32)}
@@ -231,7 +231,7 @@ def test_a_large_offset_of_the_loss_is_noise_and_not_an_error():
     assert wrong.verdict is Verdict.DISAGREES
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.nightly) for s in (1, 2))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.full) for s in (1, 2))])
 @pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-3, 1.0])
 def test_a_noisy_loss_makes_no_right_gradient_wrong(size, seed):
     rng = np.random.default_rng(seed)
@@ -345,7 +345,7 @@ def test_a_value_outside_the_interval_of_a_kink_disagrees(claim):
     assert report.verdict is Verdict.DISAGREES, report
 
 
-@pytest.mark.parametrize("slope", [0.0, 0.5, pytest.param(1.0, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("slope", [0.0, 0.5, pytest.param(1.0, marks=pytest.mark.full)])
 def test_one_unit_at_its_kink_among_others(slope):
     w = np.array([[0.5, -1.0], [2.0, 1.0]])  # z = W(2, 1) = (0, 5)
     x = np.array([2.0, 1.0])
@@ -389,7 +389,7 @@ def test_many_parameters_are_checked_along_directions(many):
     assert report.detection_limit.maximum <= 1e-6
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(s, marks=pytest.mark.nightly) for s in (2, 3, 4))])
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(s, marks=pytest.mark.full) for s in (2, 3, 4))])
 def test_one_wrong_entry_among_many_is_seen(many, seed):
     def off(params):
         gradient = smooth_gradient(params)

@@ -66,7 +66,7 @@ def test_more_directions_and_a_larger_miss_probability_lower_the_limit():
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(5), *(pytest.param(s, marks=pytest.mark.nightly) for s in range(5, 20))]
+    "seed", [*range(5), *(pytest.param(s, marks=pytest.mark.full) for s in range(5, 20))]
 )
 def test_an_error_of_the_stated_limit_is_seen(seed):
     limit = check_gradient(loss, gradient, LARGE, seed=seed).detection_limit.maximum
@@ -153,7 +153,7 @@ def test_losses_and_parameters_at_the_ends_of_the_range(scale):
 
 
 @pytest.mark.parametrize(
-    "indices", [(0,), pytest.param(range(0, 1000, 111), marks=pytest.mark.nightly)], ids=["smallest", "many"]
+    "indices", [(0,), pytest.param(range(0, 1000, 111), marks=pytest.mark.full)], ids=["smallest", "many"]
 )
 def test_entries_that_span_sixteen_decades(indices):
     sizes = 10.0 ** np.linspace(-8, 8, 1000)
@@ -204,7 +204,7 @@ def test_a_limit_is_that_of_an_entry_also_where_sizes_differ():
     "point",
     [
         pytest.param(SMALL[:2, :3], id="entries"),
-        pytest.param(LARGE, id="directions", marks=pytest.mark.nightly),
+        pytest.param(LARGE, id="directions", marks=pytest.mark.full),
     ],
 )
 @pytest.mark.parametrize("method", ["central", "line", "complex"])
@@ -360,7 +360,7 @@ def maximum(w):
 
 
 @pytest.mark.parametrize(
-    "shares", [(1.0, 0.0), *(pytest.param(s, marks=pytest.mark.nightly) for s in ((0.2, 0.8), (0.5, 0.5)))]
+    "shares", [(1.0, 0.0), *(pytest.param(s, marks=pytest.mark.full) for s in ((0.2, 0.8), (0.5, 0.5)))]
 )
 def test_a_tie_may_be_shared_out_in_any_way(shares):
     report = check_gradient(maximum, lambda w: np.array([*shares, 0.0]), np.array([2.0, 2.0, 1.0]), seed=0)
@@ -435,7 +435,7 @@ QUICK = (("relu", 8), ("clip", None), ("max-pool tie", None))
 @pytest.mark.parametrize(
     ("kind", "directions"),
     [
-        pytest.param(kind, directions, marks=() if (kind, directions) in QUICK else pytest.mark.nightly)
+        pytest.param(kind, directions, marks=() if (kind, directions) in QUICK else pytest.mark.full)
         for directions in (None, 8)
         for kind in KINKED
     ],
@@ -520,7 +520,7 @@ DISTANCES = [0.0, *(10.0**-k for k in range(12, 2, -1))]
     # by entries at every distance; by directions, which take longer, at every other
     [(None, distance) for distance in DISTANCES]
     + [
-        pytest.param(8, distance, marks=() if i % 2 == 0 else pytest.mark.nightly)
+        pytest.param(8, distance, marks=() if i % 2 == 0 else pytest.mark.full)
         for i, distance in enumerate(DISTANCES)
     ],
 )

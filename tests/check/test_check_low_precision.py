@@ -204,7 +204,7 @@ PLANTED = [("float32", b) for b in ("an entry", "a factor", "transposed tile", "
     # each by the model; by simulation, which takes three times as long, every other; the rest is nightly
     [(form, bug, "model") for form, bug in PLANTED]
     + [
-        pytest.param(form, bug, "function", marks=() if i % 2 == 0 else pytest.mark.nightly)
+        pytest.param(form, bug, "function", marks=() if i % 2 == 0 else pytest.mark.full)
         for i, (form, bug) in enumerate(PLANTED)
     ],
 )
@@ -228,7 +228,7 @@ def test_a_dropped_example_is_found_in_bfloat16():
 @pytest.mark.parametrize(
     ("form", "sign"),
     [
-        pytest.param(form, sign, marks=() if sign == usual else pytest.mark.nightly)
+        pytest.param(form, sign, marks=() if sign == usual else pytest.mark.full)
         for form, usual in (("float32", 1), ("float16", -1), ("bfloat16", 1))
         for sign in (1, -1)
     ],

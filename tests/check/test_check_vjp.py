@@ -27,7 +27,7 @@ def either(names, both=()):
                 name,
                 point,
                 id=f"{name}-{way}",
-                marks=() if (i + j) % 2 == 0 or name in both else pytest.mark.nightly,
+                marks=() if (i + j) % 2 == 0 or name in both else pytest.mark.full,
             )
             for i, name in enumerate(names)
             for j, (way, point) in enumerate(POINTS.items())
@@ -363,8 +363,8 @@ def relu(x):
     [
         (0.5, 4),
         (0.0, 30),
-        pytest.param(0.0, 4, marks=pytest.mark.nightly),
-        pytest.param(0.5, 30, marks=pytest.mark.nightly),
+        pytest.param(0.0, 4, marks=pytest.mark.full),
+        pytest.param(0.5, 30, marks=pytest.mark.full),
     ],
 )
 def test_relu_with_units_exactly_at_the_kink(n, slope):
@@ -576,7 +576,7 @@ def test_an_error_as_large_as_the_limit_is_seen():
     assert caught == 4
 
 
-@pytest.mark.parametrize("size", [6, pytest.param(900, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("size", [6, pytest.param(900, marks=pytest.mark.full)])
 def test_a_tie_that_is_counted_twice_is_not_right(size):
     def pooled(x):
         return x.reshape(-1, 3).max(axis=1)

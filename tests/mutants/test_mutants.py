@@ -50,7 +50,7 @@ def test_a_planted_bug_is_found_and_named(slug):
     assert complaint(measure(slug, setting), setting.precision) == "", setting
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize("slug", CATALOGUE)
 def test_a_planted_bug_is_found_and_named_in_many_networks(slug):
     said = {s: complaint(measure(slug, s), s.precision) for s in drawn(slug, NIGHTLY_CELLS)}

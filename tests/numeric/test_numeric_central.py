@@ -340,7 +340,7 @@ def test_a_loss_coarser_than_its_parameters_keeps_its_derivative_inside_the_bar(
 # --- the ends of the interval at a kink --------------------------------------------------------
 
 
-@pytest.mark.parametrize("jump", [1e-2, pytest.param(1.0, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("jump", [1e-2, pytest.param(1.0, marks=pytest.mark.full)])
 def test_each_end_at_a_kink_is_known_though_the_curvature_jumps_too(jump):
     """½ r² through a ReLU: φ' and φ'' jump, so the mean of both sides has an error in h."""
     for seed in range(20):
@@ -384,7 +384,7 @@ def test_a_dead_unit_leaves_its_plateau_without_a_step(power, start):
 
 @pytest.mark.parametrize(
     "power",
-    [1.1, 1.7, *(pytest.param(p, marks=pytest.mark.nightly) for p in (1.05, 1.2, 1.3, 1.4, 2.5))],
+    [1.1, 1.7, *(pytest.param(p, marks=pytest.mark.full) for p in (1.05, 1.2, 1.3, 1.4, 2.5))],
 )
 def test_an_error_in_a_small_power_of_the_step_is_in_the_bar(power):
     """D(h) − φ' = k h^(p−1): what is still to come is many times the last change."""

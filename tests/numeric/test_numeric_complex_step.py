@@ -75,7 +75,7 @@ def precise_network(params, x, y, activation):
 @pytest.mark.parametrize("kind", ["ordinary", "saturated", "cancelling"])
 @pytest.mark.parametrize(
     "activation",
-    ["tanh", "relu", *(pytest.param(a, marks=pytest.mark.nightly) for a in ("sigmoid", "softplus", "gelu"))],
+    ["tanh", "relu", *(pytest.param(a, marks=pytest.mark.full) for a in ("sigmoid", "softplus", "gelu"))],
 )
 def test_every_entry_of_networks_is_within_its_error(activation, kind):
     entries = 0

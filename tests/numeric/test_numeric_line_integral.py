@@ -52,7 +52,7 @@ def integrated(phi, slope, roundoff):
 
 @pytest.mark.parametrize(("dtype", "roundoff"), [(np.float64, 2.0**-53), (np.float32, U32)])
 @pytest.mark.parametrize(
-    "activation", ["tanh", *(pytest.param(a, marks=pytest.mark.nightly) for a in ("exp", "relu"))]
+    "activation", ["tanh", *(pytest.param(a, marks=pytest.mark.full) for a in ("exp", "relu"))]
 )
 def test_a_right_claim_lies_within_the_bar_and_a_wrong_one_beyond_it(activation, dtype, roundoff):
     judged = 0

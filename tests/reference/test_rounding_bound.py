@@ -472,7 +472,7 @@ def survey(dtype, drawn):
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((dtype, every), marks=pytest.mark.nightly if every else ())
+        pytest.param((dtype, every), marks=pytest.mark.full if every else ())
         for dtype in (np.float64, np.float32)
         for every in (False, True)
     ],

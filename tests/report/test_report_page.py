@@ -342,7 +342,7 @@ DRAWN = [*((a, "half_mse") for a in ACTIVATIONS), *(("sigmoid", loss) for loss i
 
 @pytest.mark.parametrize(
     ("activation", "loss"),
-    [pytest.param(*one, marks=() if i % 3 == 0 else pytest.mark.nightly) for i, one in enumerate(DRAWN)],
+    [pytest.param(*one, marks=() if i % 3 == 0 else pytest.mark.full) for i, one in enumerate(DRAWN)],
 )
 def test_every_activation_and_loss_can_be_drawn(activation, loss):
     given = case((2, 2, 2), 2, activation=activation, loss=loss) if "entropy" not in loss else None

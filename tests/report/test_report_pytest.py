@@ -48,7 +48,7 @@ def test_right():
 
 @pytest.fixture(
     scope="module",
-    params=["auto", *(pytest.param(style, marks=pytest.mark.nightly) for style in ("long", "short"))],
+    params=["auto", *(pytest.param(style, marks=pytest.mark.full) for style in ("long", "short"))],
 )
 def output(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("suite")

@@ -17,7 +17,7 @@ FALLS_BACK = {"weight-not-transposed", "outer-transposed", "output-derivative-tw
 
 @pytest.mark.thin(3)
 @pytest.mark.parametrize("bug", BUGS)
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
 def test_every_planted_bug_is_caught_in_its_equation(bug, seed):
     report = bpcheck.compare(make(bug), seed=seed)
     assert report.verdict is Verdict.DISAGREES, str(report)
@@ -53,7 +53,7 @@ FORMULAS = sorted(slug for slug, bug in CATALOGUE.items() if bug.rules is not No
 @pytest.mark.parametrize(
     "slug",
     [
-        pytest.param(slug, marks=() if i % 4 == 2 else pytest.mark.nightly)
+        pytest.param(slug, marks=() if i % 4 == 2 else pytest.mark.full)
         for i, slug in enumerate(sorted(CATALOGUE))
     ],
 )
@@ -217,7 +217,7 @@ def test_other_small_errors_are_not_called_float32(spoil):
 
 
 @pytest.mark.parametrize("limit", [1e-3, 1e-6])
-@pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.nightly) for s in (0, 2))])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.full) for s in (0, 2))])
 def test_a_gradient_that_is_masked_where_the_output_saturates_is_caught(limit, seed):
     def backprop(params, x, y):
         a = [x]
@@ -249,7 +249,7 @@ def test_degenerate_cases_of_the_callers_own_say_what_they_hide():
     assert any("widths are equal" in warning for warning in report.warnings)
 
 
-@pytest.mark.parametrize("seed", [2, *(pytest.param(s, marks=pytest.mark.nightly) for s in (0, 1))])
+@pytest.mark.parametrize("seed", [2, *(pytest.param(s, marks=pytest.mark.full) for s in (0, 1))])
 def test_a_clipping_left_in_the_gradient_is_caught(seed):
     right = make()
 

@@ -26,7 +26,7 @@ INFERRED_HERE = ("nielsen", "cs231n")
 @pytest.mark.parametrize(
     ("name", "pinned"),
     [
-        pytest.param(name, pinned, marks=() if pinned or name in INFERRED_HERE else pytest.mark.nightly)
+        pytest.param(name, pinned, marks=() if pinned or name in INFERRED_HERE else pytest.mark.full)
         for name in PRESETS
         for pinned in (True, False)
     ],
@@ -47,7 +47,7 @@ def test_a_right_backprop_agrees_in_every_preset(name, pinned):
             name,
             bug,
             pinned,
-            marks=() if pinned or (bug == "factor" and name in INFERRED_HERE) else pytest.mark.nightly,
+            marks=() if pinned or (bug == "factor" and name in INFERRED_HERE) else pytest.mark.full,
         )
         for name, bug in EVERY_BUG
         for pinned in (True, False)
@@ -289,7 +289,7 @@ def plain_logistic(params, x, y):
     return loss, gradient
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 def test_square_weights_are_read_by_the_forward_value():
     """All widths equal: both orientations fit, only the numbers tell."""
     network = mlp([3, 3, 3], activation="relu", loss="cross_entropy")

@@ -103,7 +103,7 @@ def factor(k):
         ("float32", factor(1 + 1e-4)),
         ("bfloat16", row_lost),
         *(
-            pytest.param(form, change, marks=pytest.mark.nightly)
+            pytest.param(form, change, marks=pytest.mark.full)
             for form in DTYPES
             for change in (rolled, row_lost, factor(-1.0))
         ),
