@@ -6,8 +6,6 @@ import pytest
 import bpcheck
 from bpcheck import Verdict, check_gradient
 
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
-
 
 def sines(dtype):
     """Σ sin(w), in one precision throughout."""
@@ -31,7 +29,7 @@ def point(n, dtype=np.float64, seed=0):
     [
         pytest.param(500, np.float32, marks=pytest.mark.full),  # entry by entry
         (1000, np.float32),
-        (20_000, np.float64),
+        pytest.param(20_000, np.float64, marks=pytest.mark.full),
     ],
 )
 def test_a_zero_gradient_is_never_accepted_however_large_the_array(n, dtype):
@@ -52,9 +50,9 @@ def test_a_flipped_sign_is_never_accepted(n, dtype):
 
 @pytest.mark.parametrize(
     ("n", "seed"),
-    # 600 is looked at entry by entry, which takes a second
+    # entry by entry up to 600, along lines beyond
     [
-        pytest.param(n, seed, marks=() if seed < (1 if n == 600 else 2) else pytest.mark.full)
+        pytest.param(n, seed, marks=() if (n, seed) in ((30, 0), (3000, 1)) else pytest.mark.full)
         for n in (30, 600, 3000)
         for seed in range(3)
     ],
@@ -101,7 +99,7 @@ def test_a_single_wrong_entry_among_a_thousand_is_seen(error):
 
 
 @pytest.mark.parametrize(
-    "seed", [0, 1, 2, *(pytest.param(s, marks=pytest.mark.full) for s in range(3, 10))]
+    "seed", [0, *(pytest.param(s, marks=pytest.mark.full) for s in range(1, 10))]
 )
 @pytest.mark.parametrize("n", [20, 2000])
 def test_a_relative_error_of_1e_4_is_seen_in_every_run(n, seed):
@@ -116,8 +114,8 @@ def test_a_relative_error_of_1e_4_is_seen_in_every_run(n, seed):
 @pytest.mark.parametrize(
     ("n", "scale"),
     [
-        pytest.param(n, scale, marks=() if scale in usual else pytest.mark.full)
-        for n, usual in ((20, (1e-12, 1e-4, 1e8)), (2000, (1e-8, 1e4)))
+        pytest.param(n, scale, marks=() if n == 20 and scale in (1e-12, 1e8) else pytest.mark.full)
+        for n in (20, 2000)
         for scale in (1e-12, 1e-8, 1e-4, 1e4, 1e8)
     ],
 )
@@ -177,8 +175,8 @@ def test_a_relative_error_of_a_thousand_is_no_pass():
     [
         (5, 0.0),
         (5, 0.3),
-        (5, 1.0),
-        (1000, 0.3),
+        pytest.param(5, 1.0, marks=pytest.mark.full),
+        pytest.param(1000, 0.3, marks=pytest.mark.full),
         pytest.param(1000, 0.0, marks=pytest.mark.full),
         pytest.param(1000, 1.0, marks=pytest.mark.full),
     ],
