@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 common = {"deadline": None, "print_blob": True}
-hypothesis.settings.register_profile("dev", max_examples=25, database=None, **common)
+hypothesis.settings.register_profile("dev", max_examples=10, database=None, **common)
 hypothesis.settings.register_profile("ci", max_examples=60, database=None, **common)
 hypothesis.settings.register_profile(
     "full",

@@ -86,7 +86,9 @@ class Cost:
 
 def main(argv: list[str]) -> int:
     """Run the suite in one process and print what each part of it cost."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--by", choices=("folder", "file", "test"), default="folder")
     own, others = parser.parse_known_args(argv)
     cost = Cost(own.by)

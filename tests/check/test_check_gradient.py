@@ -338,7 +338,9 @@ def test_parameters_that_are_all_zero():
 # --- kinks -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("claim", some([-1.0, -0.3, 0.0, 0.5, 1.0], default=lambda claim: claim in (-1.0, 0.5)))
+@pytest.mark.parametrize(
+    "claim", some([-1.0, -0.3, 0.0, 0.5, 1.0], default=lambda claim: claim in (-1.0, 0.5))
+)
 def test_any_value_between_the_one_sided_derivatives_agrees_at_a_kink(claim):
     report = check_gradient(
         lambda w: float(np.sum(abs(w))), lambda w: np.array([claim]), np.array([0.0]), seed=0
@@ -347,7 +349,9 @@ def test_any_value_between_the_one_sided_derivatives_agrees_at_a_kink(claim):
     assert report
 
 
-@pytest.mark.parametrize("claim", some([2.0, -2.0, 1.01, -1.0001], default=lambda claim: claim in (2.0, -1.0001)))
+@pytest.mark.parametrize(
+    "claim", some([2.0, -2.0, 1.01, -1.0001], default=lambda claim: claim in (2.0, -1.0001))
+)
 def test_a_value_outside_the_interval_of_a_kink_disagrees(claim):
     report = check_gradient(
         lambda w: float(np.sum(abs(w))), lambda w: np.array([claim]), np.array([0.0]), seed=0
@@ -355,7 +359,9 @@ def test_a_value_outside_the_interval_of_a_kink_disagrees(claim):
     assert report.verdict is Verdict.DISAGREES, report
 
 
-@pytest.mark.parametrize("slope", [0.0, *(pytest.param(slope, marks=pytest.mark.full) for slope in (0.5, 1.0))])
+@pytest.mark.parametrize(
+    "slope", [0.0, *(pytest.param(slope, marks=pytest.mark.full) for slope in (0.5, 1.0))]
+)
 def test_one_unit_at_its_kink_among_others(slope):
     w = np.array([[0.5, -1.0], [2.0, 1.0]])  # z = W(2, 1) = (0, 5)
     x = np.array([2.0, 1.0])

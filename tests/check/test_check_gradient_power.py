@@ -65,9 +65,7 @@ def test_more_directions_and_a_larger_miss_probability_lower_the_limit():
     assert limits[0] / limits[1] == pytest.approx(bars_seen(4, 1e-6) / bars_seen(8, 1e-6), rel=0.6)
 
 
-@pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(s, marks=pytest.mark.full) for s in range(1, 20))]
-)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.full) for s in range(1, 20))])
 def test_an_error_of_the_stated_limit_is_seen(seed):
     limit = check_gradient(loss, gradient, LARGE, seed=seed).detection_limit.maximum
     error = limit * float(np.sqrt(np.mean(gradient(LARGE) ** 2)))
@@ -337,7 +335,9 @@ def test_a_line_that_objected_is_not_left_out_because_it_did(monkeypatch, seed):
     assert "along 1 of 8 lines a difference was seen" in report.summary
 
 
-@pytest.mark.parametrize("method", some(["central", "line", "complex"], default=lambda method: method == "central"))
+@pytest.mark.parametrize(
+    "method", some(["central", "line", "complex"], default=lambda method: method == "central")
+)
 def test_an_empty_tensor_beside_random_lines(method):
     params = {"w": LARGE, "empty": np.zeros((0, 3))}
 

@@ -98,9 +98,7 @@ def test_a_single_wrong_entry_among_a_thousand_is_seen(error):
 # --- the slope of a Taylor test, read by eye (Manopt, pyadjoint: a relative error of 1e-4 passes) --------
 
 
-@pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(s, marks=pytest.mark.full) for s in range(1, 10))]
-)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.full) for s in range(1, 10))])
 @pytest.mark.parametrize("n", [20, 2000])
 def test_a_relative_error_of_1e_4_is_seen_in_every_run(n, seed):
     loss, gradient = sines(np.float64)

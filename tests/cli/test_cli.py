@@ -17,10 +17,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema
 import pytest
 
 from bpcheck import __version__
 from bpcheck.cli import main
+from bpcheck.report import schema
 
 CODE = """
 import os
@@ -229,7 +231,11 @@ def test_json_of_a_subject_that_raised(bpcheck, folder):
     bpcheck("compare", "code.py:raises", "--seed", "1", "--json", "report.json")
     report = json.loads((folder / "report.json").read_text())
     assert report["ok"] is False
+    assert report["verdict"] is None
     assert "KeyError" in report["error"]
+    validator = jsonschema.Draft202012Validator(schema())
+    assert validator.is_valid(report)
+    assert not validator.is_valid({**report, "ok": True})
 
 
 def test_options_pin_the_network(bpcheck):

@@ -99,30 +99,33 @@ def forgets_all(w, g, v, eta, mu):
 
 @pytest.mark.parametrize(
     ("function", "words"),
-    some([
-        (lambda w, g, v, eta, mu: (w - eta * g, v), "plain gradient descent"),
-        (forgets_all, "plain gradient descent"),
-        (lambda w, g, v, eta, mu: (w - eta * (mu * v + g), v), "plain gradient descent"),
-        (lambda w, g, v, eta, mu: (w - eta * v, mu * v + g), "gradient of the step before"),
-        (lambda w, g, v, eta, mu: (w + eta * (mu * v + g), mu * v + g), "up the gradient"),
-        (lambda w, g, v, eta, mu: momentum(w, g, v, mu, eta), "changed places"),
-        (lambda w, g, v, eta, mu: momentum(w, g, v, eta, 0.9), "not 0.9"),
-        (lambda w, g, v, eta, mu: momentum(w, (1 - mu) * g, v, eta, mu), "v is an average"),
-        (lambda w, g, v, eta, mu: momentum(w, g, v, eta / (1 - mu), mu), "without 1/(1 − μ)"),
-        (lambda w, g, v, eta, mu: momentum(w, g, -v, eta, mu), "wrong sign"),
-        (lambda w, g, v, eta, mu: (w - eta * (g + mu * (mu * v + g)), mu * v + g), "Nesterov"),
-        (lambda w, g, v, eta, mu: momentum(w, g, v, eta / 3, mu), "3 times too small"),
-        (lambda w, g, v, eta, mu: momentum(w, g * abs(g), v, eta, mu), "term by term"),
-        (lambda w, g, v, eta, mu: w - eta * g, "(w, v)"),
-        (lambda w, g, v, eta, mu: (v, w - eta * g, 3), "(w, v)"),
-        (lambda w, g, v, eta, mu: (float(np.sum(w)), v), "no array"),
-        (lambda w, g, v, eta, mu: (w[0], v), "of shape (3,)"),
-        (returns_nothing, "returns None"),
-        (lambda w, g, v, eta, mu: (w + np.nan, v), "NaN"),
-        (in_place, "changes w in place"),
-        (lambda w, g, v, eta, mu: (w @ g, v), "ValueError"),
-        (7, "A function is needed"),
-    ], default=lambda function, words: words not in NAMED_BY_THE_CATALOGUE),
+    some(
+        [
+            (lambda w, g, v, eta, mu: (w - eta * g, v), "plain gradient descent"),
+            (forgets_all, "plain gradient descent"),
+            (lambda w, g, v, eta, mu: (w - eta * (mu * v + g), v), "plain gradient descent"),
+            (lambda w, g, v, eta, mu: (w - eta * v, mu * v + g), "gradient of the step before"),
+            (lambda w, g, v, eta, mu: (w + eta * (mu * v + g), mu * v + g), "up the gradient"),
+            (lambda w, g, v, eta, mu: momentum(w, g, v, mu, eta), "changed places"),
+            (lambda w, g, v, eta, mu: momentum(w, g, v, eta, 0.9), "not 0.9"),
+            (lambda w, g, v, eta, mu: momentum(w, (1 - mu) * g, v, eta, mu), "v is an average"),
+            (lambda w, g, v, eta, mu: momentum(w, g, v, eta / (1 - mu), mu), "without 1/(1 − μ)"),
+            (lambda w, g, v, eta, mu: momentum(w, g, -v, eta, mu), "wrong sign"),
+            (lambda w, g, v, eta, mu: (w - eta * (g + mu * (mu * v + g)), mu * v + g), "Nesterov"),
+            (lambda w, g, v, eta, mu: momentum(w, g, v, eta / 3, mu), "3 times too small"),
+            (lambda w, g, v, eta, mu: momentum(w, g * abs(g), v, eta, mu), "term by term"),
+            (lambda w, g, v, eta, mu: w - eta * g, "(w, v)"),
+            (lambda w, g, v, eta, mu: (v, w - eta * g, 3), "(w, v)"),
+            (lambda w, g, v, eta, mu: (float(np.sum(w)), v), "no array"),
+            (lambda w, g, v, eta, mu: (w[0], v), "of shape (3,)"),
+            (returns_nothing, "returns None"),
+            (lambda w, g, v, eta, mu: (w + np.nan, v), "NaN"),
+            (in_place, "changes w in place"),
+            (lambda w, g, v, eta, mu: (w @ g, v), "ValueError"),
+            (7, "A function is needed"),
+        ],
+        default=lambda function, words: words not in NAMED_BY_THE_CATALOGUE,
+    ),
 )
 def test_wrong_momentum(function, words):
     said = check.momentum_step(function)
@@ -185,27 +188,30 @@ def no_root(w, g, state, eta, beta1, beta2, epsilon):
 
 @pytest.mark.parametrize(
     ("function", "words"),
-    some([
-        (lambda *a: adam(*a, correct=(False, False)), "m and v, which start at 0, are used as they are"),
-        (lambda *a: adam(*a, correct=(True, False)), "v is not"),
-        (lambda *a: adam(*a, correct=(False, True)), "m is not"),
-        (lambda *a: adam(*a, late=1), "those of the next step"),
-        (lambda *a: adam(*a, inside=True), "under the root"),
-        (uncounted, "those of the first step"),
-        (counted_late, "Count the step before"),
-        (no_root, "instead of its root"),
-        (lambda w, g, s, *rest: adam(w, g, s, *rest[:3], 0.0), "ε is missing"),
-        (lambda w, g, s, *rest: adam(w, g, s, *rest[:3], 1e-8), "not 1e-8"),
-        (lambda w, g, s, eta, *rest: adam(w, g, s, eta, 0.9, 0.999, rest[2]), "not 0.9 and 0.999"),
-        (lambda w, g, s, eta, b1, b2, e: adam(w, g, s, eta, b2, b1, e), "belongs to m"),
-        (lambda w, g, s, eta, b1, b2, e: adam(w, g, s, eta, 0.0, b2, e), "RMSprop with a correction"),
-        (
-            lambda w, g, s, *rest: (2 * w - adam(w, g, s, *rest)[0], adam(w, g, s, *rest)[1]),
-            "up the gradient",
-        ),
-        (lambda w, g, s, *rest: adam(w, g, s, *rest)[0], "(w, state)"),
-        (lambda w, g, s, *rest: 1 / 0, "ZeroDivisionError"),
-    ], default=lambda function, words: words not in NAMED_BY_THE_CATALOGUE),
+    some(
+        [
+            (lambda *a: adam(*a, correct=(False, False)), "m and v, which start at 0, are used as they are"),
+            (lambda *a: adam(*a, correct=(True, False)), "v is not"),
+            (lambda *a: adam(*a, correct=(False, True)), "m is not"),
+            (lambda *a: adam(*a, late=1), "those of the next step"),
+            (lambda *a: adam(*a, inside=True), "under the root"),
+            (uncounted, "those of the first step"),
+            (counted_late, "Count the step before"),
+            (no_root, "instead of its root"),
+            (lambda w, g, s, *rest: adam(w, g, s, *rest[:3], 0.0), "ε is missing"),
+            (lambda w, g, s, *rest: adam(w, g, s, *rest[:3], 1e-8), "not 1e-8"),
+            (lambda w, g, s, eta, *rest: adam(w, g, s, eta, 0.9, 0.999, rest[2]), "not 0.9 and 0.999"),
+            (lambda w, g, s, eta, b1, b2, e: adam(w, g, s, eta, b2, b1, e), "belongs to m"),
+            (lambda w, g, s, eta, b1, b2, e: adam(w, g, s, eta, 0.0, b2, e), "RMSprop with a correction"),
+            (
+                lambda w, g, s, *rest: (2 * w - adam(w, g, s, *rest)[0], adam(w, g, s, *rest)[1]),
+                "up the gradient",
+            ),
+            (lambda w, g, s, *rest: adam(w, g, s, *rest)[0], "(w, state)"),
+            (lambda w, g, s, *rest: 1 / 0, "ZeroDivisionError"),
+        ],
+        default=lambda function, words: words not in NAMED_BY_THE_CATALOGUE,
+    ),
 )
 def test_wrong_adam(function, words):
     said = check.adam_step(function)
@@ -245,7 +251,9 @@ class InPlace(Mended):
             w[...] = new
 
 
-@pytest.mark.parametrize("optimizer", some([Mended, Mended(), InPlace], default=lambda optimizer: optimizer is not Mended))
+@pytest.mark.parametrize(
+    "optimizer", some([Mended, Mended(), InPlace], default=lambda optimizer: optimizer is not Mended)
+)
 def test_mended_optimizers(optimizer):
     said = check.mended_optimizer(optimizer)
     assert said.ok, said
@@ -305,16 +313,19 @@ class Flat(Mended):
 
 @pytest.mark.parametrize(
     ("optimizer", "words"),
-    some([
-        (ByValue, "every entry for itself"),
-        (Unclipped, "not clipped"),
-        (NoMomentum, "momentum is gone"),
-        (Always, "gradients"),
-        (Shared, "changes by"),
-        (Fails, "IndexError"),
-        (Flat, "missing"),
-        (3, "int 3"),
-    ], default=lambda optimizer, words: optimizer not in (Unclipped, Always, Shared)),
+    some(
+        [
+            (ByValue, "every entry for itself"),
+            (Unclipped, "not clipped"),
+            (NoMomentum, "momentum is gone"),
+            (Always, "gradients"),
+            (Shared, "changes by"),
+            (Fails, "IndexError"),
+            (Flat, "missing"),
+            (3, "int 3"),
+        ],
+        default=lambda optimizer, words: optimizer not in (Unclipped, Always, Shared),
+    ),
 )
 def test_optimizers_that_are_not_mended(optimizer, words):
     said = check.mended_optimizer(optimizer)

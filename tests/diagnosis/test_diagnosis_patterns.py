@@ -241,7 +241,9 @@ def test_a_mistake_of_all_inputs_is_left_unnamed():
 def test_a_gradient_in_the_parameters_memory_is_more_than_an_argument_changed():
     names = {}
     for slug in ("gradient-aliases-parameter", "input-mutated"):
-        report = bpcheck.compare(CATALOGUE[slug].program(), architectures=DEEP, conventions=bpcheck.Conventions(), seed=0)
+        report = bpcheck.compare(
+            CATALOGUE[slug].program(), architectures=DEEP, conventions=bpcheck.Conventions(), seed=0
+        )
         names[slug] = [d.bug for d in report.diagnoses]
     assert names == {slug: [slug] for slug in names}
 
@@ -280,7 +282,9 @@ def test_an_epsilon_inside_the_logarithm_is_found_with_its_size(loss, epsilon):
         found = loss_with(lambda p, e: np.log(p + epsilon), 0.0, case)
         return found[0], build(architecture).gradient(params, x, y)
 
-    report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2], loss=loss), conventions=bpcheck.Conventions(), seed=0)
+    report = bpcheck.compare(
+        backprop, architectures=mlp([3, 4, 2], loss=loss), conventions=bpcheck.Conventions(), seed=0
+    )
     assert [d.bug for d in report.diagnoses] == ["epsilon-in-log"], str(report)
     assert any(f"ε = {epsilon:.3g}" in text for text in report.diagnoses[0].evidence)
 

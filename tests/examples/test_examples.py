@@ -125,10 +125,13 @@ def test_the_wrong_function_is_caught_below_itself_and_its_twin_passes(load):
 
 @pytest.mark.parametrize(
     ("name", "right", "wrong", "bug"),
-    some([
-        ("cs231n_style", "loss_and_grads", "with_slip", "penalty-doubled"),
-        ("scalar_engine", "backprop", "with_slip", ""),
-    ], default=lambda name, *_: name == "cs231n_style"),
+    some(
+        [
+            ("cs231n_style", "loss_and_grads", "with_slip", "penalty-doubled"),
+            ("scalar_engine", "backprop", "with_slip", ""),
+        ],
+        default=lambda name, *_: name == "cs231n_style",
+    ),
 )
 def test_functions_in_other_layouts_agree_as_they_are_and_their_slips_do_not(load, name, right, wrong, bug):
     example = load(name)

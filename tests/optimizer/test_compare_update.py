@@ -69,12 +69,12 @@ def test_right_code_agrees(name):
 SHOWN = {slug: name for name, slug in reversed(PAIRS)}
 
 
-@pytest.mark.parametrize(
-    ("name", "slug"), some(PAIRS, default=lambda name, slug: SHOWN[slug] == name)
-)
+@pytest.mark.parametrize(("name", "slug"), some(PAIRS, default=lambda name, slug: SHOWN[slug] == name))
 def test_every_mistake_is_found_and_named(name, slug):
     mutant = UPDATES[slug].mutate(RULES[name])
-    params = SMALL if name in ("grouped", "clipped") else ONE  # two tensors where groups or norms tell them apart
+    params = (
+        SMALL if name in ("grouped", "clipped") else ONE
+    )  # two tensors where groups or norms tell them apart
     report = bpcheck.compare_update(code(mutant), rule=RULES[name], params=params, seed=5)
     assert report.verdict is Verdict.DISAGREES, str(report)
     assert report.diagnoses[0].bug == slug, str(report)

@@ -286,7 +286,9 @@ def test_a_factor_that_loss_and_gradient_share_is_in_the_right_delta_too():
         np.testing.assert_allclose(two.claimed, 2 * one.claimed, rtol=1e-12)
 
 
-@pytest.mark.parametrize("layout", some(["cs231n", "nielsen", "keras"], default=lambda layout: layout == "nielsen"))
+@pytest.mark.parametrize(
+    "layout", some(["cs231n", "nielsen", "keras"], default=lambda layout: layout == "nielsen")
+)
 def test_in_any_layout_the_walk_is_the_same(layout):
     given, conventions = case((2, 2, 2), 1), bpcheck.Conventions.preset(layout).but(targets="as given")
     ours = failing_in_another_layout(given, bpcheck.Conventions())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.special
 import sympy
+from choosing import product
 
 from bpcheck import Case, InputError, mlp, symbolic, tree
 from bpcheck.network.architecture import Architecture
@@ -108,8 +109,7 @@ def agrees_with_formula(name: str, z: float) -> bool:
         )
 
 
-@pytest.mark.parametrize("z", [-7.5, -0.3, 0.1, 2.0, 12.0])
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize(("z", "name"), product([-7.5, -0.3, 0.1, 2.0, 12.0], FORMULAS))
 def test_activation(name, z):
     assert agrees_with_formula(name, z)
 
@@ -223,7 +223,6 @@ ARCHITECTURES = [
 ]
 
 
-@pytest.mark.thin(2)
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=repr)
 def test_the_engines_agree_to_the_last_bit(architecture):
     case = draw(architecture)
