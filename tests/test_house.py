@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from choosing import product
 
 from bpcheck import Case, certified, mlp, numeric, reference, symbolic
 from bpcheck.certified import series
@@ -58,18 +59,15 @@ def agreed(case: Case):
     )
 
 
-@pytest.mark.thin(2)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("place", ["hidden", "output"])
+@pytest.mark.parametrize(("activation", "place"), product(ACTIVATIONS, ["hidden", "output"]))
 def test_every_witness_knows_every_activation(activation, place):
     options = {"activation": activation} if place == "hidden" else {"output": activation}
     assert agreed(case_from_seed(mlp([2, 3, 2], **options), 2, 7))
 
 
-@pytest.mark.thin(2)
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("output", [None, "identity"])
+@pytest.mark.parametrize(
+    ("loss", "reduction", "output"), product(LOSSES, ["mean", "sum"], [None, "identity"])
+)
 def test_every_witness_knows_every_loss(loss, reduction, output):
     assert agreed(case_from_seed(mlp([2, 2, 3], loss=loss, reduction=reduction, output=output), 3, 8))
 

@@ -8,8 +8,6 @@ import pytest
 
 from bpcheck import gradient_health, mlp
 
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
-
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 

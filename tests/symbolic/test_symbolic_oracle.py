@@ -462,6 +462,7 @@ def test_nobody_elses_precision_is_touched_or_used():
     assert together == alone
 
 
+@pytest.mark.full
 def test_the_other_witnesses_are_not_imported():
     script = (
         "import sys, bpcheck.symbolic; "
