@@ -40,8 +40,7 @@ from _timing import alternate, once, ratio, seconds
 
 from bpcheck import Case, certified, check_every_entry, mlp, tree
 from bpcheck.numeric import structured_step
-from bpcheck.reference import Perturbations, build
-from bpcheck.reference.touching import perturbations
+from bpcheck.reference import Perturbations, build, perturbations
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -151,7 +151,7 @@ def _case(
             draw = initializer(initialization)
             params = fill(
                 architecture.parameter_shapes,
-                lambda name, shape: draw(rng, shape) if name == "weight" else zeros(rng, shape),  # type: ignore[arg-type]
+                lambda name, shape: draw(rng, shape) if name == "weight" else zeros(rng, shape),
             )
             rule = initialization
         drawn.append(f"parameters ({rule})")

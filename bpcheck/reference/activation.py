@@ -102,6 +102,15 @@ class Activation:
             slope_variance = (high - low) ** 2 * flips(z)
         return Noisy(value, variance, how), Noisy(slope, slope_variance, how)
 
+    def applied(self, z: Any) -> tuple[Any, Any]:
+        """σ(z) and σ'(z), for any kind of numbers; a complex pass wants the value alone, for σ' is never differentiated."""
+        if isinstance(z, Ball):
+            return self.enclose(z)
+        if isinstance(z, Noisy):
+            return self.noisy(z)
+        a = self.value(z)
+        return a, None if np.iscomplexobj(z) else self.derivative(z, a)
+
 
 def _decay(z: Any) -> Any:
     """exp(−|z|): never overflows."""
@@ -193,11 +202,11 @@ def _noisy_softmax(z: Noisy) -> tuple[Noisy, Noisy]:
 
 
 def _relu_slope(z: Any, a: Any) -> Any:
-    return np.where(z > 0, 1.0, 0.0)  # the value at 0 is a convention
+    return (z > 0).astype(z.dtype)  # the value at 0 is a convention
 
 
 def _leaky_slope(z: Any, a: Any) -> Any:
-    return np.where(z > 0, 1.0, LEAKY_SLOPE)
+    return np.where(z > 0, z.dtype.type(1.0), z.dtype.type(LEAKY_SLOPE))
 
 
 def _silu_slope(z: Any, a: Any) -> Any:

@@ -6,6 +6,7 @@ signal neither dies nor explodes from layer to layer.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bpcheck.errors import InputError
+from bpcheck.network.layers.spec import LayerSpec, Shape
 from bpcheck.tree import FloatArray
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Initializer",
     "glorot",
     "he",
+    "initial",
     "initializer",
     "lecun",
     "normal",
@@ -29,7 +32,10 @@ __all__ = [
     "zeros",
 ]
 
-Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, int]], FloatArray]
+Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], FloatArray]
+"""Takes a generator and a shape (out, in), or (out, in, *kernel) for a convolution."""
+
+RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
 
 # The size of "small random values" in textbooks; there is no derivation behind it.
 SMALL = 0.01
@@ -40,36 +46,65 @@ def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     return np.zeros(shape)
 
 
-def glorot(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many inputs one output sums up, and how many outputs one input goes into."""
+    kernel = math.prod(shape[2:])
+    return shape[1] * kernel, shape[0] * kernel
+
+
+def glorot(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     """Uniform with Var = 2/(n_in + n_out), for tanh and sigmoid (Glorot & Bengio 2010, eq. 16)."""
-    limit = np.sqrt(6.0 / (shape[0] + shape[1]))
+    limit = np.sqrt(6.0 / sum(_fans(shape)))
     return rng.uniform(-limit, limit, shape)
 
 
-def he(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+def he(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     """Normal with Var = 2/n_in, for ReLU and its kin (He et al. 2015, eq. 10)."""
-    return rng.normal(0.0, np.sqrt(2.0 / shape[1]), shape)
+    return rng.normal(0.0, np.sqrt(2.0 / _fans(shape)[0]), shape)
 
 
-def lecun(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+def lecun(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     """Normal with Var = 1/n_in (LeCun et al. 1998, §4.6)."""
-    return rng.normal(0.0, np.sqrt(1.0 / shape[1]), shape)
+    return rng.normal(0.0, np.sqrt(1.0 / _fans(shape)[0]), shape)
 
 
-def small_random(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+def small_random(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     """Normal with standard deviation 0.01: the "small random values" of many books; deep networks starve on it."""
     return rng.normal(0.0, SMALL, shape)
 
 
-def orthogonal(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     """Orthonormal rows or columns, whichever are fewer: no length changes (Saxe et al. 2014).
 
     Q of a normal matrix, the signs of R's diagonal multiplied in so that all directions are equally
     likely (Mezzadri 2007).
     """
-    q, r = np.linalg.qr(rng.normal(size=(max(shape), min(shape))))
+    rows, columns = shape[0], _fans(shape)[0]
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
     q = q * np.where(np.diagonal(r) < 0.0, -1.0, 1.0)
-    return np.ascontiguousarray(q if shape[0] >= shape[1] else q.T)
+    return np.ascontiguousarray(q if rows >= columns else q.T).reshape(shape)
+
+
+def initial(
+    layer: LayerSpec, rng: np.random.Generator, shape: Shape, initializer: Initializer | None = None
+) -> dict[str, FloatArray]:
+    """Parameters of a layer before training: weights drawn, all others as their role asks.
+
+    Parameters
+    ----------
+    layer : LayerSpec
+    rng : numpy.random.Generator
+    shape : tuple of int
+        Of one example before the layer.
+    initializer : callable, optional
+        For the weights; None means He before rectifiers and Glorot otherwise.
+    """
+    draw = initializer or (he if layer.output_activation in RECTIFIERS else glorot)
+    found = {}
+    for key, size in layer.parameter_shapes(shape).items():
+        role = layer.roles[key]
+        found[key] = draw(rng, size) if role == "weight" else np.full(size, 1.0 if role == "gain" else 0.0)
+    return found
 
 
 def normal(deviation: float) -> Initializer:
@@ -81,7 +116,7 @@ def normal(deviation: float) -> Initializer:
     array([[ 0.063, -0.066]])
     """
 
-    def draw(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         return rng.normal(0.0, deviation, shape)
 
     return draw

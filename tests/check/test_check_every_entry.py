@@ -17,7 +17,7 @@ from bpcheck.network.layers import Dense, Skip
 from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build
 from bpcheck.reference.layers import dense
-from bpcheck.reference.layers.layer import Column, Touch
+from bpcheck.reference.touching.touch import Column, Touch
 from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 
 

@@ -13,11 +13,11 @@ from bpcheck.network.architecture import LOSSES, Architecture
 from bpcheck.network.layers import Dense, Skip
 from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.numeric import Contradiction, complex_step, structured_step
-from bpcheck.reference import Perturbations, build
+from bpcheck.reference import Perturbations, build, perturbations
 from bpcheck.reference.layers import dense
 from bpcheck.reference.layers.chain import Chain
-from bpcheck.reference.layers.layer import Column, Entries, Touch
-from bpcheck.reference.touching import imaginary, perturbations
+from bpcheck.reference.touching import imaginary
+from bpcheck.reference.touching.touch import Column, Entries, Touch
 from bpcheck.search.cases.sample import STRATA, random_architecture, random_case
 
 MOST = 2.0**-30  # of a tensor's largest entry: no bound of a small network is wider

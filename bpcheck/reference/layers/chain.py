@@ -9,19 +9,10 @@ from typing import Any
 import numpy as np
 
 from bpcheck.network.layers.spec import Shape
-from bpcheck.reference.layers.layer import (
-    Context,
-    Enclosable,
-    Entries,
-    Layer,
-    Moved,
-    Seed,
-    Touch,
-    Touching,
-    Traceable,
-)
+from bpcheck.reference.layers.layer import Context, Enclosable, Layer, Traceable
+from bpcheck.reference.layers.reevaluated import Reevaluated
 from bpcheck.reference.numbers.ball import Ball
-from bpcheck.reference.touching.reevaluated import Reevaluated
+from bpcheck.reference.touching.touch import Entries, Moved, Seed, Touch, Touching
 from bpcheck.tree import FloatArray, Tree
 
 __all__ = ["Chain"]

@@ -10,26 +10,24 @@ import numpy as np
 
 from bpcheck.network.layers import Dense
 from bpcheck.network.layers.spec import Shape
-from bpcheck.reference.activation import ACTIVATION, enclosed_softmax
-from bpcheck.reference.initialize import Initializer, glorot, he, zeros
+from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.initialize import Initializer, initial
 from bpcheck.reference.layers.four_equations import (
     bp1_output_error,
     bp2_hidden_error,
     bp3_bias_gradient,
     bp4_weight_gradient,
 )
-from bpcheck.reference.layers.layer import Column, Context, Entries, LayerTrace, Moved, Seed, Touch
+from bpcheck.reference.layers.layer import Context, LayerTrace
 from bpcheck.reference.numbers.ball import EXTRA_ROUNDINGS, Ball, gamma
 from bpcheck.reference.numbers.product import affine
-from bpcheck.reference.numbers.variance import Noisy
 from bpcheck.reference.touching import imaginary
+from bpcheck.reference.touching.touch import Column, Entries, Known, Moved, Seed, Touch
 from bpcheck.tree import FloatArray, Tree
 
 __all__ = ["DenseLayer", "DenseResiduals"]
 
 WEIGHT, BIAS = ("['weight']",), ("['bias']",)
-
-RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "softplus")
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,6 @@ class DenseResiduals:
     pre_activation: Any
     activation: Any
     derivative: Any
-
-
-@dataclass(frozen=True, eq=False)
-class DenseKnown:
-    """What all perturbed passes share: a^{l-1} and z^l, and the units that are at their kink."""
-
-    previous: Ball
-    z: Ball
-    undecided: Any
 
 
 @dataclass(frozen=True)
@@ -69,25 +58,12 @@ class DenseLayer:
 
     def init(self, rng: np.random.Generator, shape: Shape) -> tuple[Tree, Tree, Shape]:
         """Weights (n, inputs) and zero biases (n,)."""
-        shapes = self.spec.parameter_shapes(shape)
-        draw = self.initializer or (he if self.spec.activation in RECTIFIERS else glorot)
-        params = {"weight": draw(rng, shapes["weight"]), "bias": zeros(rng, shapes["bias"])}
-        return params, None, self.spec.output_shape(shape)
+        return initial(self.spec, rng, shape, self.initializer), None, self.spec.output_shape(shape)
 
     def forward(self, params: Tree, x: Any, context: Context) -> tuple[Any, DenseResiduals, Tree]:
         """Z = x Wᵀ + b, a = σ(z)."""
-        sigma = ACTIVATION[self.spec.activation]
         z = x @ params["weight"].T + params["bias"]
-        a: Any
-        derivative: Any
-        if isinstance(z, Ball):
-            a, derivative = sigma.enclose(z)
-        elif isinstance(z, Noisy):
-            a, derivative = sigma.noisy(z)
-        else:
-            a = sigma.value(z)
-            # a complex pass only wants the value: σ' is never differentiated
-            derivative = None if np.iscomplexobj(z) else sigma.derivative(z, a)
+        a, derivative = ACTIVATION[self.spec.activation].applied(z)
         return a, DenseResiduals(x, z, a, derivative), context.state
 
     def _delta(self, residuals: DenseResiduals, output_cotangent: Any) -> Any:
@@ -109,20 +85,12 @@ class DenseLayer:
         delta = self._delta(residuals, output_cotangent)
         return LayerTrace(residuals.pre_activation, residuals.activation, delta)
 
-    def known(self, params: Tree, x: Ball, residuals: DenseResiduals) -> tuple[Ball, DenseKnown]:
+    def known(self, params: Tree, x: Ball, residuals: DenseResiduals) -> tuple[Ball, Known]:
         """z^l rounded once, and a^l."""
-        sigma = ACTIVATION[self.spec.activation]
         z = affine(x, params["weight"], params["bias"])
-        a = enclosed_softmax(z) if self.spec.activation == "softmax" else sigma.enclose(z)[0]
-        undecided: Any = np.zeros(z.shape, dtype=bool)
-        if sigma.kink is not None:
-            plain = residuals.pre_activation
-            # as Activation.enclose has it: what correct code may have on either side of 0
-            spread = 2.0 * plain.rad + plain.kink if isinstance(plain, Ball) else 0.0
-            undecided = abs(plain.mid if isinstance(plain, Ball) else plain) <= spread
-        return a, DenseKnown(x, z, undecided)
+        return imaginary.known(self.spec.activation, x, z, residuals.pre_activation)
 
-    def touched(self, params: Tree, known: DenseKnown, step: float, columns: int) -> Iterator[Touch]:
+    def touched(self, params: Tree, known: Known, step: float, columns: int) -> Iterator[Touch]:
         """W_jk + ih moves z_j by ih a_k, b_j + ih moves it by ih, and nothing else."""
         examples, inputs = known.previous.shape
         one_unit = np.column_stack([known.previous.mid, np.ones(examples)]) * step
@@ -136,7 +104,7 @@ class DenseLayer:
                     entries.append(Entries(BIAS, (j,), 1))
                 yield Touch(tuple(entries), self._activate(known, Column(j, z_moved)))
 
-    def seeds(self, params: Tree, known: DenseKnown, step: float, columns: int) -> Iterator[Seed]:
+    def seeds(self, params: Tree, known: Known, step: float, columns: int) -> Iterator[Seed]:
         """Each z_j moved by ih."""
         examples, units = known.z.shape
         for start in range(0, units, columns):
@@ -146,14 +114,14 @@ class DenseLayer:
                 self._activate(known, Ball.exact(moved, known.z.u)), _Gather(known.previous, start, stop)
             )
 
-    def follow(self, params: Tree, known: DenseKnown, moved: Moved) -> Moved:
+    def follow(self, params: Tree, known: Known, moved: Moved) -> Moved:
         """Multiply by W, z' = W a', with the imaginary parts of a alone, then σ at z + iz'."""
         weight = params["weight"]
         if isinstance(moved, Column):
             return self._activate(known, weight[:, moved.unit, None] * moved.imaginary[:, None, :])
         return self._activate(known, weight @ moved)
 
-    def _activate(self, known: DenseKnown, z_moved: Moved) -> Moved:
+    def _activate(self, known: Known, z_moved: Moved) -> Moved:
         """Im σ(z + iz'), of one unit or of all."""
         name, z = self.spec.activation, known.z
         if not imaginary.is_elementwise(name):
@@ -164,10 +132,7 @@ class DenseLayer:
             j = z_moved.unit
             sigma = imaginary.at(name, z.mid[:, j, None], known.undecided[:, j, None])
             return Column(j, sigma(z_moved.imaginary))
-        undecided = known.undecided[:, :, None]
-        if isinstance(z_moved, Ball):
-            return imaginary.enclose(name, z[:, :, None], z_moved, undecided)
-        return imaginary.at(name, z.mid[:, :, None], undecided)(z_moved)
+        return imaginary.activated(name, z, known.undecided, z_moved)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bpcheck.network.layers import Dense, LayerSpec, Skip
+from bpcheck.network.layers import Conv1d, Conv2d, Dense, Flatten, LayerSpec, Skip
 from bpcheck.network.layers.kinds import of_kind
 from bpcheck.reference.layers.chain import Chain
+from bpcheck.reference.layers.convolution import ConvolutionLayer
 from bpcheck.reference.layers.dense import DenseLayer
+from bpcheck.reference.layers.flatten import FlattenLayer
 from bpcheck.reference.layers.layer import Layer
 from bpcheck.reference.layers.skip import SkipLayer
 
@@ -20,7 +22,15 @@ def _skip(spec: Skip) -> Layer:
     return SkipLayer(Chain([layer_of(inner) for inner in spec.layers]))
 
 
-LAYERS: Mapping[type[LayerSpec], Callable[[Any], Layer]] = MappingProxyType({Dense: DenseLayer, Skip: _skip})
+LAYERS: Mapping[type[LayerSpec], Callable[[Any], Layer]] = MappingProxyType(
+    {
+        Dense: DenseLayer,
+        Skip: _skip,
+        Flatten: FlattenLayer,
+        Conv1d: ConvolutionLayer,
+        Conv2d: ConvolutionLayer,
+    }
+)
 
 
 def layer_of(spec: LayerSpec) -> Layer:

@@ -10,8 +10,9 @@ import numpy as np
 
 from bpcheck.network.layers.spec import Shape
 from bpcheck.reference.layers.chain import Chain
-from bpcheck.reference.layers.layer import Column, Context, Moved, Seed, Touch
+from bpcheck.reference.layers.layer import Context
 from bpcheck.reference.numbers.ball import Ball
+from bpcheck.reference.touching.touch import Column, Moved, Seed, Touch
 from bpcheck.tree import Tree
 
 __all__ = ["SkipLayer"]

@@ -15,6 +15,8 @@ The radius's own rounding, a relative n·u, is far inside EXTRA_ROUNDINGS.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ import numpy as np
 from bpcheck.precision import format_of
 from bpcheck.tree import FloatArray
 
-__all__ = ["EVALUATION_ULPS", "EXTRA_ROUNDINGS", "Ball", "gamma", "underflow", "unit_roundoff"]
+__all__ = ["EVALUATION_ULPS", "EXTRA_ROUNDINGS", "Ball", "count_terms", "gamma", "underflow", "unit_roundoff"]
 
 # Operations that an implementation may do besides the sum of products itself: dividing by the batch
 # size, scaling a penalty, storing to another buffer, a factor 2 and a factor ½. Each rounds once.
@@ -68,6 +70,18 @@ def gamma(n: int, u: float) -> float:
     return n * u / (1 - n * u) if n * u < 1 else float("inf")
 
 
+def count_terms(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> int:
+    """How many numbers a sum along ``axis`` adds up.
+
+    Examples
+    --------
+    >>> count_terms((2, 3, 4), (0, -1)), count_terms((2, 3), None)
+    (8, 6)
+    """
+    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return math.prod(shape[one] for one in axes)
+
+
 class Ball:
     """An array of numbers with error bounds.
 
@@ -97,6 +111,10 @@ class Ball:
 
     # NumPy must hand `array @ ball` to Ball.__rmatmul__ instead of looping over it.
     __array_ufunc__ = None
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused: NumPy's functions (pad, where, stack …) would make an array of objects of it, and lose the bounds."""
+        raise TypeError("a Ball is no array: use the verbs of bpcheck.reference.numbers.verbs, or its mid.")
 
     @classmethod
     def exact(cls, array: Any, u: float) -> Ball:
@@ -193,20 +211,26 @@ class Ball:
             np.maximum(self.mid, b.mid), np.maximum(self.rad, b.rad), np.maximum(self.kink, b.kink)
         )
 
-    def __matmul__(self, other: Any) -> Ball:
+    def bilinear(self, other: Any, product: Callable[[Any, Any], Any], terms: int) -> Ball:
+        """Sums of ``terms`` products in any order: ``product(a, b)`` says of which entries."""
         b = self._lift(other)
-        mid, a_mag, b_mag = self.mid @ b.mid, abs(self.mid), abs(b.mid)
-        kink = a_mag @ b.kink + self.kink @ (b_mag + b.kink)
-        rad = a_mag @ b.rad + self.rad @ (b_mag + 3 * b.rad + b.kink) + self.kink @ b.rad
-        terms = self.shape[-1] + EXTRA_ROUNDINGS
-        lost = terms * underflow(self.u) * ((a_mag > 0) @ (b_mag > 0))
-        return self._with(mid, rad + gamma(terms, self.u) * (a_mag @ b_mag) + lost, kink)
+        mid, a_mag, b_mag = product(self.mid, b.mid), abs(self.mid), abs(b.mid)
+        kink = product(a_mag, b.kink) + product(self.kink, b_mag + b.kink)
+        rad = (
+            product(a_mag, b.rad) + product(self.rad, b_mag + 3 * b.rad + b.kink) + product(self.kink, b.rad)
+        )
+        roundings = terms + EXTRA_ROUNDINGS
+        lost = roundings * underflow(self.u) * product(a_mag > 0, b_mag > 0)
+        return self._with(mid, rad + gamma(roundings, self.u) * product(a_mag, b_mag) + lost, kink)
+
+    def __matmul__(self, other: Any) -> Ball:
+        return self.bilinear(other, np.matmul, self.shape[-1])
 
     def __rmatmul__(self, other: Any) -> Ball:
         return self._lift(other) @ self
 
-    def sum(self, axis: int | None = None) -> Ball:
-        """Sum along an axis (all axes for None), in any order."""
-        terms = (self.mid.size if axis is None else self.shape[axis]) + EXTRA_ROUNDINGS
+    def sum(self, axis: int | tuple[int, ...] | None = None) -> Ball:
+        """Sum along one axis or several (all for None), in any order."""
+        terms = count_terms(self.shape, axis) + EXTRA_ROUNDINGS
         rad = self.rad.sum(axis=axis) + gamma(terms, self.u) * abs(self.mid).sum(axis=axis)
         return self._with(self.mid.sum(axis=axis), rad, self.kink.sum(axis=axis))

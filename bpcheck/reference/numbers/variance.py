@@ -21,6 +21,7 @@ sees it, :mod:`bpcheck.numeric.monte_carlo`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from bpcheck.precision import FloatFormat, format_of
+from bpcheck.reference.numbers.ball import count_terms
 from bpcheck.tree import FloatArray
 
 __all__ = ["ELEMENTARY_ROUNDINGS", "FLIP", "NEAR_KINK", "Noisy", "Rounding", "emerging", "flips", "through"]
@@ -140,6 +142,12 @@ class Noisy:
     # NumPy must hand `array @ noisy` to Noisy.__rmatmul__ instead of looping over it.
     __array_ufunc__ = None
 
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused: NumPy's functions (pad, where, stack …) would make an array of objects of it, and lose the errors."""
+        raise TypeError(
+            "a Noisy is no array: use the verbs of bpcheck.reference.numbers.verbs, or its value."
+        )
+
     def __init__(self, value: Any, variance: Any, rounding: Rounding) -> None:
         self.value, self.rounding = np.asarray(value, dtype=float), rounding
         self.variance = np.broadcast_to(np.asarray(variance, dtype=float), self.value.shape)
@@ -212,22 +220,26 @@ class Noisy:
         value = self.value / number
         return self._stored(value, self.variance / number**2 + self.rounding.storing(value))
 
-    def __matmul__(self, other: Any) -> Noisy:
+    def bilinear(self, other: Any, product: Callable[[FloatArray, FloatArray], Any], terms: int) -> Noisy:
+        """Sums of ``terms`` products: ``product(a, b)`` says of which entries."""
         b = self._lift(other)
-        value = self.value @ b.value
+        value = product(self.value, b.value)
         a_squared, b_squared = self.value**2, b.value**2
-        squares = a_squared @ b_squared
-        variance = self.variance @ (b_squared + b.variance) + a_squared @ b.variance
-        own = self.rounding.summing(squares, value, self.shape[-1], products=True)
+        squares = product(a_squared, b_squared)
+        variance = product(self.variance, b_squared + b.variance) + product(a_squared, b.variance)
+        own = self.rounding.summing(squares, value, terms, products=True)
         return self._stored(value, variance + own)
+
+    def __matmul__(self, other: Any) -> Noisy:
+        return self.bilinear(other, np.matmul, self.shape[-1])
 
     def __rmatmul__(self, other: Any) -> Noisy:
         return self._lift(other) @ self
 
-    def sum(self, axis: int | None = None) -> Noisy:
-        """Sum along an axis (all axes for None), one term after the other."""
+    def sum(self, axis: int | tuple[int, ...] | None = None) -> Noisy:
+        """Sum along one axis or several (all for None), one term after the other."""
         value = self.value.sum(axis=axis)
-        terms = self.value.size if axis is None else self.shape[axis]
+        terms = count_terms(self.shape, axis)
         own = self.rounding.summing((self.value**2).sum(axis=axis), value, terms, products=False)
         return self._stored(value, self.variance.sum(axis=axis) + own)
 

@@ -1,1 +1,1 @@
-"""The complex step through a network, evaluating again only what a parameter touches."""
+"""The complex step through a network, evaluating again only what a parameter touches: what layers say, and identities."""

@@ -25,8 +25,9 @@ import numpy as np
 
 from bpcheck.reference.activation import ACTIVATION, LEAKY_SLOPE, enclosed_softmax
 from bpcheck.reference.numbers.ball import EVALUATION_ULPS, Ball
+from bpcheck.reference.touching.touch import Known
 
-__all__ = ["LARGEST_IMAGINARY", "STEP", "at", "enclose", "is_elementwise", "mixed"]
+__all__ = ["LARGEST_IMAGINARY", "STEP", "activated", "at", "enclose", "is_elementwise", "known", "mixed"]
 
 STEP = 2.0**-400
 """h. A power of two, so that multiplying by it and dividing by it round nothing; its square is far below any
@@ -136,6 +137,29 @@ def at(name: str, x: Any, undecided: Any = False) -> Imaginary:
     True
     """
     return _AT[name](x, undecided)
+
+
+def known(name: str, previous: Ball, z: Ball, computed: Any) -> tuple[Ball, Known]:
+    """σ(z), and what is kept of a layer: z is known nearly exactly, ``computed`` is what correct code may have.
+
+    ``computed`` is a ball where that is bounded, and says which units are so near a kink that other code may be on its
+    other side.
+    """
+    sigma = ACTIVATION[name]
+    a = enclosed_softmax(z) if name == "softmax" else sigma.enclose(z)[0]
+    undecided: Any = np.zeros(z.shape, dtype=bool)
+    if sigma.kink is not None:
+        # as Activation.enclose has it: what correct code may have on either side of 0
+        spread = 2.0 * computed.rad + computed.kink if isinstance(computed, Ball) else 0.0
+        undecided = abs(computed.mid if isinstance(computed, Ball) else computed) <= spread
+    return a, Known(previous, z, undecided)
+
+
+def activated(name: str, z: Ball, undecided: Any, moved: Any) -> Any:
+    """Im σ(z + i·moved) for an elementwise σ; ``moved`` has one more axis than z, the perturbations."""
+    if isinstance(moved, Ball):
+        return enclose(name, z[..., None], moved, undecided[..., None])
+    return at(name, z.mid[..., None], undecided[..., None])(moved)
 
 
 def mixed(x: Any) -> Imaginary:

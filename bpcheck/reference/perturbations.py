@@ -6,7 +6,8 @@ arguments: no δ, no σ', no derivative of a loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,16 +16,15 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.errors import InputError
 from bpcheck.network.case import Case
-from bpcheck.network.layers import Dense
+from bpcheck.network.names import places
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.layers.dense import DenseKnown
-from bpcheck.reference.layers.layer import Column, Entries, Moved
 from bpcheck.reference.loss import LOSS, reduce
 from bpcheck.reference.network import TRAINING, Enclosure, Network, ball_of
 from bpcheck.reference.numbers.ball import EVALUATION_ULPS, Ball, gamma, unit_roundoff
 from bpcheck.reference.penalty import penalty
 from bpcheck.reference.touching.imaginary import LARGEST_IMAGINARY, STEP
 from bpcheck.reference.touching.imaginary_cost import LOSS_AT, penalty_at
+from bpcheck.reference.touching.touch import Column, Entries, Known, Moved
 from bpcheck.tree import FloatArray, Path, Tree
 
 __all__ = ["Perturbations"]
@@ -91,7 +91,7 @@ class Perturbations:
         self._x, self._y = case.x.astype(float), case.y.astype(float)
         self._u = unit_roundoff(np.float64)
         # the units of the first weights move one at a time: what is wide there is not held in a block
-        widths = [leaf.shape[0] for _, leaf in tree.leaves(self.params) if leaf.ndim > 1] or [1]
+        widths = [math.prod(place.layer.output_shape(place.shape)) for place in places(network.architecture)]
         widest = max(widths[1:], default=widths[0])
         rows = len(self._x)
         if network.chain.touches:  # only layers that do are sure not to mix examples
@@ -118,9 +118,8 @@ class Perturbations:
 
     @property
     def _has_kinks(self) -> bool:
-        return any(
-            ACTIVATION[name].kink is not None for name in _activations(self.network.architecture.layers)
-        )
+        layers = [place.layer for place in places(self.network.architecture)]
+        return any(ACTIVATION[layer.output_activation].kink is not None for layer in layers)
 
     def _refuse_too_large(self) -> None:
         """Raise if an imaginary part could be too large for sin y = y."""
@@ -257,25 +256,17 @@ def _full(moved: Moved, width: int) -> Any:
     return moved.full(width) if isinstance(moved, Column) else moved
 
 
-def _activations(layers: Sequence[Any]) -> Iterator[str]:
-    for layer in layers:
-        if isinstance(layer, Dense):
-            yield layer.activation
-        else:
-            yield from _activations(layer.layers)
-
-
-def _known(known: Any) -> Iterator[DenseKnown]:
+def _affine(known: Any) -> Iterator[Known]:
     if isinstance(known, list):
         for inner in known:
-            yield from _known(inner)
-    elif isinstance(known, DenseKnown):
+            yield from _affine(inner)
+    elif isinstance(known, Known):
         yield known
 
 
 def _largest(known: Any) -> float:
-    return max((float(abs(dense.previous.mid).max()) for dense in _known(known)), default=0.0)
+    return max((float(abs(layer.previous.mid).max()) for layer in _affine(known)), default=0.0)
 
 
 def _undecided(known: Any) -> bool:
-    return any(bool(dense.undecided.any()) for dense in _known(known))
+    return any(bool(layer.undecided.any()) for layer in _affine(known))

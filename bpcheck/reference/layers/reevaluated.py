@@ -1,6 +1,6 @@
 """Any layer as one that states what its parameters touch: everything above them, evaluated again.
 
-For layers without :class:`~bpcheck.reference.layers.layer.Touching`: their own forward pass in complex arithmetic, once
+For layers without :class:`~bpcheck.reference.touching.touch.Touching`: their own forward pass in complex arithmetic, once
 for each perturbed parameter, and once for each perturbation that arrives from below; never from the input on.
 """
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.reference.layers.layer import Column, Context, Entries, Layer, Moved, Seed, Touch
+from bpcheck.reference.layers.layer import Context, Layer
 from bpcheck.reference.numbers.ball import Ball
+from bpcheck.reference.touching.touch import Column, Entries, Moved, Seed, Touch
 from bpcheck.tree import FloatArray, Tree
 
 __all__ = ["Reevaluated"]
