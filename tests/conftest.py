@@ -6,6 +6,11 @@ import shutil
 import hypothesis
 import pytest
 
+# Before NumPy is loaded: its matrices are small here, and a second thread of BLAS beside a second worker only waits, at
+# the cost of a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 common = {"deadline": None, "print_blob": True}
 hypothesis.settings.register_profile("dev", max_examples=10, database=None, **common)
 hypothesis.settings.register_profile("ci", max_examples=60, database=None, **common)

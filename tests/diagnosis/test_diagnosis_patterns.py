@@ -22,7 +22,7 @@ def right_code(params, x, y, architecture):
     return network.loss(params, x, y), network.gradient(params, x, y)
 
 
-def named(change, architectures=DEEP, conventions=bpcheck.Conventions(), seed=0):
+def named(change, architectures=DEEP, seed=0):
     """What is said of right code whose gradient is changed afterwards."""
 
     def backprop(params, x, y, architecture):

@@ -74,10 +74,10 @@ def test_the_products_are_the_derivatives_of_the_network_from_each_layer_to_the_
     products = jacobian.products(jacobian.step_jacobians(cut, examples=4))
     assert len(products) == len(cut) - 1
     s = s_values(network, case.params, case.x)
-    for k, product in enumerate(products):
+    for k, cut_product in enumerate(products):
         expected = by_complex_step(network, case.params, k, s[k])
         # twenty roundings or so of numbers of the size of the largest entry
-        assert abs(product - expected).max() <= 1e-13 * max(1.0, abs(expected).max())
+        assert abs(cut_product - expected).max() <= 1e-13 * max(1.0, abs(expected).max())
 
 
 @pytest.mark.parametrize("name", NETWORKS)

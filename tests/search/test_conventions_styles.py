@@ -7,8 +7,6 @@ from layouts import sigmoid
 import bpcheck
 from bpcheck import Conventions, Verdict, mlp
 
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
-
 # --- columns, a mean over the batch, a penalty λ/2m: the deep-learning specialisation --------------------
 
 RATE = 0.7

@@ -18,7 +18,8 @@ DICT = bpcheck.Conventions(weight="in, out", params="{W1, b1, W2, b2}")
 
 
 def compare(backprop, architectures=DEEP, **options):
-    return bpcheck.compare(backprop, architectures=architectures, **{"examples": 30, "seed": 0, **options})
+    given = {"examples": 30, "seed": 0, "conventions": bpcheck.Conventions(), **options}
+    return bpcheck.compare(backprop, architectures=architectures, **given)
 
 
 def changed(change, k=0, name="weight"):

@@ -7,8 +7,6 @@ from students import make
 import bpcheck
 from bpcheck import Verdict, mlp
 
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
-
 
 def fixed(factor=1.0, **options):
     """A student's function with one network kind built in and no parameter for it."""

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from choosing import product
 from students import make
 
 import bpcheck
@@ -16,7 +17,8 @@ right = make()
 
 
 def compare(backprop, architectures=DEEP, **options):
-    return bpcheck.compare(backprop, architectures=architectures, **{"examples": 30, "seed": 0, **options})
+    given = {"examples": 30, "seed": 0, "conventions": bpcheck.Conventions(), **options}
+    return bpcheck.compare(backprop, architectures=architectures, **given)
 
 
 def a_case(architecture=DEEP, batch=3, seed=5):
@@ -57,8 +59,10 @@ def by_pointer(params, x, y, architecture):
     return right(params, again, y, architecture)
 
 
-@pytest.mark.parametrize("backprop", [right, with_buffers, in_fortran_order, by_pointer])
-@pytest.mark.parametrize("architecture", [DEEP, SOFTMAX], ids=["squares", "softmax"])
+@pytest.mark.parametrize(
+    ("backprop", "architecture"),
+    product([right, with_buffers, in_fortran_order, by_pointer], [DEEP, SOFTMAX]),
+)
 def test_right_code_keeps_every_promise(backprop, architecture):
     report = compare(backprop, architecture)
     assert report.verdict is Verdict.AGREES, str(report)

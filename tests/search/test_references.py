@@ -10,7 +10,6 @@ from bpcheck import Case, Verdict, mlp
 ARCHITECTURE = mlp([3, 4, 2], activation="relu")
 
 
-@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     "broken",
     [
