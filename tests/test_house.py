@@ -72,9 +72,16 @@ def test_every_witness_knows_every_loss(loss, reduction, output):
     assert agreed(case_from_seed(mlp([2, 2, 3], loss=loss, reduction=reduction, output=output), 3, 8))
 
 
-def test_every_witness_knows_skip_connections_and_penalties():
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, marks=pytest.mark.full),
+        {"l1": 0.25},
+        pytest.param({"l2": 0.5, "penalize_bias": True}, marks=pytest.mark.full),
+    ],
+)
+def test_every_witness_knows_skip_connections_and_penalties(options):
     from bpcheck import Architecture
 
     layers = (Dense(3, "tanh"), Skip((Dense(2, "sigmoid"), Skip((Dense(2, "silu"),)), Dense(3))), Dense(2))
-    for options in ({}, {"l1": 0.25}, {"l2": 0.5, "penalize_bias": True}):
-        assert agreed(case_from_seed(Architecture((2,), layers, "mse", **options), 2, 9))
+    assert agreed(case_from_seed(Architecture((2,), layers, "mse", **options), 2, 9))

@@ -177,6 +177,7 @@ def test_a_planted_error_leaves_the_gradient_it_came_from_alone():
 # --- from end to end ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_quick_run_writes_its_tables_and_goes_on_where_it_stopped(tmp_path, capsys):
     options = [
         "--quick",

@@ -359,6 +359,7 @@ def test_a_value_outside_the_interval_of_a_kink_disagrees(claim):
     assert report.verdict is Verdict.DISAGREES, report
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "slope", [0.0, *(pytest.param(slope, marks=pytest.mark.full) for slope in (0.5, 1.0))]
 )
@@ -494,6 +495,7 @@ def test_a_time_limit_ends_a_slow_check():
     assert "time limit" in report.summary
 
 
+@pytest.mark.full
 def test_a_choice_at_ties_of_both_curvatures_is_not_called_wrong():
     # the first of two equal columns wins every example; sin bends the tie of one up and that of another down
     x = np.array([[0.56432588, 0.17597161], [-1.76537829, -0.39495912], [-3.33440534, 0.65099767]])

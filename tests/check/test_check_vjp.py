@@ -579,6 +579,7 @@ def test_an_error_as_large_as_the_limit_is_seen():
     assert caught == 2
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("size", [3, pytest.param(900, marks=pytest.mark.full)])
 def test_a_tie_that_is_counted_twice_is_not_right(size):
     def pooled(x):

@@ -4,7 +4,7 @@ import fractions
 import importlib
 import pathlib
 import re
-import subprocess
+import runpy
 import sys
 
 import numpy as np
@@ -322,16 +322,12 @@ def test_every_derivation_that_names_code_is_held_against_it():
 # --- printing --------------------------------------------------------------------------------------
 
 
-def run(*arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], capture_output=True, text=True, encoding="utf-8", check=False
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def test_a_file_prints_its_steps_when_run():
-    code, out, err = run("derivations.bp3_bias_gradient")
-    assert (code, err) == (0, "")
+def test_a_file_prints_its_steps_when_run(capsys, monkeypatch):
+    file = importlib.import_module("derivations.bp3_bias_gradient").__file__
+    monkeypatch.setattr(sys, "argv", [file])
+    runpy.run_path(file, run_name="__main__")
+    out, err = capsys.readouterr()
+    assert err == ""
     derivation = load("bp3_bias_gradient")[0]
     assert out.strip() == str(derivation)
     for step in derivation.steps:

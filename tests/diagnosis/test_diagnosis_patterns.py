@@ -215,6 +215,7 @@ def test_a_layer_that_a_network_without_hidden_layers_has_not_is_not_blamed_on_d
     assert bugs == [""], str(report)
 
 
+@pytest.mark.full
 def test_a_forward_pass_that_is_wrong_for_large_values_is_not_blamed_on_depth():
     def clipped(params, x, y):
         a = [x]
@@ -238,6 +239,7 @@ def test_a_mistake_of_all_inputs_is_left_unnamed():
     assert any("no bug of the catalogue" in text for text in report.diagnoses[0].evidence)
 
 
+@pytest.mark.full
 def test_a_gradient_in_the_parameters_memory_is_more_than_an_argument_changed():
     names = {}
     for slug in ("gradient-aliases-parameter", "input-mutated"):

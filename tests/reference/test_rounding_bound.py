@@ -13,6 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from choosing import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
@@ -490,8 +491,7 @@ def answers(request):
 # --- soundness -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("loss", "activation"), product(LOSSES, ACTIVATIONS))
 def test_truth_is_what_the_symbolic_witness_says(activation, loss):
     case = case_from_seed(mlp([2, 3, 2], activation=activation, loss=loss, l1=0.5, l2=0.25), 2, 9)
     said = symbolic.testify(case)

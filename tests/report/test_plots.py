@@ -78,6 +78,7 @@ def test_step_curve(figures):
     assert_readable(ax)
 
 
+@pytest.mark.full
 def test_on_axes_of_the_caller(figures):
     _, (left, right) = figures.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     assert taylor_remainder(f, np.cos, W, seed=0).plot(left) is left
@@ -86,6 +87,7 @@ def test_on_axes_of_the_caller(figures):
     assert len(figures.get_fignums()) == 1
 
 
+@pytest.mark.full
 def test_pictures_of_little(figures):
     linear = taylor_remainder(lambda w: float(w.sum()), np.ones_like, W, seed=0)
     assert_readable(linear.plot())  # no remainder above the noise
