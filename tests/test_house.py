@@ -1,9 +1,13 @@
 """Every wing knows every layer, activation and loss: what one has and another lacks is listed here."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from choosing import product
 
+import bpcheck
 from bpcheck import Case, certified, mlp, numeric, reference, symbolic
 from bpcheck.certified import series
 from bpcheck.certified.activation import LOW_SLOPE, SMOOTH
@@ -85,3 +89,49 @@ def test_every_witness_knows_skip_connections_and_penalties(options):
 
     layers = (Dense(3, "tanh"), Skip((Dense(2, "sigmoid"), Skip((Dense(2, "silu"),)), Dense(3))), Dense(2))
     assert agreed(case_from_seed(Architecture((2,), layers, "mse", **options), 2, 9))
+
+
+# --- functions that can be read ------------------------------------------------------------------------
+
+PACKAGE = Path(bpcheck.__file__).parent
+LATER = (PACKAGE / "check", PACKAGE / "numeric")  # one engine is to take their place
+MOST_PARAMETERS = 8
+
+
+def parameters(function):
+    """Names of the parameters of a function, without self and cls."""
+    a = function.args
+    named = [
+        *a.posonlyargs,
+        *a.args,
+        *a.kwonlyargs,
+        *(each for each in (a.vararg, a.kwarg) if each is not None),
+    ]
+    return [each.arg for each in named if each.arg not in ("self", "cls")]
+
+
+def crowded(source):
+    """Names of the private functions and methods with more parameters than anybody keeps in mind."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        and node.name.startswith("_")
+        and not node.name.startswith("__")
+        and len(parameters(node)) > MOST_PARAMETERS
+    ]
+
+
+def test_no_private_function_has_more_than_eight_parameters():
+    found = {
+        str(file.relative_to(PACKAGE)): names
+        for file in PACKAGE.rglob("*.py")
+        if not any(file.is_relative_to(later) for later in LATER)
+        and (names := crowded(file.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+def test_nine_parameters_would_be_seen():
+    assert crowded("class A:\n    def _f(self, a, b, c, d, *, e, f, g, h, i): pass") == ["_f"]
+    assert crowded("class A:\n    def _f(self, a, b, c, d, *, e, f, g, h): pass") == []

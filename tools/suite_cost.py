@@ -45,6 +45,7 @@ class Cost:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self) -> Generator[None, object, object]:
+        """What came before is the start; then modules are imported and their tests listed."""
         before = spent()
         self.start = before
         result = yield
@@ -60,15 +61,18 @@ class Cost:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fixtures."""
         self.tests[place(item.nodeid, self.by)] += 1
         return (yield from self._book(item, "setup"))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """The test itself."""
         return (yield from self._book(item, "call"))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """The end of fixtures."""
         return (yield from self._book(item, "teardown"))
 
     def table(self) -> str:

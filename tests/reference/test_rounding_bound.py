@@ -729,9 +729,9 @@ def test_dividing_scales_everything():
 
 def test_exact_products_and_sums_carry_the_textbook_constant():
     a, b = Ball.exact(np.ones((2, 10)), U), Ball.exact(np.ones((10, 3)), U)
-    for product in (a @ b, a @ b.mid, a.mid @ b):
-        assert isinstance(product, Ball)
-        np.testing.assert_allclose(product.rad, gamma(16, U) * 10, rtol=1e-12)
+    for multiplied in (a @ b, a @ b.mid, a.mid @ b):
+        assert isinstance(multiplied, Ball)
+        np.testing.assert_allclose(multiplied.rad, gamma(16, U) * 10, rtol=1e-12)
     np.testing.assert_allclose(a.sum(axis=1).rad, gamma(16, U) * 10, rtol=1e-12)
     assert a.sum().mid == 20.0
     assert a.T.shape == (10, 2)
