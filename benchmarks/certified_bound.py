@@ -14,6 +14,7 @@ import argparse
 import math
 import time
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy.special import erf
@@ -115,30 +116,32 @@ def backprop(case, dtype, style):
     params = [
         {name: np.asarray(array, dtype=dtype) for name, array in layer.items()} for layer in case.params
     ]
-    for number, layer in enumerate(params):
-        rows = order if number < len(params) - 1 else slice(None)
-        params[number] = {"weight": layer["weight"][rows, order], "bias": layer["bias"][rows]}
+    params = _turned(params, order)
     x, y = np.asarray(case.x, dtype=dtype)[order, order], np.asarray(case.y, dtype=dtype)[order]
     batches = [(x[i : i + 1], y[i : i + 1]) for i in range(len(x))] if style.one_by_one else [(x, y)]
-    total = None
-    for part in batches:
-        found = _one_batch(network, params, *part, len(x), style)
-        total = found if total is None else [_sum(*pair) for pair in zip(total, found, strict=True)]
+    total = reduce(_sum, (_one_batch(network, params, *part, len(x), style) for part in batches))
+    m = dtype(len(x)) if network.reduction == "mean" and style.mean_last else dtype(1)
+    l1, l2 = dtype(network.l1), dtype(network.l2)
     for layer, own in zip(total, params, strict=True):
         for name in layer:
-            if network.reduction == "mean" and style.mean_last:
-                layer[name] = layer[name] / dtype(len(x))
+            layer[name] = layer[name] / m
             if name == "weight" or network.penalize_bias:
-                layer[name] = layer[name] + dtype(network.l1) * np.sign(own[name])
-                layer[name] = layer[name] + dtype(network.l2) * own[name]
-    for number, layer in enumerate(total):
-        rows = order if number < len(params) - 1 else slice(None)
-        total[number] = {"weight": layer["weight"][rows, order], "bias": layer["bias"][rows]}
-    return total
+                layer[name] = layer[name] + l1 * np.sign(own[name])
+                layer[name] = layer[name] + l2 * own[name]
+    return _turned(total, order)
+
+
+def _turned(layers, order):
+    """The inputs and the units of hidden layers in another order."""
+    rows = [order] * (len(layers) - 1) + [slice(None)]
+    return [
+        {"weight": layer["weight"][own, order], "bias": layer["bias"][own]}
+        for layer, own in zip(layers, rows, strict=True)
+    ]
 
 
 def _sum(first, second):
-    return {name: first[name] + second[name] for name in first}
+    return [{name: one[name] + two[name] for name in one} for one, two in zip(first, second, strict=True)]
 
 
 def _one_batch(network, params, x, y, examples, style):
@@ -272,19 +275,19 @@ def ratios(case, dtype, worst, widths):
         case.x.astype(dtype),
         case.y.astype(dtype),
     )
-    wide, plain = propagate(case, Working(dtype)), propagate(case, Balls(Working(dtype).bits))
-    if wide.kinks or plain.kinks:
+    wide, unwidened = propagate(case, Working(dtype)), propagate(case, Balls(Working(dtype).bits))
+    if wide.kinks or unwidened.kinks:
         return False
     truth = certified.testify(case)
     for style in STYLES:
         with np.errstate(all="ignore"):
             answer = dict(tree.leaves(backprop(case, dtype, style)))
         for path, right in truth.gradient.items():
-            claim = np.asarray(answer[path], dtype=float)
-            if not np.isfinite(claim).all():
+            given = np.asarray(answer[path], dtype=float)
+            if not np.isfinite(given).all():
                 continue  # textbook code beyond its range, which certify calls NONFINITE
-            error = abs(claim - right)
-            for column, found in enumerate((plain, wide)):
+            error = abs(given - right)
+            for column, found in enumerate((unwidened, wide)):
                 rad = radii(found.gradient[path].entries()).reshape(right.shape)
                 with np.errstate(all="ignore"):
                     ratio = float(np.max(np.where(error > 0, error / rad, 0.0)))

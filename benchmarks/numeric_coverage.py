@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import mpmath
@@ -284,45 +285,53 @@ def _mp_slope(f: Callable[[Any], Any]) -> float:
         return float(mpmath.mpmathify(f(mpmath.mpc(0, STEP))).imag / STEP)
 
 
+@dataclass(frozen=True)
+class Member:
+    """Random numbers that make a family's function."""
+
+    a: float
+    b: float
+    tiny: float
+    w: float
+    c: list[float]
+
+
+def _rosenbrock(x: Any, y: Any) -> Any:
+    return (1 - x) ** 2 + 100 * (y - x * x) ** 2
+
+
+def _sine_and_exponential(d: Member, m: Any, t: Any) -> Any:
+    return m.sin(d.a + t) + m.exp(d.b * t)
+
+
+FORMULAS: dict[str, Callable[[Member, Any, Any], Any]] = {
+    "polynomial": lambda d, m, t: sum(c * (d.a + t) ** k for k, c in enumerate(d.c)),
+    "exp": lambda d, m, t: m.exp(3 * d.b * (d.a + t)),
+    "sin, scales 1e-2..1e4": lambda d, m, t: m.sin(d.w * (d.a + t)),
+    "offset 1e8": lambda d, m, t: 1e8 + m.sin(d.a + t) ** 2,
+    "near a pole": lambda d, m, t: d.a / (d.tiny + t),
+    "logarithm near 0": lambda d, m, t: m.log(d.tiny + t),
+    "Rosenbrock": lambda d, m, t: _rosenbrock(d.a + t, d.b + d.c[0] * t),
+    "logistic": lambda d, m, t: sum(m.log(1 + m.exp(-c * (d.a + t) * d.b * 3)) for c in d.c),
+    "parameters 1e±8": lambda d, m, t: m.sin(1e8 * ((1 + t) * 1e-8) * d.b) + m.exp(1e-8 * (1e8 * (d.a + t))),
+    "zero residual": lambda d, m, t: sum((c * (d.a + t) - c * d.a) ** 2 for c in d.c),
+    "fast ripple": lambda d, m, t: m.sin(d.a + t) + 1e-3 * m.sin(1e3 * d.w * (d.b + t)),
+    "cancellation": lambda d, m, t: (
+        (m.exp(d.a + t) + 1e6) * (1 - m.tanh(d.a + t)) - 1e6 * (1 - m.tanh(d.a + t))
+    ),
+    "noise 1e-6": _sine_and_exponential,
+    "float32": _sine_and_exponential,
+}
+
+
 def lines(rng: np.random.Generator, family: str) -> tuple[Callable[[float], float], float]:
     """A random member of a family and its exact derivative at 0."""
     a, b = float(rng.standard_normal()), float(rng.uniform(0.5, 2.0))
     tiny = float(10.0 ** rng.uniform(-6, -1))
     w = float(10.0 ** rng.uniform(-2, 4))
-    coefficients = [float(c) for c in rng.standard_normal(6)]
+    drawn = Member(a, b, tiny, w, [float(c) for c in rng.standard_normal(6)])
     jitter = np.random.default_rng(int(rng.integers(2**32)))
-
-    def formula(m: Any, t: Any) -> Any:
-        if family == "polynomial":
-            x = a + t
-            return sum(c * x**k for k, c in enumerate(coefficients))
-        if family == "exp":
-            return m.exp(3 * b * (a + t))
-        if family == "sin, scales 1e-2..1e4":
-            return m.sin(w * (a + t))
-        if family == "offset 1e8":
-            return 1e8 + m.sin(a + t) ** 2
-        if family == "near a pole":
-            return a / (tiny + t)
-        if family == "logarithm near 0":
-            return m.log(tiny + t)
-        if family == "Rosenbrock":
-            x, y = a + t, b + coefficients[0] * t
-            return (1 - x) ** 2 + 100 * (y - x * x) ** 2
-        if family == "logistic":
-            return sum(m.log(1 + m.exp(-c * (a + t) * b * 3)) for c in coefficients)
-        if family == "parameters 1e±8":
-            return m.sin(1e8 * ((1 + t) * 1e-8) * b) + m.exp(1e-8 * (1e8 * (a + t)))
-        if family == "zero residual":
-            return sum((c * (a + t) - c * a) ** 2 for c in coefficients)
-        if family == "fast ripple":
-            return m.sin(a + t) + 1e-3 * m.sin(1e3 * w * (b + t))
-        if family == "cancellation":
-            return (m.exp(a + t) + 1e6) * (1 - m.tanh(a + t)) - 1e6 * (1 - m.tanh(a + t))
-        if family in ("noise 1e-6", "float32"):
-            return m.sin(a + t) + m.exp(b * t)
-        raise ValueError(family)
-
+    formula = partial(FORMULAS[family], drawn)
     exact = _mp_slope(lambda t: formula(mpmath, t))
 
     def phi(t: float) -> float:
@@ -341,27 +350,9 @@ def _float32_slope(a: float, b: float) -> float:
     return math.cos(float(np.float32(a))) + float(np.float32(b))
 
 
-FAMILIES = (
-    "polynomial",
-    "exp",
-    "sin, scales 1e-2..1e4",
-    "offset 1e8",
-    "near a pole",
-    "logarithm near 0",
-    "Rosenbrock",
-    "logistic",
-    "parameters 1e±8",
-    "zero residual",
-    "fast ripple",
-    "cancellation",
-    "noise 1e-6",
-    "float32",
-)
-
-
 def line_families(problems: int, seed: int) -> Iterator[tuple[str, Tally]]:
     """Central differences on functions of one variable, noise measured each time."""
-    for k, family in enumerate(FAMILIES):
+    for k, family in enumerate(FORMULAS):
         tally = Tally()
         for n in range(problems):
             phi, truth = lines(np.random.default_rng([seed, k, n]), family)
@@ -394,7 +385,7 @@ def kink_families(problems: int, seed: int) -> Iterator[tuple[str, Tally]]:
 
 def one_sided_families(problems: int, seed: int) -> Iterator[tuple[str, Tally]]:
     """One-sided differences: the same functions of one variable, kinks and ends of the domain at θ."""
-    for k, family in enumerate(FAMILIES):
+    for k, family in enumerate(FORMULAS):
         tally = Tally()
         for n in range(problems):
             phi, truth = lines(np.random.default_rng([seed, k, n]), family)

@@ -106,8 +106,8 @@ def networks(rng, count):
         answers = [build(case.architecture).gradient(case.params, case.x, case.y), _reversed(case)]
         for path, ball in enclosure.gradient.items():
             for answer in answers:
-                claimed = dict(tree.leaves(answer))[path]
-                error = abs(claimed - truth.gradient[path])
+                given = dict(tree.leaves(answer))[path]
+                error = abs(given - truth.gradient[path])
                 worst = max(worst, float(np.max(error / np.maximum(ball.rad, np.finfo(float).tiny))))
             if rms(ball.mid) > 0:
                 widths.append(float(ball.rad.max()) / rms(ball.mid))

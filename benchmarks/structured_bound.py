@@ -84,10 +84,10 @@ def measure(
     for _ in range(4):
         along = random_direction([leaf for _, leaf in tree.leaves(function.params)], rng)
         expected = sum(float((g * v).sum()) for g, v in zip(testimony.gradient.values(), along, strict=True))
-        doubt = sum(float((b * abs(v)).sum()) for b, v in zip(testimony.error.values(), along, strict=True))
+        error = sum(float((b * abs(v)).sum()) for b, v in zip(testimony.error.values(), along, strict=True))
         with np.errstate(all="ignore"):
-            plain, rounding = function.plain(tree.restore(function.params, along))
-        tally.check = max(tally.check, abs(plain - expected) / (doubt + rounding))
+            slope, rounding = function.plain(tree.restore(function.params, along))
+        tally.check = max(tally.check, abs(slope - expected) / (error + rounding))
 
 
 def precise(problems: int, seed: int) -> Iterator[tuple[str, Tally]]:

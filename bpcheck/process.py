@@ -136,8 +136,8 @@ def _died(task: Task, code: int | None, last: Case | None) -> str:
     if code is not None and code < 0:
         with contextlib.suppress(ValueError):
             how += f" ({signal.Signals(-code).name})"
-    again = "" if last is None else f"\n\nThe last call:\n{reproducer(last, task.function)}"
-    return f"the process that ran {task.function} {how} without an answer.{again}"
+    last_call = "" if last is None else f"\n\nThe last call:\n{reproducer(last, task.function)}"
+    return f"the process that ran {task.function} {how} without an answer.{last_call}"
 
 
 def _work(task: Task, sender: Connection) -> None:

@@ -62,6 +62,14 @@ class Path:
 _LEAVES = (np.ndarray, float, int, complex, str, np.generic, type(None))
 
 
+def _names(node: Tree) -> Sequence[str] | None:
+    """The attributes of a named tuple or a dataclass; None of anything else."""
+    if isinstance(node, tuple):
+        return getattr(node, "_fields", None)
+    is_value = dataclasses.is_dataclass(node) and not isinstance(node, type)
+    return [field.name for field in dataclasses.fields(node)] if is_value else None
+
+
 def _values(node: Tree) -> list[Tree] | None:
     """Children of a container in order, without their paths, or None for a leaf."""
     if isinstance(node, _LEAVES):
@@ -70,9 +78,8 @@ def _values(node: Tree) -> list[Tree] | None:
         return list(node.values())
     if isinstance(node, list | tuple):
         return list(node)
-    if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        return [getattr(node, field.name) for field in dataclasses.fields(node)]
-    return None
+    names = _names(node)
+    return None if names is None else [getattr(node, name) for name in names]
 
 
 def _children(node: Tree, path: Path) -> list[tuple[Path, Tree]] | None:
@@ -81,12 +88,11 @@ def _children(node: Tree, path: Path) -> list[tuple[Path, Tree]] | None:
         return None
     if isinstance(node, Mapping):
         return [(path.item(key), value) for key, value in node.items()]
-    if isinstance(node, tuple) and hasattr(node, "_fields"):
-        return [(path.attribute(name), getattr(node, name)) for name in node._fields]
+    names = _names(node)
+    if names is not None:
+        return [(path.attribute(name), getattr(node, name)) for name in names]
     if isinstance(node, list | tuple):
         return [(path.item(index), value) for index, value in enumerate(node)]
-    if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        return [(path.attribute(field.name), getattr(node, field.name)) for field in dataclasses.fields(node)]
     return None
 
 
@@ -209,7 +215,7 @@ def real_array(leaf: object, path: Path | str) -> FloatArray:
 def restore(like: Tree, values: Sequence[Any]) -> Tree:
     """Build a tree shaped as ``like`` with ``values`` at its leaves, in order.
 
-    A leaf that was a plain float comes back as one, so that ``params["b"] * 2`` does what it did.
+    A leaf that was a Python float comes back as one, so that ``params["b"] * 2`` does what it did.
 
     Examples
     --------
@@ -227,16 +233,14 @@ def restore(like: Tree, values: Sequence[Any]) -> Tree:
         rebuilt = [build(child) for child in children]
         if isinstance(node, Mapping):
             return dict(zip(node.keys(), rebuilt, strict=True))
-        if isinstance(node, tuple) and hasattr(node, "_fields"):
-            return type(node)(*rebuilt)
         if isinstance(node, list):
             return rebuilt
-        if isinstance(node, tuple):
+        names = _names(node)
+        if names is None:
             return tuple(rebuilt)
-        return dataclasses.replace(
-            node,
-            **{field.name: value for field, value in zip(dataclasses.fields(node), rebuilt, strict=True)},
-        )
+        if isinstance(node, tuple):
+            return type(node)(*rebuilt)
+        return dataclasses.replace(node, **dict(zip(names, rebuilt, strict=True)))
 
     return build(like)
 

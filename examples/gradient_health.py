@@ -15,9 +15,11 @@ import numpy as np
 import bpcheck
 from bpcheck.data import load_digits
 from bpcheck.network.layers import Dense, Skip
-from bpcheck.reference import accuracy, build, train
+from bpcheck.reference import build
 from bpcheck.reference.initialize import initializer
+from bpcheck.reference.optimizer import SGD
 from bpcheck.strategies.numbers import fill
+from bpcheck.training import fit
 
 FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "gradient_health.svg"
 DEPTH, WIDTH, EXAMPLES, SEED = 20, 64, 64, 0
@@ -31,7 +33,7 @@ DIGITS = load_digits()
 X, Y = DIGITS.images[:EXAMPLES], DIGITS.one_hot[:EXAMPLES]
 
 
-def plain(activation, depth=DEPTH):
+def without_skips(activation, depth=DEPTH):
     """64 pixels, depth − 1 hidden layers of 64 units, 10 classes."""
     return bpcheck.mlp([WIDTH] * depth + [10], activation=activation, loss="cross_entropy")
 
@@ -45,9 +47,9 @@ def with_skips(activation, depth=DEPTH):
 
 # name: network, initialisation (None: he for relu, glorot for sigmoid)
 NETWORKS = {
-    "sigmoid": (plain("sigmoid"), None),
+    "sigmoid": (without_skips("sigmoid"), None),
     "sigmoid, skips": (with_skips("sigmoid"), None),
-    "relu": (plain("relu"), None),
+    "relu": (without_skips("relu"), None),
     "relu, skips": (with_skips("relu"), None),
     "relu, skips, small start": (with_skips("relu"), "small_random"),
 }
@@ -84,7 +86,9 @@ def table_of_rules():
     """Factor a layer for each activation and initialisation."""
     rows = [f"{'':<14}" + "".join(f"{name:>20}" for name in ("sigmoid", "tanh", "relu"))]
     for rule in RULES:
-        found = [health(plain(activation), rule, jacobians=0) for activation in ("sigmoid", "tanh", "relu")]
+        found = [
+            health(without_skips(activation), rule, jacobians=0) for activation in ("sigmoid", "tanh", "relu")
+        ]
         rows.append(
             f"{rule:<14}" + "".join(f"{number(each.factor):>9} {each.verdict:<10}" for each in found).rstrip()
         )
@@ -95,7 +99,7 @@ def table_of_depths():
     """Error of the lowest layer over that of the last one, by depth."""
     rows = [f"{'layers':<14}" + "".join(f"{depth:>20}" for depth in DEPTHS)]
     for activation in ("sigmoid", "tanh", "relu"):
-        found = [health(plain(activation, depth), jacobians=0) for depth in DEPTHS]
+        found = [health(without_skips(activation, depth), jacobians=0) for depth in DEPTHS]
         rows.append(
             f"{activation:<14}"
             + "".join(f"{number(each.total):>9} {each.verdict:<10}" for each in found).rstrip()
@@ -132,14 +136,19 @@ def start(network, rule):
 
 def trained(network, rule, rate, epochs=EPOCHS):
     """Loss of the last pass and accuracy on the images held out; NaN where training diverges."""
-    built, x, y = build(network), DIGITS.images, DIGITS.one_hot
-    options = {"epochs": epochs, "batch": BATCH, "learning_rate": rate, "rng": np.random.default_rng(SEED)}
-    try:
-        with np.errstate(all="ignore"):
-            *_, last = train(built, start(network, rule), x[:TRAINING], y[:TRAINING], **options)
-            return last.loss, accuracy(built, last.params, x[TRAINING:], y[TRAINING:])
-    except bpcheck.InputError:  # the parameters are no longer finite
-        return np.nan, np.nan
+    x, y = DIGITS.images, DIGITS.one_hot
+    run = fit(
+        network,
+        x[:TRAINING],
+        y[:TRAINING],
+        rule=SGD(lr=rate),
+        epochs=epochs,
+        batch=BATCH,
+        params=start(network, rule),
+        held_out=(x[TRAINING:], y[TRAINING:]),
+        seed=SEED,
+    )
+    return (np.nan, np.nan) if run.stopped else (run.last.loss, run.last.held_out_accuracy)
 
 
 def table_of_training():

@@ -1,6 +1,7 @@
 """Every wing knows every layer, activation and loss: what one has and another lacks is listed here."""
 
 import ast
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,17 @@ from bpcheck.network.architecture import DEFAULT_OUTPUT, LOSSES
 from bpcheck.network.layers import KINDS, Dense, Skip
 from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.layers.kinds import LAYERS
 from bpcheck.reference.loss import LOSS
 from bpcheck.strategies.values import case_from_seed
 
 
-def test_the_reference_has_every_kind():
-    assert set(LAYERS) == set(KINDS.values())
+@pytest.mark.parametrize("wing", [reference, symbolic, certified], ids=lambda wing: wing.__name__)
+def test_every_wing_has_every_kind_of_layer(wing):
+    table = import_module(f"{wing.__name__}.layers.kinds").LAYERS
+    assert set(table) == set(KINDS.values())
+
+
+def test_the_reference_has_every_activation_and_loss():
     assert set(ACTIVATION) == set(ACTIVATIONS)
     assert set(LOSS) == set(LOSSES) == set(DEFAULT_OUTPUT)
     assert {name for name, loss in LOSS.items() if loss.fused_output} == {

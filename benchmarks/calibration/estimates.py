@@ -33,17 +33,21 @@ def draw_direction(params: Any, rng: np.random.Generator) -> list[Any]:
     return found
 
 
+def _moved(problem: Problem, direction: list[Any], t: float) -> Any:
+    """θ + t·v, rounded once to the precision of each parameter."""
+    leaves = [leaf for _, leaf in tree.leaves(problem.params)]
+    moved = [
+        (leaf.astype(float) + t * step).astype(leaf.dtype)
+        for leaf, step in zip(leaves, direction, strict=True)
+    ]
+    return tree.restore(problem.params, moved)
+
+
 def line(problem: Problem, direction: list[Any]) -> Callable[[float], float]:
     """φ(t) = loss(θ + t·v), rounded once to the precision of each parameter."""
-    leaves = [leaf for _, leaf in tree.leaves(problem.params)]
-    loss = problem.loss
 
     def phi(t: float) -> float:
-        moved = [
-            (leaf.astype(float) + t * step).astype(leaf.dtype)
-            for leaf, step in zip(leaves, direction, strict=True)
-        ]
-        return float(loss(tree.restore(problem.params, moved), *problem.args))
+        return float(problem.loss(_moved(problem, direction, t), *problem.args))
 
     return phi
 
@@ -86,17 +90,11 @@ def _complex(problem: Problem, direction: list[Any], sigma: float) -> Any:
     return complex_derivative(f, problem.params, tree.restore(problem.params, direction))
 
 
-def claimed(problem: Problem, direction: list[Any]) -> Callable[[float], float]:
+def stated_slope(problem: Problem, direction: list[Any]) -> Callable[[float], float]:
     """The right gradient, in the precision of the problem, along the line."""
-    leaves = [leaf for _, leaf in tree.leaves(problem.params)]
-    gradient = problem.gradient
 
     def slope(t: float) -> float:
-        moved = [
-            (leaf.astype(float) + t * step).astype(leaf.dtype)
-            for leaf, step in zip(leaves, direction, strict=True)
-        ]
-        found = gradient(tree.restore(problem.params, moved), *problem.args)
+        found = problem.gradient(_moved(problem, direction, t), *problem.args)
         return sum(
             float(np.sum(np.asarray(leaf, dtype=float) * step))
             for (_, leaf), step in zip(tree.leaves(found), direction, strict=True)
@@ -106,8 +104,8 @@ def claimed(problem: Problem, direction: list[Any]) -> Callable[[float], float]:
 
 
 def _line_integral(problem: Problem, direction: list[Any], sigma: float) -> Any:
-    """A right claim has R = 0: what is estimated is the claim plus R."""
-    slope = claimed(problem, direction)
+    """A right slope leaves R = 0: what is estimated is the stated slope plus R."""
+    slope = stated_slope(problem, direction)
     noise = measure_noise(slope, roundoff=problem.roundoff)
     test = line_integral(
         line(problem, direction), slope, noise=sigma, slope_noise=noise, roundoff=problem.roundoff

@@ -235,17 +235,17 @@ def at_rounded(case: Case, form: Any) -> Case:
 def kind(report: Any) -> str:
     if report.verdict.name != "INCONCLUSIVE":
         return str(report.verdict.name)
-    doubt = any("called wrong" in c.reason for c in report.comparisons)
-    return "INCONCLUSIVE, doubt" if doubt else "INCONCLUSIVE, limit"
+    called_wrong = any("called wrong" in c.reason for c in report.comparisons)
+    return "INCONCLUSIVE, doubt" if called_wrong else "INCONCLUSIVE, limit"
 
 
-def check(claimed: Layers, case: Case, form: str, by: str) -> Any:
+def check(given: Layers, case: Case, form: str, by: str) -> Any:
     if by == "model":
-        return check_low_precision(claimed, case, dtype=form, seed=1)
+        return check_low_precision(given, case, dtype=form, seed=1)
     network = build(case.architecture)
     params = [{k: np.array(v) for k, v in layer.items()} for layer in case.params]
     return check_low_precision(
-        claimed,
+        given,
         lambda p, x, y: network.evaluate(p, x, y)[1],
         params,
         np.array(case.x),
@@ -270,9 +270,9 @@ def standardised(cases: list[Case], out: list[str]) -> None:
                 continue
             at = at_rounded(case, form)
             _, told = build(at.architecture).noisy(at.params, at.x, at.y, dtype=form)
-            claimed = dict(tree.leaves(gradient(case)))
+            given = dict(tree.leaves(gradient(case)))
             for path, noisy in told.items():
-                difference = np.asarray(claimed[path]).astype(float) - noisy.value
+                difference = np.asarray(given[path]).astype(float) - noisy.value
                 z = np.where(difference == 0, 0.0, difference / np.maximum(noisy.deviation, 1e-300))
                 largest = max(largest, float(abs(z).max()))
                 sizes.append(float(np.sqrt((z**2).mean())))

@@ -108,12 +108,8 @@ def _power(group: list[tuple[int, dict[str, Any] | None]]) -> dict[str, Any]:
     at = math.ceil(FOUND_WITH * len(thresholds)) - 1
     return {
         "problems": len(usable),
-        "found": dict(
-            zip(map(str, SIZES), np.mean([row["found"] for _, row in usable], axis=0), strict=True)
-        ),
-        "passed": dict(
-            zip(map(str, SIZES), np.mean([row["passed"] for _, row in usable], axis=0), strict=True)
-        ),
+        "found": _by_size([row["found"] for _, row in usable]),
+        "passed": _by_size([row["passed"] for _, row in usable]),
         "smallest": _finite(thresholds[at]),
         "thresholds": [_finite(value) for value in thresholds],
         "violations": sum(len(row["violations"]) for _, row in usable),
@@ -140,16 +136,19 @@ def _checker(entries: list[Any]) -> dict[str, Any]:
     raised = Counter(entry[0].split(":")[0] for entry in entries if isinstance(entry[0], str))
     if not ran:
         return {"ran": 0, "raised": dict(raised)}
-    planted = [entry for entry in ran if entry[1] is not None]
-    told = [[int(entry[0] == 1 and hit == 1) for hit in entry[1]] for entry in planted]
-    rejected = [[int(hit == 1) for hit in entry[1]] for entry in planted]
+    planted = [(entry[0] == 1, np.equal(entry[1], 1)) for entry in ran if entry[1] is not None]
     return {
         "ran": len(ran),
         "raised": dict(raised),
         "false_alarms": sum(1 - entry[0] for entry in ran),
-        "told_apart": dict(zip(map(str, SIZES), np.mean(told, axis=0), strict=True)) if told else {},
-        "rejected": dict(zip(map(str, SIZES), np.mean(rejected, axis=0), strict=True)) if told else {},
+        "told_apart": _by_size([right & hits for right, hits in planted]),
+        "rejected": _by_size([hits for _, hits in planted]),
     }
+
+
+def _by_size(rows: list[Any]) -> dict[str, float]:
+    """The mean over rows, for each size of a planted error."""
+    return dict(zip(map(str, SIZES), np.mean(rows, axis=0), strict=True)) if rows else {}
 
 
 def _finite(value: float | None) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -297,32 +296,30 @@ def _estimators(ours: list[Record], theirs: list[Record]) -> str:
 
 def _checkers(checks: list[Record], powers: list[Record], theirs: list[Record]) -> str:
     own_checks = {(r["family"], r["precision"]): r for r in checks}
-    own_power = {(r["family"], r["precision"]): r for r in powers if r["problems"]}
+    own_power = {(r["family"], r["precision"]): r["found"] for r in powers if r["problems"]}
     names = list(dict.fromkeys(name for record in theirs for name in record["checkers"]))
-    sizes = [str(s) for s in SIZES]
     head = ["family, precision", "problems", *(["bpcheck"] if checks else []), *names]
     rows = []
     for record in theirs:
         who = record["family"], record["precision"]
-        cells = [_title(record), str(record["problems"])]
-        if checks:
-            alarms, power = own_checks.get(who), own_power.get(who)
-            rejected = math.nan if alarms is None else alarms["false_alarms"] / alarms["checks"]
-            cells.append(_verdict_cell(rejected, power["found"] if power else {}, sizes) if alarms else "")
-        for name in names:
-            entry = record["checkers"][name]
-            if not entry["ran"]:
-                cells.append("raises " + ", ".join(entry["raised"]))
-                continue
-            note = f" (raised {sum(entry['raised'].values())})" if entry["raised"] else ""
-            cells.append(
-                _verdict_cell(entry["false_alarms"] / entry["ran"], entry["told_apart"], sizes) + note
-            )
-        rows.append(cells)
+        own = [_own_cell(own_checks.get(who), own_power.get(who, {}))] if checks else []
+        cells = [_peer_cell(record["checkers"][name]) for name in names]
+        rows.append([_title(record), str(record["problems"]), *own, *cells])
     caption = f"Each cell: right rejected; told apart at {', '.join(_number(s) for s in SIZES)}.\n\n"
     return caption + _table(head, rows)
 
 
-def _verdict_cell(rejected: float, told: dict[str, float], sizes: list[str]) -> str:
-    shares = " ".join(f"{100 * told[s]:.0f}" for s in sizes) if told else "–"
+def _own_cell(check: Record | None, found: dict[str, float]) -> str:
+    return "" if check is None else _verdict_cell(check["false_alarms"] / check["checks"], found)
+
+
+def _peer_cell(entry: Record) -> str:
+    if not entry["ran"]:
+        return "raises " + ", ".join(entry["raised"])
+    note = f" (raised {sum(entry['raised'].values())})" if entry["raised"] else ""
+    return _verdict_cell(entry["false_alarms"] / entry["ran"], entry["told_apart"]) + note
+
+
+def _verdict_cell(rejected: float, told: dict[str, float]) -> str:
+    shares = " ".join(f"{100 * told[str(size)]:.0f}" for size in SIZES) if told else "–"
     return f"{_share(rejected)}; {shares}"

@@ -125,18 +125,18 @@ def _shows(program: Program, cases: Sequence[Case], precision: str) -> bool | No
         for _ in range(2):  # what is kept between calls shows in the second
             params, x, y = case.mutable()
             try:
-                claimed_loss, claimed = program(params, x, y, case.architecture)
+                its_loss, its_gradient = program(params, x, y, case.architecture)
             except ValueError:
                 break
             answered = True
-            if not abs(float(claimed_loss) - loss) <= SEEN[precision] * abs(loss):
+            if not abs(float(its_loss) - loss) <= SEEN[precision] * abs(loss):
                 return True
             if not np.array_equal(x, case.x) or any(
                 not np.array_equal(a, b)
                 for (_, a), (_, b) in zip(tree.leaves(params), tree.leaves(case.params), strict=True)
             ):
                 return True
-            for path, leaf in tree.leaves(claimed):
+            for path, leaf in tree.leaves(its_gradient):
                 if leaf.shape != right[path].shape:
                     return True
                 if not (abs(leaf - right[path]) <= SEEN[precision] * size).all():

@@ -97,6 +97,23 @@ def cost(loss: str, output: str, z: Any, a: Any, y: Any) -> tuple[Any, Any, bool
     return -(y * log_p).sum(axis=-1), np.exp(log_p) * y.sum(axis=-1, keepdims=True) - y, True
 
 
+def _each(function: Callable[..., Any], *trees: Any) -> list[dict[str, Any]]:
+    """Array by array, over lists of dicts."""
+    return [
+        {k: function(*(layer[k] for layer in same)) for k in same[0]} for same in zip(*trees, strict=True)
+    ]
+
+
+def _penalised(loss: Any, grads: Any, params: Any, architecture: Any) -> tuple[Any, Any]:
+    l1, l2 = (params[0]["weight"].dtype.type(factor) for factor in (architecture.l1, architecture.l2))
+    for layer, total in zip(params, grads, strict=True):
+        for k, value in layer.items():
+            if (l1 or l2) and (k == "weight" or architecture.penalize_bias):
+                loss = loss + l1 * abs(value).sum() + l2 * (value * value).sum() / 2
+                total[k] = total[k] + l1 * np.sign(value) + l2 * value
+    return loss, grads
+
+
 def make(style: str) -> Callable[..., Any]:
     """A right backprop in a style: ``backprop(params, x, y, architecture) -> (loss, gradient)``."""
 
@@ -111,50 +128,40 @@ def make(style: str) -> Callable[..., Any]:
                 z.append(a[-1][:, order] @ layer["weight"][:, order].T + layer["bias"])
             a.append(activate(name, z[-1]))
         values, delta, through = cost(architecture.loss, names[-1], z[-1], a[-1], y)
-        mean = architecture.reduction == "mean"
-        late = style == "1/m at the end"
-        if mean and not late:
-            delta = delta / x.dtype.type(len(x))
+        mean, one = architecture.reduction == "mean", x.dtype.type(1)
+        m = x.dtype.type(len(x)) if mean else one
+        early, late = (one, m) if style == "1/m at the end" else (m, one)
+        delta = delta / early
         if not through:
             delta = pull(names[-1], z[-1], a[-1], delta, style)
         grads: list[Any] = [None] * len(params)
         for k in range(len(params) - 1, -1, -1):
             rows, below = delta[order], a[k][order]
             weight, bias = np.einsum("mi,mj->ij", rows, below), rows.sum(axis=0)
-            if mean and late:
-                weight, bias = weight / x.dtype.type(len(x)), bias / x.dtype.type(len(x))
-            grads[k] = {"weight": weight, "bias": bias}
+            grads[k] = {"weight": weight / late, "bias": bias / late}
             if k:
                 delta = pull(names[k - 1], z[k - 1], a[k], delta @ params[k]["weight"], style)
         return (values.mean() if mean else values.sum()), grads
 
     def backprop(params: Any, x: Any, y: Any, architecture: Any) -> tuple[Any, Any]:
         if style == "float32":
-            params = [{k: v.astype(np.float32) for k, v in layer.items()} for layer in params]
-            x, y = x.astype(np.float32), y.astype(np.float32)
+            params, x, y = (
+                _each(lambda v: v.astype(np.float32), params),
+                x.astype(np.float32),
+                y.astype(np.float32),
+            )
         if style == "one example after the other":
-            loss, grads = 0.0, [{k: np.zeros_like(v) for k, v in layer.items()} for layer in params]
-            for row, target in zip(x, y, strict=True):
-                value, own = at_once(params, row[None], target[None], architecture)
-                loss += value
-                for total, part in zip(grads, own, strict=True):
-                    for k in total:
-                        total[k] += part[k]
-            if architecture.reduction == "mean":
-                loss /= len(x)
-                for total in grads:
-                    for k in total:
-                        total[k] /= len(x)
+            examples = zip(x, y, strict=True)
+            losses, parts = zip(
+                *(at_once(params, row[None], target[None], architecture) for row, target in examples),
+                strict=True,
+            )
+            m = len(x) if architecture.reduction == "mean" else 1
+            loss, grads = sum(losses) / m, _each(lambda *own: sum(own) / m, *parts)
         else:
             loss, grads = at_once(params, x, y, architecture)
-        l1, l2 = x.dtype.type(architecture.l1), x.dtype.type(architecture.l2)
-        for layer, total in zip(params, grads, strict=True):
-            for k, value in layer.items():
-                if (l1 or l2) and (k == "weight" or architecture.penalize_bias):
-                    loss = loss + l1 * abs(value).sum() + l2 * (value * value).sum() / 2
-                    total[k] = total[k] + l1 * np.sign(value) + l2 * value
-        grads = [{k: np.asarray(v, x.dtype) for k, v in layer.items()} for layer in grads]
-        return x.dtype.type(loss), grads
+        loss, grads = _penalised(loss, grads, params, architecture)
+        return x.dtype.type(loss), _each(lambda v: np.asarray(v, x.dtype), grads)
 
     backprop.__name__ = "".join(c if c.isalnum() else "_" for c in style)
     return backprop

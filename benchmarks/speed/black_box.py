@@ -107,11 +107,11 @@ def by_bpcheck(p: Problem, gradient: Callable[[Any], Any], seed: int, count: Cou
         count.losses += 1
         return float(p.loss(params))
 
-    def claimed(params: Any) -> Any:
+    def gradient_of(params: Any) -> Any:
         count.gradients += 1
         return gradient(params)
 
-    return check_gradient(loss, claimed, p.params, seed=seed).verdict is not Verdict.DISAGREES
+    return check_gradient(loss, gradient_of, p.params, seed=seed).verdict is not Verdict.DISAGREES
 
 
 def by_gradcheck(p: Problem, gradient: Callable[[Any], Any], seed: int, count: Counter) -> bool:
@@ -127,8 +127,8 @@ def by_gradcheck(p: Problem, gradient: Callable[[Any], Any], seed: int, count: C
         @staticmethod
         def backward(ctx: Any, cotangent: Any) -> Any:
             count.gradients += 1
-            claim = gradient([q.detach().numpy() for q in ctx.saved_tensors])
-            return tuple(cotangent * torch.as_tensor(g) for g in claim)
+            given = gradient([q.detach().numpy() for q in ctx.saved_tensors])
+            return tuple(cotangent * torch.as_tensor(g) for g in given)
 
     torch.manual_seed(seed)
     params = [torch.tensor(q, requires_grad=True) for q in p.params]
@@ -159,8 +159,8 @@ def by_check_grads(p: Problem, gradient: Callable[[Any], Any], seed: int, count:
         return loss(*params), params
 
     def backward(params: Any, cotangent: Any) -> Any:
-        claim = jax.pure_callback(host_gradient, shapes, *params)
-        return tuple(cotangent * g for g in claim)
+        given = jax.pure_callback(host_gradient, shapes, *params)
+        return tuple(cotangent * g for g in given)
 
     loss.defvjp(forward, backward)
     # check_grads draws its directions from a fixed seed; permuting nothing, the point is moved a little instead

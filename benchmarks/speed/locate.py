@@ -140,15 +140,15 @@ def plant(
 
 
 def search(network: Network, errors: int, where: str, size: str, dtype: str, seed: int) -> Row:
-    claimed = network.gradient()
-    planted = plant(claimed, errors, where, size, RELATIVE_ERROR[dtype], seed)
+    gradient = network.gradient()
+    planted = plant(gradient, errors, where, size, RELATIVE_ERROR[dtype], seed)
     evaluation = (
         min(once(lambda: [network.loss(network.params) for _ in range(REPEATS)])[0] for _ in range(3))
         / REPEATS
     )
     seconds, location = once(
         lambda: bpcheck.locate(
-            network.loss, lambda params: claimed, network.params, seed=seed, progress=False
+            network.loss, lambda params: gradient, network.params, seed=seed, progress=False
         )
     )
     found = {finding.place for finding in location.findings}
@@ -160,17 +160,13 @@ def search(network: Network, errors: int, where: str, size: str, dtype: str, see
 
 
 def cases(*, quick: bool) -> Iterator[tuple[int, str, int, str, str]]:
-    for count in WIDTHS:
-        if quick and count > 10**5:
-            return
-        for dtype in RELATIVE_ERROR:
-            for errors in (1, 3, 10):
-                for where in ("one", "several"):
-                    for size in ("median", "small"):
-                        # at 10^7 one of each kind, and not all of their combinations
-                        plain = (where == "one") + (size == "median") + (dtype == "float64")
-                        if (errors > 1 or where == "one") and (count < 10**7 or plain >= 2):
-                            yield count, dtype, errors, where, size
+    kinds = product(WIDTHS, RELATIVE_ERROR, (1, 3, 10), ("one", "several"), ("median", "small"))
+    for count, dtype, errors, where, size in kinds:
+        # at 10^7 one of each kind, and not all of their combinations
+        common = (where == "one") + (size == "median") + (dtype == "float64")
+        fits = count <= 10**5 if quick else count < 10**7 or common >= 2
+        if fits and (errors > 1 or where == "one"):
+            yield count, dtype, errors, where, size
 
 
 def markdown(rows: list[Row]) -> str:
@@ -202,43 +198,51 @@ def picture(rows: list[Row], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.8), layout="constrained")
-    for errors, color in ((1, "#0b6e8a"), (3, "#c2571a"), (10, "#6b4ba1")):
-        chosen = [row for row in rows if row.errors == errors and row.dtype == "float64" and row.found]
-        counts = sorted({row.parameters for row in chosen})
-        by_count = [[r.evaluations for r in chosen if r.parameters == n] for n in counts]
-        label = "1 wrong entry" if errors == 1 else f"{errors} wrong entries"
-        left.plot(counts, [np.median(e) for e in by_count], "o-", color=color, label=label)
-        left.fill_between(
-            counts, [min(e) for e in by_count], [max(e) for e in by_count], color=color, alpha=0.15, lw=0
-        )
-    left.axhline(200, color="0.5", lw=1, ls="--")
-    left.text(1.4e7, 205, "200", color="0.4", fontsize=9, ha="right")
-    left.set(xscale="log", xlabel="parameters", ylabel="evaluations of the loss", ylim=(0, 1000))
-    left.set_title("Evaluations (float64)", fontsize=11)
-    left.legend(frameon=False, fontsize=9, loc="upper left")
-    one = [r for r in rows if r.errors == 1 and r.dtype == "float64" and r.gradient == "median"]
-    counts = [r.parameters for r in one]
-    right.plot(counts, [r.seconds for r in one], "o-", color="#0b6e8a")
-    right.plot(counts, [r.entry_by_entry for r in one], "s--", color="0.45")
-    for length, name in ((60.0, "a minute"), (3600.0, "an hour"), (86400.0, "a day")):
-        right.axhline(length, color="0.85", lw=0.8, zorder=0)
-        right.text(0.8e4, length * 1.15, name, color="0.5", fontsize=8)
-    right.set(xscale="log", yscale="log", xlabel="parameters", ylabel="seconds, one thread")
-    right.set_title("Time for one wrong entry (float64)", fontsize=11)
-    right.text(counts[2], 0.35 * one[2].seconds, "locate()", color="#0b6e8a", fontsize=9, ha="left", va="top")
-    right.text(
-        0.7 * counts[2],
-        one[2].entry_by_entry,
-        "two evaluations\nfor each entry",
-        color="0.35",
-        fontsize=9,
-        ha="right",
-    )
+    float64 = [row for row in rows if row.dtype == "float64"]
+    _evaluations(left, float64)
+    _seconds(right, [row for row in float64 if row.errors == 1 and row.gradient == "median"])
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+def _evaluations(axes: Any, rows: list[Row]) -> None:
+    for errors, color in ((1, "#0b6e8a"), (3, "#c2571a"), (10, "#6b4ba1")):
+        by_count = defaultdict[int, list[int]](list)
+        for row in sorted(rows, key=lambda row: row.parameters):
+            if row.errors == errors and row.found:
+                by_count[row.parameters].append(row.evaluations)
+        label = "1 wrong entry" if errors == 1 else f"{errors} wrong entries"
+        counts, found = list(by_count), by_count.values()
+        axes.plot(counts, list(map(np.median, found)), "o-", color=color, label=label)
+        axes.fill_between(counts, list(map(min, found)), list(map(max, found)), color=color, alpha=0.15, lw=0)
+    axes.axhline(200, color="0.5", lw=1, ls="--")
+    axes.text(1.4e7, 205, "200", color="0.4", fontsize=9, ha="right")
+    axes.set(xscale="log", xlabel="parameters", ylabel="evaluations of the loss", ylim=(0, 1000))
+    axes.set_title("Evaluations (float64)", fontsize=11)
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+
+
+def _seconds(axes: Any, rows: list[Row]) -> None:
+    counts = [row.parameters for row in rows]
+    axes.plot(counts, [row.seconds for row in rows], "o-", color="#0b6e8a")
+    axes.plot(counts, [row.entry_by_entry for row in rows], "s--", color="0.45")
+    for length, name in ((60.0, "a minute"), (3600.0, "an hour"), (86400.0, "a day")):
+        axes.axhline(length, color="0.85", lw=0.8, zorder=0)
+        axes.text(0.8e4, length * 1.15, name, color="0.5", fontsize=8)
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="seconds, one thread")
+    axes.set_title("Time for one wrong entry (float64)", fontsize=11)
+    axes.text(counts[2], 0.35 * rows[2].seconds, "locate()", color="#0b6e8a", fontsize=9, ha="left", va="top")
+    axes.text(
+        0.7 * counts[2],
+        rows[2].entry_by_entry,
+        "two evaluations\nfor each entry",
+        color="0.35",
+        fontsize=9,
+        ha="right",
+    )
 
 
 def coverage(seeds: int) -> str:
@@ -264,14 +268,14 @@ def coverage(seeds: int) -> str:
 
 def right_probes(network: Network, seed: int) -> Iterator[tuple[str, Probe]]:
     """Sixteen probes of each tensor of a right gradient, and how many evaluations each took."""
-    theta, claims = tree.arrays(network.params), tree.arrays(network.gradient())
+    theta, gradients = tree.arrays(network.params), tree.arrays(network.gradient())
 
     def evaluate(arrays: Any) -> float:
         return float(network.loss(tree.restore(network.params, list(arrays.values()))))
 
     prober = Prober(theta, evaluate, center=evaluate(theta))
     blocks = [
-        Block(path, theta[path], claims[path], 2.0**-53, None, np.random.SeedSequence([seed, k]))
+        Block(path, theta[path], gradients[path], 2.0**-53, None, np.random.SeedSequence([seed, k]))
         for k, path in enumerate(theta)
     ]
     prober.measure_noise(max(blocks, key=lambda block: block.theta.size))

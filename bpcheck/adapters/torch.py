@@ -261,9 +261,7 @@ def _slots(module: Any, params: Tree) -> list[_Slot]:
     arrays = tree.arrays(params)
     named = dict(module.named_parameters())
     if isinstance(params, dict) and all(isinstance(key, str) for key in params):
-        names = {Path("params").item(name): name for name in params}
-        trainable = {name for name, parameter in named.items() if parameter.requires_grad}
-        _same("params", list(params), trainable, set(named))
+        names = _own_names(named, params)
     elif isinstance(params, list | tuple) and all(isinstance(layer, dict) for layer in params):
         names = _layer_names(named, params)
     else:
@@ -272,12 +270,21 @@ def _slots(module: Any, params: Tree) -> list[_Slot]:
             "bpcheck.adapters.torch.parameters(module) makes it, or a list of "
             "{'weight': ..., 'bias': ...} with one entry a layer."
         )
-    unknown = [path for path in arrays if path not in names]
-    if unknown:
-        raise InputError(
-            f"{unknown[0]} is nested too deeply: one array for each parameter of the module is needed."
-        )
-    return [_Slot(path, array, names[path], named[names[path]]) for path, array in arrays.items()]
+    slots = []
+    for path, array in arrays.items():
+        if path not in names:
+            raise InputError(
+                f"{path} is nested too deeply: one array for each parameter of the module is needed."
+            )
+        slots.append(_Slot(path, array, names[path], named[names[path]]))
+    return slots
+
+
+def _own_names(named: dict[str, Any], params: dict[str, Any]) -> dict[Path, str]:
+    """Paths such as ``params['0.weight']`` to the names in them."""
+    trainable = {name for name, parameter in named.items() if parameter.requires_grad}
+    _same("params", list(params), trainable, set(named))
+    return {Path("params").item(name): name for name in params}
 
 
 def _layer_names(named: dict[str, Any], params: Any) -> dict[Path, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from bpcheck.certified.engine import flint, precision
 from bpcheck.tree import FloatArray
 
-__all__ = ["Balls", "balls", "exactly", "nearest", "radii"]
+__all__ = ["Balls", "as_rows", "balls", "exactly", "nearest", "radii"]
 
 # numpy.float64 and everything shorter is a Python float without rounding; x86's longdouble is not.
 FLOAT_BYTES = 8
@@ -51,8 +51,8 @@ class Balls:
         return self.flint.arb_mat(rows, columns, entries)
 
     def given(self, array: FloatArray) -> Any:
-        """An array of the caller's, without rounding; a vector becomes one row."""
-        rows = np.atleast_2d(array)
+        """An array of the caller's, without rounding; a vector becomes one row, further axes go into the columns."""
+        rows = as_rows(array)
         return self.matrix(rows.shape[0], rows.shape[1], _listed(rows))
 
     def product(self, left: Any, right: Any) -> Any:
@@ -95,6 +95,17 @@ class Balls:
         """Entries, one list a row."""
         found: list[list[Any]] = matrix.tolist()
         return found
+
+
+def as_rows(array: FloatArray) -> FloatArray:
+    """An array as a matrix: a vector becomes one row, further axes go into the columns.
+
+    Examples
+    --------
+    >>> as_rows(np.zeros((2, 3, 4))).shape, as_rows(np.zeros(5)).shape
+    ((2, 12), (1, 5))
+    """
+    return array.reshape(1 if array.ndim < 2 else len(array), -1)
 
 
 def exactly(value: Any) -> Any:

@@ -18,7 +18,7 @@ from bpcheck.certified.reverse import propagate
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.layers import Dense, LayerSpec
+from bpcheck.network.names import places
 from bpcheck.tree import Path
 
 __all__ = ["Exact", "exact", "is_rational"]
@@ -51,9 +51,8 @@ def is_rational(architecture: Architecture) -> bool:
     >>> is_rational(mlp([2, 3, 1], activation="relu")), is_rational(mlp([2, 3, 1], activation="tanh"))
     (True, False)
     """
-    return architecture.loss in RATIONAL_LOSSES and _activations(architecture.layers) <= set(
-        RATIONAL_ACTIVATIONS
-    )
+    activations = {place.layer.output_activation for place in places(architecture)}
+    return architecture.loss in RATIONAL_LOSSES and activations <= set(RATIONAL_ACTIVATIONS)
 
 
 def exact(case: Case) -> Exact:
@@ -102,13 +101,6 @@ def _exact(case: Case) -> Exact:
         for path, leaf in tree.leaves(case.params)
     }
     return Exact(_fraction(found.loss), gradient)
-
-
-def _activations(layers: tuple[LayerSpec, ...]) -> set[str]:
-    names: set[str] = set()
-    for layer in layers:
-        names |= {layer.activation} if isinstance(layer, Dense) else _activations(layer.inner)
-    return names
 
 
 def _fraction(value: Any) -> Fraction:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import index as int_index
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,17 +19,20 @@ from bpcheck.certified.balls import Balls, exactly
 from bpcheck.certified.engine import SERIES_LENGTH, flint
 from bpcheck.certified.engine import precision as with_precision
 from bpcheck.certified.kink import refuse_weights
+from bpcheck.certified.layers.kinds import chain_of
 from bpcheck.certified.oracle import MAX_PRECISION, SETTLED, SMALLEST, START, checked
 from bpcheck.certified.reverse import propagate
-from bpcheck.certified.series import HALF, LOSS, activate, constant, first, to_probabilities
+from bpcheck.certified.series import HALF, LOSS, constant, first, to_probabilities
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import PROBABILITY_LOSSES
 from bpcheck.network.case import Case
-from bpcheck.network.layers import Dense, LayerSpec
 from bpcheck.network.names import is_penalised
 from bpcheck.tree import Path
 
 __all__ = ["Confirmation", "Route", "confirm"]
+
+Entry: TypeAlias = tuple[str, tuple[int, ...]]
+"""The path of a parameter, and the index of one number of it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Confirmation:
     """
 
     confirmed: int
-    contradicted: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    undecided: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    contradicted: tuple[Entry, ...] = ()
+    undecided: tuple[Entry, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -79,16 +82,14 @@ class Route:
         self.leaves = {str(path): (path, _numbers(leaf)) for path, leaf in tree.leaves(case.params)}
         self.params = tree.restore(case.params, [leaf for _, leaf in self.leaves.values()])
         self.targets = [list(row) for row in _numbers(case.y)]
+        self.layers = chain_of(case.architecture.layers, case.architecture.input_shape).layers
         with with_precision(bits):
-            self.inputs = [[list(row) for row in _numbers(case.x)]]
-            for spec, params in zip(case.architecture.layers, self.params, strict=True):
-                self.inputs.append([_layer(spec, params, a) for a in self.inputs[-1]])
-            # z of the layers of a chain: an entry of a weight or a bias moves one unit alone
-            self.z = [
-                [_affine(params, a) for a in batch] if isinstance(spec, Dense) else []
-                for spec, params, batch in zip(
-                    case.architecture.layers, self.params, self.inputs, strict=False
-                )
+            self.inputs = [list(_numbers(case.x))]
+            for layer, params in zip(self.layers, self.params, strict=True):
+                self.inputs.append([layer.forward(params, a) for a in self.inputs[-1]])
+            self.before = [
+                [layer.pre_activation(params, a) for a in batch]
+                for layer, params, batch in zip(self.layers, self.params, self.inputs, strict=False)
             ]
 
     def cost(self) -> Any:
@@ -106,23 +107,15 @@ class Route:
             moved = leaf.copy()
             moved[tuple(index)] = flint().arb_series([leaf[tuple(index)], 1], prec=SERIES_LENGTH)
             values = [moved if other == where else same for other, same in self.leaves.values()]
-            layers = list(zip(self.case.architecture.layers, tree.restore(self.params, values), strict=True))
+            params = tree.restore(self.params, values)
             start = int(where.keys[0][1:-1])
-            batch = self._first_layer(*layers[start], start, index[0])
-            for spec, own in layers[start + 1 :]:
-                batch = [_layer(spec, own, a) for a in batch]
+            batch = [
+                self.layers[start].moved(params[start], a, before, index)
+                for a, before in zip(self.inputs[start], self.before[start], strict=True)
+            ]
+            for layer, own in zip(self.layers[start + 1 :], params[start + 1 :], strict=True):
+                batch = [layer.forward(own, a) for a in batch]
             return first(self._cost(batch) + self._penalty(where, moved[tuple(index)]))
-
-    def _first_layer(self, spec: LayerSpec, params: Any, start: int, unit: int) -> list[list[Any]]:
-        """The outputs of the layer that holds the entry."""
-        if not isinstance(spec, Dense):
-            return [_layer(spec, params, a) for a in self.inputs[start]]
-        batch = []
-        for a, z in zip(self.inputs[start], self.z[start], strict=True):
-            moved = list(z)
-            moved[unit] = _unit(params["weight"][unit], params["bias"][unit], a)
-            batch.append(activate(spec.activation, moved))
-        return batch
 
     def _leaf(self, path: Path | str, index: Sequence[int]) -> tuple[Path, Any]:
         if str(path) not in self.leaves:
@@ -133,8 +126,8 @@ class Route:
             raise InputError(f"index {tuple(index)} does not lie in {where}, which has shape {leaf.shape}.")
         return where, leaf
 
-    def _cost(self, batch: list[list[Any]]) -> Any:
-        network = self.case.architecture
+    def _cost(self, outputs: list[Any]) -> Any:
+        network, batch = self.case.architecture, [list(a) for a in outputs]
         if network.loss in PROBABILITY_LOSSES and network.output == "identity":
             batch = [to_probabilities(network.loss, a) for a in batch]
         losses = [LOSS[network.loss](a, y) for a, y in zip(batch, self.targets, strict=True)]
@@ -154,24 +147,6 @@ def _numbers(array: Any) -> Any:
     for index, value in np.ndenumerate(array):
         found[index] = exactly(value)
     return found
-
-
-def _unit(weights: Any, bias: Any, a: list[Any]) -> Any:
-    return sum((w * v for w, v in zip(weights, a, strict=True)), bias)
-
-
-def _affine(params: Any, a: list[Any]) -> list[Any]:
-    return [_unit(row, b, a) for row, b in zip(params["weight"], params["bias"], strict=True)]
-
-
-def _layer(spec: LayerSpec, params: Any, a: list[Any]) -> list[Any]:
-    """One layer for one example; numbers and series may be mixed."""
-    if isinstance(spec, Dense):
-        return activate(spec.activation, _affine(params, a))
-    inner = a
-    for layer, own in zip(spec.inner, params, strict=True):
-        inner = _layer(layer, own, inner)
-    return [before + after for before, after in zip(a, inner, strict=True)]
 
 
 def confirm(
@@ -212,27 +187,36 @@ def confirm(
 def _confirm(case: Case, entries: Any, precision: int) -> Confirmation:
     checked(case, precision)
     refuse_weights(case)
-    if entries is None:
-        left = [(str(p), index) for p, leaf in tree.leaves(case.params) for index in np.ndindex(leaf.shape)]
-    else:
-        left = _named(entries)
+    left = _every(case) if entries is None else _named(entries)
     asked = len(left)
-    contradicted: list[tuple[str, tuple[int, ...]]] = []
+    contradicted: list[Entry] = []
     while left and precision <= MAX_PRECISION:
-        route, wide = Route(case, precision), []
-        found = {str(path): matrix for path, matrix in propagate(case, Balls(precision)).gradient.items()}
-        for path, index in left:
-            forward = route.derivative(path, index)
-            reverse = found[path][index if len(index) > 1 else (0, *index)]
-            if not forward.is_nan() and not forward.overlaps(reverse):
-                contradicted.append((path, index))
-            elif not (_is_narrow(forward) and _is_narrow(reverse)):
-                wide.append((path, index))
-        left, precision = wide, 2 * precision
+        apart, left = _held(case, left, precision)
+        contradicted += apart
+        precision *= 2
     return Confirmation(asked - len(contradicted) - len(left), tuple(contradicted), tuple(left))
 
 
-def _named(entries: Any) -> list[tuple[str, tuple[int, ...]]]:
+def _every(case: Case) -> list[Entry]:
+    return [(str(path), index) for path, leaf in tree.leaves(case.params) for index in np.ndindex(leaf.shape)]
+
+
+def _held(case: Case, entries: list[Entry], precision: int) -> tuple[list[Entry], list[Entry]]:
+    """Entries for which the two routes contradict one another, and entries whose balls stay wide."""
+    route = Route(case, precision)
+    found = {str(path): m.entries() for path, m in propagate(case, Balls(precision)).gradient.items()}
+    apart, wide = [], []
+    for path, index in entries:
+        forward = route.derivative(path, index)
+        reverse = found[path][np.ravel_multi_index(index, route.leaves[path][1].shape)]
+        if not forward.is_nan() and not forward.overlaps(reverse):
+            apart.append((path, index))
+        elif not (_is_narrow(forward) and _is_narrow(reverse)):
+            wide.append((path, index))
+    return apart, wide
+
+
+def _named(entries: Any) -> list[Entry]:
     """Entries as a caller names them; the index into a vector may be a plain number."""
     if isinstance(entries, str) or not isinstance(entries, Iterable):
         raise _not_named(entries)

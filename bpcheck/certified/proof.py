@@ -19,7 +19,8 @@ from bpcheck.certified import penalty
 from bpcheck.certified.balls import Balls, balls, exactly, nearest, radii
 from bpcheck.certified.engine import precision
 from bpcheck.certified.oracle import MAX_PRECISION, START
-from bpcheck.certified.reverse import Pass, Unit, propagate
+from bpcheck.certified.reverse import Pass, propagate
+from bpcheck.certified.units import Unit
 from bpcheck.certified.working import SAFETY, Working
 from bpcheck.network.case import Case
 from bpcheck.tree import FloatArray, Path
@@ -32,7 +33,7 @@ MOST_UNITS = 4
 
 @dataclass(frozen=True, eq=False)
 class Proof:
-    """What is proved about one tensor of a claimed gradient.
+    """What is proved about one tensor of a gradient.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class Proof:
     expected : float64 array
         Nearest to the exact derivative, or to the middle of the interval.
     error : float64 array
-        |claim − expected|, correct to about 16 digits.
+        |entry − expected|, correct to about 16 digits.
     kink : float64 array
         Half-widths of the intervals, 0 without a kink.
     bits : int
@@ -115,7 +116,7 @@ def allowance(
 
 def prove(
     case: Case,
-    claims: Mapping[Path, FloatArray],
+    gradient: Mapping[Path, FloatArray],
     bounds: Mapping[Path, FloatArray],
     *,
     slopes: Mapping[Unit, float] | None = None,
@@ -127,8 +128,8 @@ def prove(
     Parameters
     ----------
     case : Case
-    claims : mapping of Path to array
-        Any floating dtype, finite; not every tensor needs a claim.
+    gradient : mapping of Path to array
+        Any floating dtype, finite; not every tensor has to be there.
     bounds : mapping of Path to float64 array
         Largest distance allowed; infinite entries stay open.
     slopes : mapping of Unit to float, optional
@@ -145,7 +146,7 @@ def prove(
     """
     bits = START
     while True:
-        proofs = _proofs(case, claims, bounds, {} if slopes is None else slopes, units, hull, bits)
+        proofs = _proofs(case, gradient, bounds, {} if slopes is None else slopes, units, hull, bits)
         is_open = any(
             (~proof.inside & ~proof.outside & np.isfinite(bounds[path])).any()
             for path, proof in proofs.items()
@@ -165,7 +166,7 @@ def _choices(units: Sequence[Unit], hull: bool) -> Iterator[dict[Unit, float | N
 
 def _proofs(
     case: Case,
-    claims: Mapping[Path, FloatArray],
+    gradient: Mapping[Path, FloatArray],
     bounds: Mapping[Path, FloatArray],
     slopes: Mapping[Unit, float],
     units: Sequence[Unit],
@@ -176,40 +177,40 @@ def _proofs(
     weights = penalty.at_kink(case)
     proofs = {}
     with precision(bits):
-        for path, claim in claims.items():
-            low = high = passes[0].gradient[path].entries()
-            for other in passes[1:]:
-                entries = other.gradient[path].entries()
-                low = [a.min(b) for a, b in zip(low, entries, strict=True)]
-                high = [a.max(b) for a, b in zip(high, entries, strict=True)]
+        for path, array in gradient.items():
+            low, high = _interval([found.gradient[path].entries() for found in passes])
             if path in weights and weights[path].any():
                 # at a weight of 0 the slope of λ₁|w| is any in [−λ₁, λ₁]
                 l1 = exactly(case.architecture.l1)
                 at = weights[path].ravel().tolist()
                 low = [a - l1 if where else a for a, where in zip(low, at, strict=True)]
                 high = [b + l1 if where else b for b, where in zip(high, at, strict=True)]
-            proofs[path] = _proof(claim, bounds[path], low, high, bits)
+            proofs[path] = _proof(array, bounds[path], low, high, bits)
     return proofs
 
 
-def _proof(claim: FloatArray, bound: FloatArray, low: list[Any], high: list[Any], bits: int) -> Proof:
-    values = balls(claim)
+def _interval(answers: list[list[Any]]) -> tuple[list[Any], list[Any]]:
+    """The lowest and the highest of several answers, entry by entry; of a single one the same list twice."""
+    low = high = answers[0]
+    for entries in answers[1:]:
+        low = [a.min(b) for a, b in zip(low, entries, strict=True)]
+        high = [a.max(b) for a, b in zip(high, entries, strict=True)]
+    return low, high
+
+
+def _proof(array: FloatArray, bound: FloatArray, low: list[Any], high: list[Any], bits: int) -> Proof:
+    values = balls(array)
     allowed = balls(bound)
     below = [value - a for value, a in zip(values, low, strict=True)]
-    above = below if high is low else [value - b for value, b in zip(values, high, strict=True)]
+    above = [value - b for value, b in zip(values, high, strict=True)]
     # a comparison of balls is true only where it is certain
     inside = [bool(u >= -b and v <= b) for u, v, b in zip(below, above, allowed, strict=True)]
     outside = [bool(u < -b or v > b) for u, v, b in zip(below, above, allowed, strict=True)]
-    if high is low:
-        expected, _ = nearest(low)
-        kink = np.zeros(claim.shape)
-        error = abs(np.array([float(value) for value in below]))
-    else:
-        middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
-        expected, _ = nearest(middle)
-        kink = abs(np.array([float((b - a) / 2) for a, b in zip(low, high, strict=True)]))
-        error = abs(np.array([float(value - m) for value, m in zip(values, middle, strict=True)]))
-    shape = claim.shape
+    middle = low if high is low else [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+    expected, _ = nearest(middle)
+    kink = abs(np.array([float((b - a) / 2) for a, b in zip(low, high, strict=True)]))
+    error = abs(np.array([float(value - m) for value, m in zip(values, middle, strict=True)]))
+    shape = array.shape
     known = np.isfinite(bound)
     return Proof(
         np.array(inside, dtype=bool).reshape(shape) & known,

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
-
+from bpcheck.certified.balls import as_rows
 from bpcheck.certified.engine import flint
 from bpcheck.tree import FloatArray
 
@@ -41,8 +40,8 @@ class Rationals:
         return self.flint.fmpq_mat(rows, columns, entries)
 
     def given(self, array: FloatArray) -> Any:
-        """An array of the caller's; a vector becomes one row."""
-        rows = np.atleast_2d(array)
+        """An array of the caller's; a vector becomes one row, further axes go into the columns."""
+        rows = as_rows(array)
         return self.matrix(rows.shape[0], rows.shape[1], [self.number(value) for value in rows.flat])
 
     def product(self, left: Any, right: Any) -> Any:

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.certified.activation import sigmoid
-from bpcheck.certified.balls import Balls, exactly, radii
+from bpcheck.certified.balls import Balls, as_rows, exactly, radii
 from bpcheck.tree import FloatArray
 
 __all__ = ["SAFETY", "Working", "bits_of", "rounded_sum"]
@@ -93,7 +93,7 @@ class Working(Balls):
 
     def given(self, array: FloatArray) -> Any:
         """An array, with the error of storing it in this precision if it does not fit."""
-        rows = np.atleast_2d(array)
+        rows = as_rows(array)
         return (
             super().given(rows)
             if self._fits(rows).all()

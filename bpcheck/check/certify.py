@@ -13,7 +13,7 @@ from bpcheck import tree
 from bpcheck.certified import penalty
 from bpcheck.certified.forward import confirm as confirm_entries
 from bpcheck.certified.proof import MOST_UNITS, Proof, allowance, near_kinks, prove, sides
-from bpcheck.certified.reverse import Unit
+from bpcheck.certified.units import Unit
 from bpcheck.certified.working import bits_of, rounded_sum
 from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
 from bpcheck.check.structure import Matched, match

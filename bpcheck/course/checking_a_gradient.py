@@ -17,7 +17,7 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.check.gradient import check_gradient
 from bpcheck.course.answer import Answer, State
-from bpcheck.course.exercise import Mistake, Trial, call, hold, not_done, raised, unusable
+from bpcheck.course.exercise import SEED, Mistake, Trial, call, hold, holds_ellipsis, not_done, unusable
 from bpcheck.course.networks import draw_case, thawed
 from bpcheck.network.case import Case
 from bpcheck.numeric import complex_derivative
@@ -36,9 +36,6 @@ __all__ = [
     "suspect",
     "wrong_entry",
 ]
-
-SEED = 0
-"""The trials are random and the same each time, so that an answer can be looked into."""
 
 
 # --- 1. central differences ------------------------------------------------------------------------
@@ -222,13 +219,12 @@ def best_steps(function: Any) -> Answer:
         second, third = -(frequency**2) * float(np.sin(AT)), -(frequency**3) * float(np.cos(AT))
         asked.append(((value, second, third, UNIT_ROUNDOFF), frequency, offset, x))
     outcomes = [call(function, arguments) for arguments, *_ in asked]
-    if any(outcome.undone for outcome in outcomes):
-        return not_done(exercise)
     shown = ""
     for (arguments, frequency, offset, x), outcome in zip(asked, outcomes, strict=True):
         text = f"sin({frequency:g} x)" + (f" + {offset:g}" if offset else "")
-        if outcome.error:
-            return raised(exercise, outcome, f"for {text}")
+        refused = outcome.refusal(exercise, f"for {text}")
+        if refused is not None:
+            return refused
         steps = _two_numbers(outcome.value)
         if steps is None:
             reason = f"Two positive numbers are needed, forward and central; this is {tree.describe(outcome.value)}."
@@ -330,8 +326,8 @@ def _step_hint(asked: list[Any], outcomes: list[Any]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Claim:
-    """A loss with a gradient that somebody claims for it, at a point."""
+class _Case:
+    """A loss, and what somebody says is its gradient, at a point."""
 
     about: str
     f: Callable[[FloatArray], float]
@@ -362,27 +358,27 @@ FAR = np.array([30.0, -75.0, 120.0])
 
 
 @lru_cache(maxsize=1)
-def _step_jury() -> tuple[tuple[_Claim, bool], ...]:
+def _step_jury() -> tuple[tuple[_Case, bool], ...]:
     f, g = _smooth(1.0)
     return _decided(
-        _Claim("a right gradient, with parameters below 1", f, g, NEAR),
-        _Claim("a right gradient, with parameters around 100", f, g, FAR),
-        _Claim("a gradient with one entry 2 % too large", f, lambda x: g(x) * np.array([1, 1.02, 1]), NEAR),
-        _Claim(
+        _Case("a right gradient, with parameters below 1", f, g, NEAR),
+        _Case("a right gradient, with parameters around 100", f, g, FAR),
+        _Case("a gradient with one entry 2 % too large", f, lambda x: g(x) * np.array([1, 1.02, 1]), NEAR),
+        _Case(
             "a gradient that is multiplied by |x| where |x| > 1",
             f,
             lambda x: g(x) * np.maximum(1, abs(x)),
             FAR,
         ),
-        _Claim("a gradient that is half of the right one", f, lambda x: g(x) / 2, NEAR),
-        _Claim(
+        _Case("a gradient that is half of the right one", f, lambda x: g(x) / 2, NEAR),
+        _Case(
             "a gradient that is twice the right one, with parameters around 100", f, lambda x: 2 * g(x), FAR
         ),
     )
 
 
 @lru_cache(maxsize=1)
-def _tolerance_jury() -> tuple[tuple[_Claim, bool], ...]:
+def _tolerance_jury() -> tuple[tuple[_Case, bool], ...]:
     f, g = _smooth(1.0)
     small, its = _smooth(SMALL)
     large, its_too = _smooth(LARGE)
@@ -397,23 +393,23 @@ def _tolerance_jury() -> tuple[tuple[_Claim, bool], ...]:
         return np.where(np.arange(len(x)) == 1, np.nan, g(x))
 
     return _decided(
-        _Claim("a right gradient", f, g, NEAR),
-        _Claim("a right gradient of a loss that is about 1e-12", small, its, NEAR),
-        _Claim("a right gradient of a loss that is about 1e6", large, its_too, NEAR),
-        _Claim("a right gradient with one entry that is 1e-7 of the others", uneven, of_uneven, NEAR),
-        _Claim("a gradient with a NaN in it", f, with_nan, NEAR),
-        _Claim("a gradient of NaN alone", f, lambda x: np.full(x.shape, np.nan), NEAR),
-        _Claim("a gradient of zeros, for a loss that is about 1e-12", small, np.zeros_like, NEAR),
-        _Claim(
+        _Case("a right gradient", f, g, NEAR),
+        _Case("a right gradient of a loss that is about 1e-12", small, its, NEAR),
+        _Case("a right gradient of a loss that is about 1e6", large, its_too, NEAR),
+        _Case("a right gradient with one entry that is 1e-7 of the others", uneven, of_uneven, NEAR),
+        _Case("a gradient with a NaN in it", f, with_nan, NEAR),
+        _Case("a gradient of NaN alone", f, lambda x: np.full(x.shape, np.nan), NEAR),
+        _Case("a gradient of zeros, for a loss that is about 1e-12", small, np.zeros_like, NEAR),
+        _Case(
             "a gradient with the wrong sign, for a loss that is about 1e-12", small, lambda x: -its(x), NEAR
         ),
-        _Claim("a gradient with one entry 2 % too large", f, lambda x: g(x) * np.array([1, 1.02, 1]), NEAR),
-        _Claim("an infinite gradient", f, lambda x: np.full(x.shape, np.inf), NEAR),
+        _Case("a gradient with one entry 2 % too large", f, lambda x: g(x) * np.array([1, 1.02, 1]), NEAR),
+        _Case("an infinite gradient", f, lambda x: np.full(x.shape, np.inf), NEAR),
     )
 
 
-def _decided(*claims: _Claim) -> tuple[tuple[_Claim, bool], ...]:
-    return tuple((claim, claim.is_right) for claim in claims)
+def _decided(*cases: _Case) -> tuple[tuple[_Case, bool], ...]:
+    return tuple((case, case.is_right) for case in cases)
 
 
 def mended_step(checker: Any) -> Answer:
@@ -441,52 +437,57 @@ def mended_tolerance(checker: Any) -> Answer:
 
 
 def _try(
-    exercise: str, checker: Any, jury: tuple[tuple[_Claim, bool], ...], known: tuple[Mistake, ...]
+    exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...], known: tuple[Mistake, ...]
 ) -> Answer:
-    refused = unusable(exercise, checker)
-    if refused is not None:
-        return refused
-    said: list[bool | None] = []
-    for claim, _ in jury:
-        with np.errstate(all="ignore"):  # NaN and infinity are part of the question
-            outcome = call(checker, (claim.f, claim.gradient, claim.x))
-        if outcome.undone:
-            return not_done(exercise)
-        if outcome.error:
-            return raised(exercise, outcome, f"on {claim.about}")
-        if not isinstance(outcome.value, bool | np.bool_):
-            reason = (
-                f"Your checker returns {tree.describe(outcome.value)} on {claim.about}; return True or False."
-            )
-            return Answer(exercise, State.WRONG, reason)
-        if outcome.changed:
-            return Answer(
-                exercise, State.WRONG, f"Your checker changes {outcome.changed} in place; work on a copy."
-            )
-        said.append(bool(outcome.value))
-    refuses = [claim.about for (claim, right), yes in zip(jury, said, strict=True) if right and not yes]
-    passes = [claim.about for (claim, right), yes in zip(jury, said, strict=True) if yes and not right]
-    if not refuses and not passes:
+    said = _asked(exercise, checker, jury)
+    if isinstance(said, Answer):
+        return said
+    refuses, passes = (
+        [
+            case.about
+            for (case, right), yes in zip(jury, said, strict=True)
+            if yes is passed and right is not passed
+        ]
+        for passed in (False, True)
+    )
+    shown = [*(f"It refuses {text}." for text in refuses[:2]), *(f"It passes {text}." for text in passes[:2])]
+    if not shown:
         count = sum(right for _, right in jury)
         checked = (
             f"It accepts {count} right gradients and refuses {len(jury) - count} wrong ones, "
             "as bpcheck.check_gradient() does."
         )
         return Answer(exercise, State.RIGHT, checked=checked)
-    reason = " ".join(
-        [f"It refuses {text}." for text in refuses[:2]] + [f"It passes {text}." for text in passes[:2]]
-    )
-    more = len(refuses[2:]) + len(passes[2:])
-    if more:
-        reason += f" It is wrong on {more} more."
+    more = len(refuses) + len(passes) - len(shown)
+    reason = " ".join([*shown, *([f"It is wrong on {more} more."] if more else [])])
     recognised = next((m for m in known if _verdicts(m.wrong, jury) == said), None)
     state = State.NOT_DONE if recognised is known[0] else State.WRONG
     return Answer(exercise, state, reason, hint=recognised.hint if recognised else "")
 
 
-def _verdicts(checker: Callable[..., Any], jury: tuple[tuple[_Claim, bool], ...]) -> list[bool]:
+def _asked(exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...]) -> list[bool] | Answer:
+    """What a reader's checker says of each case, or what keeps it from saying anything."""
+    refused = unusable(exercise, checker)
+    if refused is not None:
+        return refused
+    said = []
+    for case, _ in jury:
+        with np.errstate(all="ignore"):  # NaN and infinity are part of the question
+            outcome = call(checker, (case.f, case.gradient, case.x))
+        refused = outcome.refusal(exercise, f"on {case.about}")
+        if refused is not None:
+            return refused
+        if not isinstance(outcome.value, bool | np.bool_):
+            found = tree.describe(outcome.value)
+            reason = f"Your checker returns {found} on {case.about}; return True or False."
+            return Answer(exercise, State.WRONG, reason)
+        said.append(bool(outcome.value))
+    return said
+
+
+def _verdicts(checker: Callable[..., Any], jury: tuple[tuple[_Case, bool], ...]) -> list[bool]:
     with np.errstate(all="ignore"):
-        return [bool(checker(claim.f, claim.gradient, claim.x)) for claim, _ in jury]
+        return [bool(checker(case.f, case.gradient, case.x)) for case, _ in jury]
 
 
 # The numbers of the checkers as they are handed out in the notebook.
@@ -496,14 +497,14 @@ HANDED_OUT_TOLERANCE = 1e-5
 
 def _by_step(f: Any, gradient: Any, x: Any, *, divided_by: Callable[[Any], Any]) -> bool:
     """Steps relative to the parameters; what they are divided by is where it may go wrong."""
-    claimed = gradient(x)
+    given = gradient(x)
     for i in range(len(x)):
         h = HANDED_OUT_STEP * max(1.0, abs(x[i]))
         there, back = x.copy(), x.copy()
         there[i] += h
         back[i] -= h
         slope = (f(there) - f(back)) / divided_by(h)
-        if not abs(slope - claimed[i]) <= HANDED_OUT_TOLERANCE * np.max(abs(claimed)):
+        if not abs(slope - given[i]) <= HANDED_OUT_TOLERANCE * np.max(abs(given)):
             return False
     return True
 
@@ -521,16 +522,16 @@ STEP_CHECKERS = (
 
 
 def _by_tolerance(f: Any, gradient: Any, x: Any, refuse: Callable[[Any, Any], Any]) -> bool:
-    claimed, slopes = gradient(x), differences(f, x, HANDED_OUT_STEP)
-    return not bool(np.any(refuse(claimed, slopes)))
+    given, slopes = gradient(x), differences(f, x, HANDED_OUT_STEP)
+    return not bool(np.any(refuse(given, slopes)))
 
 
-def _absolute(claimed: Any, slopes: Any) -> Any:
-    return abs(claimed - slopes)
+def _absolute(given: Any, slopes: Any) -> Any:
+    return abs(given - slopes)
 
 
-def _relative(claimed: Any, slopes: Any) -> Any:
-    return abs(claimed - slopes) / np.maximum(abs(claimed), abs(slopes))
+def _relative(given: Any, slopes: Any) -> Any:
+    return abs(given - slopes) / np.maximum(abs(given), abs(slopes))
 
 
 TOLERANCE_CHECKERS = (
@@ -677,7 +678,7 @@ def wrong_entry(found: Any, of: Suspect | None = None) -> Answer:
     True
     """
     exercise = "wrong_entry"
-    if found is None or found is ... or (isinstance(found, tuple | list) and ... in list(found)):
+    if found is None or holds_ellipsis(found):
         return not_done(exercise)
     them = _default() if of is None else of
     report = _report(them)

@@ -152,8 +152,8 @@ def _lines(terms: Sequence[Any]) -> Shown:
     first, *rest = terms
     rows = [["", formula(first)]]
     rows += [[str(number), formula(term, lead="<mo>=</mo>")] for number, term in enumerate(rest, start=1)]
-    plain = [f"   {text(first)}", *(f"{number}  = {text(term)}" for number, term in enumerate(rest, start=1))]
-    return Shown(table(rows), "\n".join(plain))
+    lines = [f"   {text(first)}", *(f"{number}  = {text(term)}" for number, term in enumerate(rest, start=1))]
+    return Shown(table(rows), "\n".join(lines))
 
 
 def counterexample(line: Line) -> tuple[str, str, str]:
@@ -192,21 +192,21 @@ def _line(line: Line) -> Shown:
     where, before, after = counterexample(line)
     if line.ok:
         sign, colour, head, rest = "✓", RIGHT, "holds", "for all sizes, functions and numbers"
-        plain = str(line)
+        as_text = str(line)
     elif line.undecided:
         sign, colour, head = "?", AMBER, "not decided"
         rest = "it holds in every instance tried, but the calculus finds no proof"
-        plain = str(line)
+        as_text = str(line)
     else:
         sign, colour, head = "✗", WRONG, "wrong"
         rest = f"with {where}: the first is {before}, the second {after}"
-        plain = f"wrong: {text(line.before)} = {text(line.after)}\n  {rest}"
+        as_text = f"wrong: {text(line.before)} = {text(line.after)}\n  {rest}"
     both = formula(line.after, lead=mathml(line.before) + "<mo>=</mo>")
     html = (
         f'<div style="color:{colour}"><strong>{sign} {head}</strong>: {prose(rest)}</div>'
         f'<div style="margin-top:.3em">{both}</div>'
     )
-    return Shown(html, plain)
+    return Shown(html, as_text)
 
 
 def _given(fact: Definition | TotalIs, write: Callable[[Any], str]) -> str:

@@ -7,6 +7,7 @@ every trial (or stops with the same message). A mistake that nothing reproduces 
 from __future__ import annotations
 
 import dis
+import math
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,29 @@ from bpcheck import tree
 from bpcheck.check.agreement import judge
 from bpcheck.check.contract import Clock, changed, guarded, guarded_call
 from bpcheck.course.answer import Answer, State, shortened
+from bpcheck.errors import BpcheckError
+from bpcheck.network.architecture import Architecture
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.reference.numbers.ball import Ball
+from bpcheck.result import Diagnosis
+from bpcheck.search import compare
 from bpcheck.tree import FloatArray, Tree
 
-__all__ = ["Mistake", "Outcome", "Trial", "call", "hold", "is_stub", "unusable"]
+__all__ = [
+    "SEED",
+    "Mistake",
+    "Outcome",
+    "Trial",
+    "call",
+    "compared",
+    "hold",
+    "holds_ellipsis",
+    "is_stub",
+    "unusable",
+]
+
+SEED = 0
+"""The trials are random and the same each time, so that an answer can be looked into."""
 
 # A formula with a mistake in it may round where the right one does not: so many units in the last place,
 # as many as it has operations (the longest of them has about ten).
@@ -109,6 +128,24 @@ class Outcome:
     changed: str = ""
     undone: bool = False
 
+    def refusal(self, exercise: str, about: str, *, hint: str = "") -> Answer | None:
+        """The answer to a call whose value need not be looked at: not done, an error, None, an argument changed in place.
+
+        ``hint`` is for a call that raised.
+        """
+        if self.undone:
+            return not_done(exercise)
+        if self.error:
+            return raised(exercise, self, about, hint)
+        if self.value is None:
+            hint = "A Python function without `return` returns None."
+            return Answer(exercise, State.WRONG, f"Your function returns None, {about}.", hint=hint)
+        if self.changed:
+            reason = f"Your function changes {self.changed} in place, {about}."
+            hint = "The caller still needs it as it was. Work on a copy, or write x = x - … instead of x -= …"
+            return Answer(exercise, State.WRONG, reason, hint=hint)
+        return None
+
 
 def _each(node: Tree, function: Callable[[Any], Any]) -> Tree:
     if isinstance(node, list | tuple):
@@ -163,7 +200,7 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], names: Sequence
         return Outcome(undone=True)
     except (Exception, SystemExit) as error:
         return Outcome(error=f"{type(error).__name__}: {shortened(str(error))}", place=_place(error))
-    if _holds_ellipsis(value):
+    if holds_ellipsis(value):
         return Outcome(undone=True)
     labels = list(names) or _parameter_names(function, len(given))
     for label, before, after in zip(labels, arguments, given, strict=False):
@@ -179,11 +216,12 @@ def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
     return names if len(names) >= count else [f"argument {number}" for number in range(1, count + 1)]
 
 
-def _holds_ellipsis(value: Any) -> bool:
+def holds_ellipsis(value: Any) -> bool:
+    """Whether three dots are left in an answer."""
     if isinstance(value, dict):
-        return any(map(_holds_ellipsis, value.values()))
+        return any(map(holds_ellipsis, value.values()))
     if isinstance(value, list | tuple):
-        return any(map(_holds_ellipsis, value))
+        return any(map(holds_ellipsis, value))
     return value is ...
 
 
@@ -264,22 +302,15 @@ def hold(
     refused = unusable(exercise, function)
     if refused is not None:
         return refused
-    outcomes = []
-    for trial in trials:
-        outcomes.append(call(function, trial.arguments))
-        if outcomes[-1].undone:
-            return not_done(exercise)
+    outcomes = [call(function, trial.arguments) for trial in trials]
+    if any(outcome.undone for outcome in outcomes):
+        return not_done(exercise)
     widest = largest = 0.0
     for trial, outcome in zip(trials, outcomes, strict=True):
-        if outcome.error:
-            return raised(exercise, outcome, trial.about, _recognise(trials, outcomes, mistakes))
-        if outcome.value is None:
-            hint = "A Python function without `return` returns None."
-            return Answer(exercise, State.WRONG, "Your function returns None.", hint=hint)
-        if outcome.changed:
-            reason = f"Your function changes {outcome.changed} in place, {trial.about}."
-            hint = "The caller still needs it as it was. Work on a copy, or write x = x - … instead of x -= …"
-            return Answer(exercise, State.WRONG, reason, hint=hint)
+        hint = _recognise(trials, outcomes, mistakes) if outcome.error else ""
+        refused = outcome.refusal(exercise, trial.about, hint=hint)
+        if refused is not None:
+            return refused
         fault, difference, bound = _fault(trial, outcome.value)
         if fault:
             return Answer(exercise, State.WRONG, fault, hint=_recognise(trials, outcomes, mistakes))
@@ -290,6 +321,25 @@ def hold(
         else f"The largest difference is {largest:.1e}; rounding allows up to {widest:.1e}."
     )
     return Answer(exercise, State.RIGHT, checked=f"{checked} {numbers}")
+
+
+def compared(
+    exercise: str, function: Any, architectures: Sequence[Architecture], *, of: str, **options: Any
+) -> Answer:
+    """What :func:`bpcheck.compare` says of a reader's function, as an answer; ``of`` says what the cases are."""
+    try:
+        report = compare(function, architectures=architectures, seed=SEED, progress=False, **options)
+    except BpcheckError as error:
+        return Answer(exercise, State.RAISED, shortened(str(error)))
+    if not report.ok:
+        found = (*report.diagnoses, Diagnosis(""))[0]
+        reason = f"{report.summary} {found.equation}".strip()
+        return Answer(exercise, State.WRONG, reason, hint=found.hint)
+    checked = (
+        f"bpcheck.compare() agrees on {report.examples} random {of}; an entry that is wrong by "
+        f"{report.detection_limit.maximum:.0e} of its tensor's size would have been seen."
+    )
+    return Answer(exercise, State.RIGHT, checked=checked)
 
 
 def _recognise(trials: Sequence[Trial], outcomes: Sequence[Outcome], mistakes: Iterable[Mistake]) -> str:
@@ -306,22 +356,24 @@ def _recognise(trials: Sequence[Trial], outcomes: Sequence[Outcome], mistakes: I
 def _same(trial: Trial, one: Outcome, other: Outcome) -> bool:
     if one.error or other.error:
         return one.error == other.error
-    if one.changed or one.value is None or other.value is None:
-        return False
     left, right = _flat(one.value), _flat(other.value)
-    if left is None or right is None or [a.shape for a in left] != [a.shape for a in right]:
+    if one.changed or left is None or right is None or [a.shape for a in left] != [a.shape for a in right]:
         return False
     # rounding grows with the numbers: the bound of the right answer, in proportion
-    size = max((float(abs(a).max(initial=0.0)) for _, a in tree.leaves(trial.right)), default=0.0)
-    relative = max((float(b.max(initial=0.0)) for _, b in tree.leaves(trial.bound)), default=0.0)
-    largest = max((float(abs(a).max(initial=0.0)) for a in right), default=0.0)
-    allowed = relative * max(1.0, largest / size if size > 0 else 1.0)
+    size, largest = _largest(trial.right), _largest(right)
+    allowed = _largest(trial.bound) * max(1.0, largest / (size or math.inf))
     allowed += ROUNDINGS * UNIT_ROUNDOFF * largest
     return all(bool(np.all(abs(a - b) <= allowed)) for a, b in zip(left, right, strict=True))
 
 
+def _largest(arrays: Tree) -> float:
+    return max((float(abs(array).max(initial=0.0)) for _, array in tree.leaves(arrays)), default=0.0)
+
+
 def _flat(value: Any) -> list[FloatArray] | None:
-    """All arrays of an answer, in order, or None if there is something else in it."""
+    """All arrays of an answer, in order, or None if there is none, or something else in it."""
+    if value is None:
+        return None
     try:
         return [np.asarray(leaf, dtype=float) for _, leaf in tree.leaves(value)]
     except (TypeError, ValueError):

@@ -1,6 +1,6 @@
 """Experiments on training, for notebook 4: each runs in seconds, from a fixed seed, and returns its numbers.
 
-They put claims about training to the test that are often read as general. Every one is small, so that it can be run
+They put sentences about training to the test that are often read as general. Every one is small, so that it can be run
 again with other numbers, and every one shows what happened once, in one setting: the docstrings say which.
 """
 
@@ -550,14 +550,16 @@ def explosion(
     >>> norm > 1000, bool(np.isnan(loss))
     (True, True)
     """
-    plain, _ = DEEP["relu, skips"]
-    network = build(Architecture(plain.input_shape, plain.layers, loss="cross_entropy", l2=penalty))
+    unpenalised, _ = DEEP["relu, skips"]
+    network = build(
+        Architecture(unpenalised.input_shape, unpenalised.layers, loss="cross_entropy", l2=penalty)
+    )
     rng = np.random.default_rng(SEED)
     params = network.init(rng)
     if small:
         draw = initializer("small_random")
         params = fill(
-            plain.parameter_shapes,
+            unpenalised.parameter_shapes,
             lambda name, shape: draw(rng, (shape[0], shape[1])) if name == "weight" else np.zeros(shape),
         )
     x, y, _ = digits()
@@ -565,7 +567,7 @@ def explosion(
     norm = float(np.linalg.norm(_flat(network.gradient(params, *first))))
     factor = gradient_health(network, params, *first, jacobians=0, seed=SEED).factor
     run = fit(network, x, y, rule=rule, epochs=epochs, params=params, seed=SEED, progress=False)
-    return norm, factor, float("nan") if run.stopped else float(build(plain).loss(run.params, x, y))
+    return norm, factor, float("nan") if run.stopped else float(build(unpenalised).loss(run.params, x, y))
 
 
 # --- which rule is best ------------------------------------------------------------------------------------

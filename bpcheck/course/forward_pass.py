@@ -7,20 +7,20 @@ is computed by :mod:`bpcheck.reference` with a bound on its rounding; nothing is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bpcheck.check.agreement import judge
-from bpcheck.course.answer import Answer, State, shortened
-from bpcheck.course.exercise import Mistake, Trial, call, exact, hold, not_done, raised, unusable
+from bpcheck.course.answer import Answer, State
+from bpcheck.course.exercise import SEED, Mistake, Trial, call, compared, exact, hold, unusable
 from bpcheck.course.networks import dense_layer, draw_case, draw_widths, enclosed_forward, thawed
-from bpcheck.errors import BpcheckError
+from bpcheck.course.prediction import hold_predictions
 from bpcheck.network.architecture import mlp
 from bpcheck.network.dense_chain import dense_chain
 from bpcheck.network.layers import Dense
 from bpcheck.reference import build
-from bpcheck.search import compare
 from bpcheck.tree import FloatArray
 
 __all__ = [
@@ -33,9 +33,6 @@ __all__ = [
     "unit",
     "update",
 ]
-
-SEED = 0
-"""The trials are random and the same each time, so that an answer can be looked into."""
 
 TRIALS = 6
 """Random networks an exercise: with widths that are never equal, one shows every mistake below."""
@@ -385,14 +382,10 @@ def passport(to_cs231n: Any, to_bishop: Any) -> Answer:
         refused = unusable("passport", function)
         if refused is not None:
             return refused
-        for about, arguments, _, _ in trials:
-            outcome = call(function, arguments)
-            if outcome.undone:
-                return not_done("passport")
-            if outcome.value is None and not outcome.error:
-                return Answer("passport", State.WRONG, f"{name} returns None.", hint="Is there a `return`?")
-            if outcome.error:
-                return raised("passport", outcome, f"in {name} {about}")
+        for about, arguments, *_ in trials:
+            refused = call(function, arguments).refusal("passport", f"in {name} {about}")
+            if refused is not None:
+                return refused
         asked = [
             Trial.enclosed(f"in {name} {about}", (*arguments, inputs), z, ("z",))
             for about, arguments, inputs, z in trials
@@ -484,32 +477,18 @@ def error_is_difference(prediction: Any) -> Answer:
       sigmoid with binary_cross_entropy, softmax with half_mse, softmax with cross_entropy.
     """
     exercise = "error_is_difference"
-    if prediction is None or prediction is ...:
-        return not_done(exercise)
-    if not isinstance(prediction, Mapping):
-        return Answer(exercise, State.WRONG, "A dict is needed: {(output, loss): True or False, …}.")
-    unknown = [key for key in prediction if key not in PAIRS]
+    unknown = [key for key in prediction if key not in PAIRS] if isinstance(prediction, Mapping) else []
     if unknown:
         return Answer(exercise, State.WRONG, f"{unknown[0]!r} is none of the six pairs.")
-    left = [pair for pair in PAIRS if prediction.get(pair, ...) is ... or prediction[pair] is None]
-    if left:
-        listed = ", ".join(" with ".join(pair) for pair in left)
-        return Answer(exercise, State.NOT_DONE, f"Still to be predicted: {listed}.")
-    wrong = []
-    for pair in PAIRS:
-        if not isinstance(prediction[pair], bool | np.bool_):
-            return Answer(
-                exercise, State.WRONG, f"{pair!r} holds {prediction[pair]!r}; predict True or False."
-            )
-        measured, text = _delta_against_difference(*pair)
-        if bool(prediction[pair]) != measured:
-            wrong.append(text)
-    if wrong:
-        count = f"{len(PAIRS) - len(wrong)} of {len(PAIRS)} predictions hold. "
-        hint = "δ is ∂C/∂z: differentiate the loss by a, then go on through σ."
-        return Answer(exercise, State.WRONG, count + " ".join(wrong), hint=hint)
-    checked = f"All {len(PAIRS)} hold, each measured on {TRIALS} random networks with one example."
-    return Answer(exercise, State.RIGHT, checked=checked)
+    return hold_predictions(
+        exercise,
+        prediction,
+        {pair: partial(_delta_against_difference, *pair) for pair in PAIRS},
+        key="(output, loss)",
+        named=" with ".join,
+        hint="δ is ∂C/∂z: differentiate the loss by a, then go on through σ.",
+        checked=f"All {len(PAIRS)} hold, each measured on {TRIALS} random networks with one example.",
+    )
 
 
 def _delta_against_difference(output: str, loss: str) -> tuple[bool, str]:
@@ -578,23 +557,8 @@ def batch_gradient(function: Any) -> Answer:
         dW, db = function(W, b, x, y)
         return 0.5 * np.sum(residual**2) / len(x), [{"weight": dW, "bias": db}]
 
-    try:
-        report = compare(
-            subject,
-            architectures=[mlp(widths, output="identity", loss="half_mse") for widths in WIDTH_PAIRS],
-            seed=SEED,
-            progress=False,
-        )
-    except BpcheckError as error:
-        return Answer(exercise, State.RAISED, shortened(str(error)))
-    if not report.ok:
-        hint = report.diagnoses[0].hint if report.diagnoses else ""
-        return Answer(exercise, State.WRONG, report.summary, hint=hint)
-    checked = (
-        f"bpcheck.compare() agrees on {report.examples} random batches; an entry that is wrong by "
-        f"{report.detection_limit.maximum:.0e} of its tensor's size would have been seen."
-    )
-    return Answer(exercise, State.RIGHT, checked=checked)
+    architectures = [mlp(widths, output="identity", loss="half_mse") for widths in WIDTH_PAIRS]
+    return compared(exercise, subject, architectures, of="batches")
 
 
 def _residual(W: Any, b: Any, x: Any, y: Any) -> Any:

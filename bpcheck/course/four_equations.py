@@ -12,7 +12,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from html import escape
 from typing import Any
 
@@ -20,18 +20,28 @@ import numpy as np
 import sympy
 
 from bpcheck.check.gradient import check_gradient
-from bpcheck.course.answer import Answer, State, shortened
+from bpcheck.course.answer import Answer, State
 from bpcheck.course.display import SOFT, Shown, formula, table
-from bpcheck.course.exercise import Mistake, Trial, call, exact, hold, is_stub, not_done, raised, unusable
+from bpcheck.course.exercise import (
+    SEED,
+    Mistake,
+    Trial,
+    call,
+    compared,
+    exact,
+    hold,
+    is_stub,
+    not_done,
+    unusable,
+)
 from bpcheck.course.line import DIFFERENTIATED, Asked, Demand, Slip, hold_line, judge_line
 from bpcheck.course.networks import draw_case, draw_widths, thawed
-from bpcheck.errors import BpcheckError
+from bpcheck.course.prediction import hold_predictions
 from bpcheck.network.architecture import mlp
 from bpcheck.network.dense_chain import dense_chain
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.reference.layers import four_equations as equations
 from bpcheck.reference.numbers.ball import Ball
-from bpcheck.search import compare
 from bpcheck.symbolic.index import (
     Definition,
     Derivation,
@@ -72,9 +82,6 @@ __all__ = [
     "targets",
     "weight_proof",
 ]
-
-SEED = 0
-"""The trials are random and the same each time, so that an answer can be looked into."""
 
 TRIALS = 6
 """Random batches an exercise: widths and batch sizes are never equal, so one shows every mistake below."""
@@ -364,24 +371,20 @@ def weight_proof(lines: Any) -> Answer:
     if not isinstance(lines, (list, tuple)) or len(lines) != len(PROOF):
         return Answer(exercise, State.WRONG, f"A list of {len(PROOF)} lines is needed.")
     befores = [before for before, _ in derivation.pairs()][1:]
-    told, hints, undone, wrong = [], [], 0, 0
+    states, told, hints = [], "", ""
     for number, (line, before, (slips, demands)) in enumerate(
         zip(lines, befores, PROOF, strict=True), start=2
     ):
-        if is_stub(line):
-            undone += 1
-            told.append(f"Line {number}: not done yet.")
-            continue
-        right, reason, hint = judge_line(Asked(before, derivation.given, slips, demands), line)
-        told.append(f"Line {number}: {'right.' if right else reason}")
-        if not right:
-            wrong += 1
-            hints += [f"(line {number}) {hint}"] if hint else []
-    if undone == len(PROOF):
+        asked = Asked(before, derivation.given, slips, demands)
+        right, reason, hint = (False, "not done yet.", "") if is_stub(line) else judge_line(asked, line)
+        states.append(State.NOT_DONE if is_stub(line) else State.RIGHT if right else State.WRONG)
+        told += f" Line {number}: {'right.' if right else reason}"
+        hints += f" (line {number}) {hint}" if hint else ""
+    if set(states) == {State.NOT_DONE}:
         return not_done(exercise)
-    if wrong or undone:
-        state = State.WRONG if wrong else State.NOT_DONE
-        return Answer(exercise, state, " ".join(told), hint=" ".join(hints))
+    for state in (State.WRONG, State.NOT_DONE):
+        if state in states:
+            return Answer(exercise, state, told.strip(), hint=hints.strip())
     return Answer(exercise, State.RIGHT, checked="Three lines proved, for every width, cost and layer.")
 
 
@@ -521,7 +524,7 @@ def side_by_side() -> Shown:
     ...
     """
     widths = dict(zip((LAYER - 1, LAYER, LAYER + 1), draw_widths(_rng(), 3)[0], strict=True))
-    rows, plain = [], []
+    rows, lines = [], []
     for it in _implemented():
         right = _numbers(it.derivation, widths, it.derivation.result, it.indices)
         given = [
@@ -549,9 +552,9 @@ def side_by_side() -> Shown:
         )
         rows.append([f"<b>{it.name}</b>", line, code])
         title = f"{it.name}: {text(it.result)} = {text(it.derivation.result)}"
-        plain.append(f"{title}\n{textwrap.indent(body, '     ')}\n     {verdict}")
+        lines.append(f"{title}\n{textwrap.indent(body, '     ')}\n     {verdict}")
     head = ["", "last line of the derivation", "the code, and both at the same random numbers"]
-    return Shown(table(rows, head), "\n".join(plain))
+    return Shown(table(rows, head), "\n".join(lines))
 
 
 # --- 6. a kink -----------------------------------------------------------------------------------------
@@ -579,11 +582,11 @@ def kink_verdict(at_zero: float) -> str:
     def cost(z: FloatArray) -> float:
         return float(0.5 * np.sum((np.maximum(z, 0.0) - DESIRED) ** 2))
 
-    def claimed(z: FloatArray) -> FloatArray:
+    def gradient(z: FloatArray) -> FloatArray:
         slopes = np.where(z == 0, at_zero, np.where(z > 0, 1.0, 0.0))
         return np.asarray((np.maximum(z, 0.0) - DESIRED) * slopes)
 
-    return check_gradient(cost, claimed, CORNER, seed=SEED).verdict.name
+    return check_gradient(cost, gradient, CORNER, seed=SEED).verdict.name
 
 
 def slope_at_kink(accepted: Any) -> Answer:
@@ -598,32 +601,19 @@ def slope_at_kink(accepted: Any) -> Answer:
     >>> slope_at_kink({0.0: True}).state.value
     'not done yet'
     """
-    exercise = "slope_at_kink"
-    if is_stub(accepted):
-        return not_done(exercise)
-    if not isinstance(accepted, Mapping):
-        return Answer(exercise, State.WRONG, "A dict is needed: {slope: True or False, …}.")
-    missing = [at_zero for at_zero in SLOPES if is_stub(accepted.get(at_zero))]
-    if missing:
-        return Answer(exercise, State.NOT_DONE, f"Still to be predicted: {', '.join(map(str, missing))}.")
-    wrong = []
-    for at_zero in SLOPES:
-        if not isinstance(accepted[at_zero], bool | np.bool_):
-            return Answer(
-                exercise, State.WRONG, f"{at_zero} holds {accepted[at_zero]!r}; predict True or False."
-            )
-        verdict = kink_verdict(at_zero)
-        if bool(accepted[at_zero]) is not verdict.startswith("AGREES"):
-            wrong.append(f"ReLU'(0) = {at_zero}: bpcheck says {verdict}.")
-    if wrong:
-        count = f"{len(SLOPES) - len(wrong)} of {len(SLOPES)} predictions hold. "
-        hint = "To the left of 0 the slope is 0, to the right it is 1. No number between them is better than another."
-        return Answer(exercise, State.WRONG, count + " ".join(wrong), hint=hint)
-    return Answer(
-        exercise,
-        State.RIGHT,
+    return hold_predictions(
+        "slope_at_kink",
+        accepted,
+        {at_zero: partial(_kink_is_accepted, at_zero) for at_zero in SLOPES},
+        key="slope",
+        hint="To the left of 0 the slope is 0, to the right it is 1. No number between them is better than another.",
         checked="check_gradient was asked about each of them, with a unit exactly on its kink.",
     )
+
+
+def _kink_is_accepted(at_zero: float) -> tuple[bool, str]:
+    verdict = kink_verdict(at_zero)
+    return verdict.startswith("AGREES"), f"ReLU'(0) = {at_zero}: bpcheck says {verdict}."
 
 
 # --- 7. four lines of code -----------------------------------------------------------------------------
@@ -792,37 +782,10 @@ def backward(function: Any) -> Answer:
     for layers in (2, 3, 4):
         case = draw_case(rng, layers, activation="tanh", output="identity", loss="half_mse")
         outcome = call(function, (thawed(case.params), np.array(case.x), np.array(case.y)))
-        if outcome.undone:
-            return not_done(exercise)
-        if outcome.error:
-            return raised(
-                exercise,
-                outcome,
-                f"for widths {list(dense_chain(case.architecture).widths)} and a batch of {case.batch}",
-            )
-        if outcome.changed:
-            reason = f"Your function changes {outcome.changed} in place."
-            return Answer(
-                exercise, State.WRONG, reason, hint="Backpropagation changes nothing; the optimiser does."
-            )
-    try:
-        report = compare(
-            function,
-            architectures=[
-                mlp(widths, activation="tanh", output="identity", loss="half_mse") for widths in DEPTHS
-            ],
-            examples=CASES,
-            seed=SEED,
-            progress=False,
-        )
-    except BpcheckError as error:
-        return Answer(exercise, State.RAISED, shortened(str(error)))
-    if not report.ok:
-        found = report.diagnoses[0] if report.diagnoses else None
-        reason = f"{report.summary} {found.equation if found else ''}".strip()
-        return Answer(exercise, State.WRONG, reason, hint=found.hint if found else "")
-    checked = (
-        f"bpcheck.compare() agrees on {report.examples} random cases of two to four layers; an entry that is wrong by "
-        f"{report.detection_limit.maximum:.0e} of its tensor's size would have been seen."
-    )
-    return Answer(exercise, State.RIGHT, checked=checked)
+        widths = list(dense_chain(case.architecture).widths)
+        refused = outcome.refusal(exercise, f"for widths {widths} and a batch of {case.batch}")
+        if refused is not None:
+            hint = "Backpropagation changes nothing; the optimiser does."
+            return replace(refused, hint=hint) if outcome.changed else refused
+    architectures = [mlp(widths, activation="tanh", output="identity", loss="half_mse") for widths in DEPTHS]
+    return compared(exercise, function, architectures, of="cases of two to four layers", examples=CASES)

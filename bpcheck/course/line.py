@@ -54,12 +54,12 @@ class Demand:
     ----------
     met : callable
         Takes the line.
-    otherwise : str
-        What is told.
+    reply : str
+        What is told where it is not met.
     """
 
     met: Callable[[Any], bool]
-    otherwise: str
+    reply: str
 
 
 DIFFERENTIATED = Demand(
@@ -140,7 +140,7 @@ def judge_line(asked: Asked, line: Any) -> tuple[bool, str, str]:
         return False, _difference(said), _recognise(asked, line)
     for demand in asked.demands:
         if not demand.met(said.after):
-            return False, demand.otherwise, ""
+            return False, demand.reply, ""
     return True, "", ""
 
 
@@ -169,14 +169,14 @@ def _recognise(asked: Asked, line: Any) -> str:
 
 
 def _misread(asked: Asked, line: Any) -> tuple[str, str]:
-    """What the calculus would read otherwise than it was meant, and what to do about it."""
+    """What the calculus would read in another sense than it was meant, and what to do about it."""
     if not isinstance(line, sympy.Basic):
         return "", ""
     terms = [asked.before, *(slip.term for slip in asked.slips)]
     ours = {index.name: index for index in symbols_of(terms, Index)}
     for index in symbols_of([line], Index):
-        own = ours.get(index.name)
-        if own is not None and own != index:
+        own = ours.get(index.name, index)
+        if own != index:
             reason = (
                 f"{index.name} runs from {text(index.lower)} to {text(index.upper)} in your line; "
                 f"here it runs from {text(own.lower)} to {text(own.upper)}."
@@ -184,8 +184,8 @@ def _misread(asked: Asked, line: Any) -> tuple[str, str]:
             return reason, "Run the cell that makes the letters of this section again."
     examples = {entry.base: entry for entry in symbols_of(terms, sympy.Indexed)}
     for entry in symbols_of([line], sympy.Indexed):
-        example = examples.get(entry.base)
-        if example is not None and len(example.indices) != len(entry.indices):
+        example = examples.get(entry.base, entry)
+        if len(example.indices) != len(entry.indices):
             layered = (
                 "The layer comes first, then the units." if getattr(entry.base, "superscripts", 0) else ""
             )

@@ -54,6 +54,7 @@ def draw_case(rng: np.random.Generator, layers: int, *, batch: int | None = None
 
     Examples
     --------
+    >>> from bpcheck.network.dense_chain import dense_chain
     >>> case = draw_case(np.random.default_rng(0), 3)
     >>> len(case.params), case.batch in dense_chain(case.architecture).widths
     (2, False)

@@ -7,6 +7,7 @@ it, by reproducing every step; the hints are those of ``bpcheck.diagnosis.UPDATE
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.check.update import compare_update
 from bpcheck.course.answer import Answer, State
-from bpcheck.course.exercise import Mistake, Trial, call, exact, hold, is_stub, not_done, raised, unusable
+from bpcheck.course.exercise import SEED, Mistake, Trial, call, exact, hold, is_stub, not_done, unusable
 from bpcheck.course.experiments import DEEP, EXAMPLES, two_minima
+from bpcheck.course.prediction import hold_predictions
 from bpcheck.data import load_digits
 from bpcheck.diagnosis import UPDATES
 from bpcheck.errors import InputError, SubjectError
@@ -25,11 +27,11 @@ from bpcheck.numeric.noise import UNIT_ROUNDOFF
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.optimizer import SGD, Adam, Clipped, Momentum, Nesterov, Rule
-from bpcheck.result import Report
+from bpcheck.result import Diagnosis, Report
 from bpcheck.tree import FloatArray
 
 __all__ = [
-    "MINIMA_CLAIMS",
+    "MINIMA",
     "adam_step",
     "bowl_rates",
     "layer_factor",
@@ -37,9 +39,6 @@ __all__ = [
     "momentum_step",
     "predicted_minima",
 ]
-
-SEED = 0
-"""The trials are random and the same each time, so that an answer can be looked into."""
 
 
 # --- 1. learning rates in a bowl -------------------------------------------------------------------------
@@ -209,14 +208,10 @@ def _unusable(
         return refused
     with np.errstate(all="ignore"):  # what a wrong step divides by is part of the question
         outcome = call(function, arguments)
-    if outcome.undone:
-        return not_done(exercise)
-    if outcome.error:
-        return raised(exercise, outcome, "in the first step")
+    refused = outcome.refusal(exercise, "in the first step")
+    if refused is not None:
+        return refused
     value, wanted = outcome.value, f"({parts[0]}, {parts[1]})"
-    if value is None:
-        hint = "A Python function without `return` returns None."
-        return Answer(exercise, State.WRONG, "Your function returns None.", hint=hint)
     if not isinstance(value, tuple) or len(value) != len(parts):
         reason = f"Two things are needed, {wanted}; this is {tree.describe(value)}."
         return Answer(exercise, State.WRONG, reason, hint="The next step needs what this one remembers.")
@@ -229,10 +224,6 @@ def _unusable(
         hint = "t is 0 before the first step, and 1 − β⁰ is 0. Count the step before the corrections."
         reason = f"The new {parts[0]} holds NaN or infinity after the first step."
         return Answer(exercise, State.WRONG, reason, hint=hint if parts[1] == "state" else "")
-    if outcome.changed:
-        reason = f"Your function changes {outcome.changed} in place, in the first step."
-        hint = "The caller still needs it as it was. Work on a copy, or write x = x - … instead of x -= …"
-        return Answer(exercise, State.WRONG, reason, hint=hint)
     return None
 
 
@@ -267,14 +258,14 @@ def _judged(
     for other, hint in others:
         if _compared(step, other, params).ok:
             return Answer(exercise, State.WRONG, _where(report), hint=hint)
-    found = report.diagnoses[0] if report.diagnoses else None
-    bug = UPDATES.get(found.bug) if found is not None else None
-    if bug is not None and bug.slug == handed_out:
+    found = (*report.diagnoses, Diagnosis(""))[0]
+    bug = UPDATES.get(found.bug)
+    if bug is None:
+        return Answer(exercise, State.WRONG, _where(report), hint=found.hint)
+    if bug.slug == handed_out:
         hint = f"{bug.hints.symptom} {bug.hints.equation}"
         return Answer(exercise, State.NOT_DONE, _where(report), hint=hint)
-    if bug is not None:
-        return Answer(exercise, State.WRONG, _where(report), hint=f"{bug.sentence} {bug.hint}")
-    return Answer(exercise, State.WRONG, _where(report), hint="" if found is None else found.hint)
+    return Answer(exercise, State.WRONG, _where(report), hint=f"{bug.sentence} {bug.hint}")
 
 
 def _compared(step: Any, rule: Rule, params: Any) -> Report:
@@ -449,7 +440,7 @@ LAYER_FACTOR = (
 
 # --- 6. two minima, predicted ----------------------------------------------------------------------------
 
-MINIMA_CLAIMS: Mapping[str, Callable[[], bool]] = {
+MINIMA: Mapping[str, Callable[[], bool]] = {
     "plain descent ends in the valley it starts in": lambda: not _moved(SGD(lr=0.01)),
     "momentum 0.9 leaves the higher minimum from some starts": lambda: (
         two_minima(Momentum(lr=0.01, momentum=0.9)).left_bad > 0
@@ -468,7 +459,7 @@ def _moved(rule: Rule) -> bool:
 
 
 def predicted_minima(prediction: Any) -> Answer:
-    """For each sentence of ``MINIMA_CLAIMS``, whether it holds.
+    """For each sentence of ``MINIMA``, whether it holds.
 
     Parameters
     ----------
@@ -479,23 +470,17 @@ def predicted_minima(prediction: Any) -> Answer:
     >>> predicted_minima({}).state.value
     'not done yet'
     """
-    exercise = "predicted_minima"
-    if is_stub(prediction):
-        return not_done(exercise)
-    if not isinstance(prediction, Mapping):
-        return Answer(exercise, State.WRONG, "A dict is needed: {sentence: True or False, …}.")
-    missing = [claim for claim in MINIMA_CLAIMS if is_stub(prediction.get(claim))]
-    if missing:
-        return Answer(exercise, State.NOT_DONE, f"Still to be predicted: {'; '.join(missing)}.")
-    wrong = []
-    for claim, holds in MINIMA_CLAIMS.items():
-        if not isinstance(prediction[claim], bool | np.bool_):
-            reason = f"“{claim}” holds {prediction[claim]!r}; predict True or False."
-            return Answer(exercise, State.WRONG, reason)
-        if bool(prediction[claim]) is not holds():
-            wrong.append(f"“{claim}”: {'it does' if holds() else 'it does not'}.")
-    if not wrong:
-        return Answer(exercise, State.RIGHT, checked="All four were run, from 401 starting points each.")
-    count = f"{len(MINIMA_CLAIMS) - len(wrong)} of {len(MINIMA_CLAIMS)} predictions hold. "
-    hint = "A ball that is fast enough to roll over a hill does not ask which valley is the deeper one."
-    return Answer(exercise, State.WRONG, count + " ".join(wrong), hint=hint)
+    return hold_predictions(
+        "predicted_minima",
+        prediction,
+        {sentence: partial(_holds, sentence) for sentence in MINIMA},
+        key="sentence",
+        named=lambda sentence: f"“{sentence}”",
+        hint="A ball that is fast enough to roll over a hill does not ask which valley is the deeper one.",
+        checked="All four were run, from 401 starting points each.",
+    )
+
+
+def _holds(sentence: str) -> tuple[bool, str]:
+    holds = MINIMA[sentence]()
+    return holds, f"“{sentence}”: {'it does' if holds else 'it does not'}."

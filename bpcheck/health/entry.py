@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ from bpcheck.check.options import seed_or_drawn
 from bpcheck.errors import InputError
 from bpcheck.health.findings import judge, judge_tensors
 from bpcheck.health.measure import clipped, layer_health, tensor_health
-from bpcheck.health.numbers import Clipping
 from bpcheck.health.result import GradientHealth
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
+from bpcheck.options import positive, whole
 from bpcheck.precision import widened
 from bpcheck.reference.initialize import initializer, zeros
-from bpcheck.reference.jacobian import nodes
+from bpcheck.reference.jacobian import Node, nodes
 from bpcheck.reference.network import Network, as_network
 from bpcheck.strategies.numbers import fill, random_targets
 from bpcheck.tree import FloatArray, Tree
@@ -97,7 +98,8 @@ def gradient_health(
     >>> print(gradient_health(gradients=[np.full((2, 2), 1e-9), np.ones((2, 2))]).words)
     vanishing: 1e-9 a tensor, 1e-9 over 1 tensor
     """
-    clips = {"norm": _limit("clip_norm", clip_norm), "value": _limit("clip_value", clip_value)}
+    clips = [("norm", clip_norm), ("value", clip_value)]
+    limits = {by: positive(f"clip_{by}", limit) for by, limit in clips if limit is not None}
     if gradients is not None:
         given = {"network": network, "params": params, "x": x, "y": y, "initialization": initialization}
         also = [name for name, value in given.items() if value is not None]
@@ -105,21 +107,18 @@ def gradient_health(
             raise InputError(f"gradients was given, and {also[0]} too; give a network, or gradients alone.")
         arrays = _arrays(gradients)
         findings = judge_tensors([tensor_health(path, array) for path, array in arrays.items()])
-        return _result(arrays, clips, findings=findings)
+        return _result(arrays, limits, findings=findings)
     built = as_network(network, otherwise="A gradient of another framework goes to gradients=.")
     used = seed_or_drawn(seed)
     case, drawn = _case(built, params, x, y, initialization, np.random.default_rng(used))
-    count = _examples(jacobians, case.batch)
+    count = JACOBIANS if jacobians is None else whole("jacobians", jacobians, least=0, of="examples")
+    count = min(count, case.batch)
     with np.errstate(all="ignore"):  # numbers that overflow are a finding, not a warning
         cut = nodes(built, case.params, case.x, case.y)
         layers = layer_health(cut, examples=count)
-    arrays = {}
-    for flow in (flow for node in cut for flow in node.dense):
-        arrays[str(flow.path.item("weight"))] = flow.weight_gradient
-        arrays[str(flow.path.item("bias"))] = flow.bias_gradient
     return _result(
-        arrays,
-        clips,
+        _gradients(cut),
+        limits,
         findings=judge(layers),
         layers=layers,
         drawn=drawn,
@@ -128,11 +127,17 @@ def gradient_health(
     )
 
 
-def _result(arrays: dict[str, FloatArray], clips: dict[str, float | None], **known: Any) -> GradientHealth:
+def _gradients(cut: Sequence[Node]) -> dict[str, FloatArray]:
+    arrays = {}
+    for flow in (flow for node in cut for flow in node.dense):
+        arrays[str(flow.path.item("weight"))] = flow.weight_gradient
+        arrays[str(flow.path.item("bias"))] = flow.bias_gradient
+    return arrays
+
+
+def _result(arrays: dict[str, FloatArray], limits: dict[str, float], **known: Any) -> GradientHealth:
     finite = all(np.isfinite(array).all() for array in arrays.values())
-    clipping: tuple[Clipping, ...] = tuple(
-        clipped(arrays, rule, limit) for rule, limit in clips.items() if limit is not None and finite
-    )
+    clipping = tuple(clipped(arrays, by, limit) for by, limit in limits.items() if finite)
     tensors = tuple(tensor_health(path, array) for path, array in arrays.items())
     return GradientHealth(tensors=tensors, clipping=clipping, **known)
 
@@ -166,22 +171,6 @@ def _case(
         y = random_targets(rng, architecture.loss, (len(x), *architecture.output_shape))  # type: ignore[arg-type]
         drawn.append("targets")
     return Case(architecture, params, x, y), tuple(drawn)
-
-
-def _examples(jacobians: Any, batch: int) -> int:
-    if jacobians is None:
-        return min(JACOBIANS, batch)
-    if isinstance(jacobians, bool) or not isinstance(jacobians, int | np.integer) or jacobians < 0:
-        raise InputError(f"jacobians is {jacobians!r}; give a whole number of examples, 0 or more.")
-    return min(int(jacobians), batch)
-
-
-def _limit(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
-        raise InputError(f"{name} is {value!r}; give a positive, finite number.")
-    return float(value)
 
 
 def _arrays(gradients: Tree) -> dict[str, FloatArray]:

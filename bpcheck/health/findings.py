@@ -90,25 +90,14 @@ def judge(layers: Sequence[LayerHealth]) -> tuple[Finding, ...]:
         )
         return (Finding("no error", text, ("Give a batch that the network does not fit exactly.",)),)
     dead, saturated = _shut(layers)
-    found: list[Finding] = []
-    sizes = {layer.number: layer.error_rms / top.error_rms for layer in layers}
-    largest = max(layers, key=lambda layer: layer.error_rms)
-    smallest = min(layers, key=lambda layer: layer.error_rms)
-    if sizes[largest.number] >= EXPLODED:
-        steps = top.number - largest.number
-        text = f"exploding: {_course(sizes[largest.number], steps)}"
-        found.append(Finding("exploding", text, _against_explosion(layers)))
-    if sizes[smallest.number] <= VANISHED:
-        steps = top.number - smallest.number
-        text = f"vanishing: {_course(sizes[smallest.number], steps)}"
-        if smallest.error_rms == 0.0:
-            first = max(layer.number for layer in layers if layer.error_rms == 0.0)
-            text = f"vanishing: exactly 0 from layer {first} down"
-        found.append(Finding("vanishing", text, _against_vanishing(layers)))
+    sizes = [layer.error_rms / top.error_rms for layer in layers]
+    zeros = [layer.number for layer in layers if layer.error_rms == 0.0]
+    exactly = f"exactly 0 from layer {zeros[-1]} down" if zeros else ""
+    found = _extremes(sizes, layers, zero=exactly)
     blocked = any(layer.dead == 1.0 and layer.kind == "dense" for layer in layers)
     found = [*dead, *found] if blocked else [*found, *dead]
     found += saturated
-    return tuple(found) or (_healthy(sizes[layers[0].number], len(layers) - 1),)
+    return tuple(found) or (_healthy(sizes[0], len(layers) - 1),)
 
 
 def judge_tensors(tensors: Sequence[TensorHealth]) -> tuple[Finding, ...]:
@@ -124,17 +113,26 @@ def judge_tensors(tensors: Sequence[TensorHealth]) -> tuple[Finding, ...]:
     if top.rms == 0.0:
         text = f"no error: {top.path}, the last tensor, is exactly 0"
         return (Finding("no error", text, ("Give the tensors from the lowest layer to the last one.",)),)
-    found: list[Finding] = []
-    steps = {id(tensor): len(weights) - 1 - i for i, tensor in enumerate(weights)}
-    largest = max(weights, key=lambda tensor: tensor.rms)
-    smallest = min(weights, key=lambda tensor: tensor.rms)
-    if largest.rms / top.rms >= EXPLODED:
-        text = f"exploding: {_course(largest.rms / top.rms, steps[id(largest)], 'a tensor')}"
-        found.append(Finding("exploding", text, _against_explosion(())))
-    if smallest.rms / top.rms <= VANISHED:
-        text = f"vanishing: {_course(smallest.rms / top.rms, steps[id(smallest)], 'a tensor')}"
-        found.append(Finding("vanishing", text, _against_vanishing(())))
-    return tuple(found) or (_healthy(weights[0].rms / top.rms, len(weights) - 1, "a tensor"),)
+    sizes = [tensor.rms / top.rms for tensor in weights]
+    found = _extremes(sizes, (), each="a tensor")
+    return tuple(found) or (_healthy(sizes[0], len(weights) - 1, "a tensor"),)
+
+
+def _extremes(
+    sizes: Sequence[float], layers: Sequence[LayerHealth], *, each: str = "a layer", zero: str = ""
+) -> list[Finding]:
+    """What the largest and the smallest size, relative to the last one, say; ``zero`` if the smallest is 0."""
+    largest, smallest = max(sizes), min(sizes)
+    found = []
+    if largest >= EXPLODED:
+        steps = len(sizes) - 1 - sizes.index(largest)
+        text = f"exploding: {_course(largest, steps, each)}"
+        found.append(Finding("exploding", text, _against_explosion(layers)))
+    if smallest <= VANISHED:
+        steps = len(sizes) - 1 - sizes.index(smallest)
+        text = f"vanishing: {zero or _course(smallest, steps, each)}"
+        found.append(Finding("vanishing", text, _against_vanishing(layers)))
+    return found
 
 
 def _course(total: float, steps: int, each: str = "a layer") -> str:

@@ -59,18 +59,10 @@ def layer_health(cut: Sequence[Node], *, examples: int) -> tuple[LayerHealth, ..
     size = [rms(node.error) for node in cut]
     factor = [_ratio(low, high) for low, high in pairwise(size)]
     steps = step_jacobians(cut, examples=examples) if examples else []
-    norms = [_middle_and_most(each) for each in steps] or [(np.nan, np.nan)] * (len(cut) - 1)
-    whole = [_middle_and_most(each) for each in products(steps)] or [(np.nan, np.nan)] * (len(cut) - 1)
-    last = (np.nan, np.nan)
-    rows = zip(
-        cut,
-        size,
-        [*factor, np.nan],
-        [*expected_factors(cut), np.nan],
-        [*norms, last],
-        [*whole, last],
-        strict=True,
-    )
+    unknown = [(np.nan, np.nan)] * len(cut)
+    norms = [*map(_middle_and_most, steps), *unknown][: len(cut)]
+    whole = [*map(_middle_and_most, products(steps)), *unknown][: len(cut)]
+    rows = zip(cut, size, [*factor, np.nan], [*expected_factors(cut), np.nan], norms, whole, strict=True)
     return tuple(
         LayerHealth(
             number,

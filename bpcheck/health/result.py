@@ -111,9 +111,9 @@ class GradientHealth:
             "total": self.total,
             **asdict(self),
         }
-        plain = _plain(data)
-        assert isinstance(plain, dict)
-        return plain
+        found = _for_json(data)
+        assert isinstance(found, dict)
+        return found
 
     def to_json(self) -> str:
         """:meth:`to_dict` as JSON text."""
@@ -158,11 +158,11 @@ class GradientHealth:
         )
 
 
-def _plain(value: Any) -> Any:
+def _for_json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: _for_json(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [_for_json(inner) for inner in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value

@@ -38,20 +38,17 @@ def render(
 ) -> str:
     """The whole result as text; ``drawn`` says what was drawn, and from which seed, if anything was."""
     title = "gradient health: "
-    blocks = [textwrap.fill(title + findings[0].text, WIDTH, subsequent_indent=" " * len(title))]
-    blocks += [_fill(finding.text, "also ") for finding in findings[1:]]
-    advice = list(dict.fromkeys(text for finding in findings for text in finding.remedies))
-    if advice:
-        blocks.append(
-            "\n".join(_fill(text, "to do " if i == 0 else "or    ") for i, text in enumerate(advice))
-        )
-    blocks.append(_layers(layers, examples) if layers else _tensors(tensors))
-    if len(layers) > 1:
-        blocks.append(_fill(_weights(layers, total), ""))
-    blocks += [_fill(_clipping(one), "") for one in clipping]
-    if drawn:
-        blocks.append(_fill(drawn, ""))
-    return "\n\n".join(blocks)
+    advice = dict.fromkeys(text for finding in findings for text in finding.remedies)
+    blocks = [
+        textwrap.fill(title + findings[0].text, WIDTH, subsequent_indent=" " * len(title)),
+        *(_fill(finding.text, "also ") for finding in findings[1:]),
+        "\n".join(_fill(text, "or    " if i else "to do ") for i, text in enumerate(advice)),
+        _layers(layers, examples) if layers else _tensors(tensors),
+        _fill(_weights(layers, total), "") if len(layers) > 1 else "",
+        *(_fill(_clipping(one), "") for one in clipping),
+        _fill(drawn, ""),
+    ]
+    return "\n\n".join(filter(None, blocks))
 
 
 def _fill(text: str, label: str) -> str:

@@ -2,6 +2,5 @@
 
 from bpcheck.reference.network import Enclosure, Network, Trace, build
 from bpcheck.reference.perturbations import Perturbations
-from bpcheck.reference.training import EpochResult, accuracy, train
 
-__all__ = ["Enclosure", "EpochResult", "Network", "Perturbations", "Trace", "accuracy", "build", "train"]
+__all__ = ["Enclosure", "Network", "Perturbations", "Trace", "build"]

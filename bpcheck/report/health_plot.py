@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.report.plots import BLUE, GREEN, GREY, ORANGE, SMALL, TITLE, axes
+from bpcheck.report.plots import BLUE, GREEN, GREY, ORANGE, SMALL, axes, frame
 
 __all__ = ["course", "sizes"]
 
@@ -49,7 +49,7 @@ def course(numbers: Sequence[int], relative: Sequence[float], *, label: str, ax:
     is_new = ax is None or not ax.lines
     ax = axes(ax)
     if is_new:
-        _frame(ax, "What is left of the error", "δ, relative to the last layer's")
+        _layers(ax, "What is left of the error", "δ, relative to the last layer's")
     _line(ax, numbers, relative, label)
     ax.legend(loc="best", fontsize=SMALL, frameon=False)
     return ax
@@ -79,25 +79,18 @@ def sizes(
         If matplotlib is not installed.
     """
     ax = axes(ax)
-    _frame(ax, title, "root mean square")
+    _layers(ax, title, "root mean square")
     for name, values in series.items():
         _line(ax, numbers, values, name)
     ax.legend(loc="best", fontsize=SMALL, frameon=False)
     return ax
 
 
-def _frame(ax: Any, title: str, y: str) -> None:
+def _layers(ax: Any, title: str, y: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=FIGURE_TICKS, integer=True))
-    ax.set_xlabel("layer (the error comes from the right)")
-    ax.set_ylabel(y)
-    ax.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=TITLE, loc="left")
-    ax.grid(True, which="major", color="#E4E4E4", linewidth=0.7)
-    ax.set_axisbelow(True)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    frame(ax, textwrap.fill(title, TITLE_WIDTH), "layer (the error comes from the right)", y)
 
 
 def _line(ax: Any, numbers: Sequence[int], values: Sequence[float], label: str) -> None:

@@ -53,8 +53,8 @@ def axes(ax: Any = None) -> Any:
     return made
 
 
-def _frame(ax: Any, title: str, x: str, y: str) -> None:
-    ax.set_xscale("log")
+def frame(ax: Any, title: str, x: str, y: str) -> None:
+    """Title, axes and grid; y is logarithmic."""
     ax.set_yscale("log")
     ax.set_xlabel(x)
     ax.set_ylabel(y)
@@ -104,7 +104,8 @@ def taylor(
         If matplotlib is not installed.
     """
     ax = axes(ax)
-    _frame(ax, "Taylor remainders", "step h", "remainder")
+    ax.set_xscale("log")
+    frame(ax, "Taylor remainders", "step h", "remainder")
     low, _ = _limits(ax, first, second, floor)
     ax.fill_between(steps, low, floor, color="#EDEDED", linewidth=0, label="noise: no order can be read here")
     ax.plot(
@@ -175,7 +176,8 @@ def step_curve(
     """
     ax = axes(ax)
     against = "the exact derivative" if is_exact else "the extrapolated estimate"
-    _frame(ax, "Error of a central difference", "step h", f"difference to {against}")
+    ax.set_xscale("log")
+    frame(ax, "Error of a central difference", "step h", f"difference to {against}")
     shown = np.where(errors > 0.0, errors, np.nan)
     rounding = noise / (np.sqrt(2.0) * steps)
     marks = np.array([bar]) if np.isfinite(bar) else np.array([])

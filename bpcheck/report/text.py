@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
+from bpcheck.result import Comparison, Diagnosis, Report
 from bpcheck.verdict import Verdict
-
-if TYPE_CHECKING:
-    from bpcheck.result import Comparison, Diagnosis, Report
 
 __all__ = [
     "ALLOWED",
@@ -89,33 +87,21 @@ def render(report: Report) -> str:
     <BLANKLINE>
       seed 0
     """
-    blocks = [_head(report, meaning(report))]
-    advice = to_do(report)
-    advice += tuple(text for text in report.remedies if text not in advice)
-    if advice:
-        blocks.append("\n".join(_row("to do" if i == 0 else "or", text) for i, text in enumerate(advice)))
-    if report.summary:
-        blocks.append(_fill(report.summary))
-    if report.inferred:
-        blocks.append(_row("network", report.inferred))
-    for number, diagnosis in enumerate(report.diagnoses):
-        blocks.append(_diagnosis(diagnosis, number, len(report.diagnoses)))
-    if not report.ok:
-        table = _table(report)
-        if table:
-            blocks.append(table)
-    if report.reproducer:
-        wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-        title = "the smallest case, to paste:" if wrong else "the case, to paste:"
-        blocks.append(INDENT + title + "\n\n" + textwrap.indent(report.reproducer, INDENT * 2))
-    said = limits(report)
-    if said:
-        blocks.append(_row("limit", said))
-    blocks += [_row("note", warning) for warning in report.warnings]
-    counted = footer(report)
-    if counted:
-        blocks.append(INDENT + counted)
-    return "\n\n".join(blocks)
+    advice = dict.fromkeys((*to_do(report), *report.remedies))
+    count = len(report.diagnoses)
+    blocks = [
+        _head(report, meaning(report)),
+        _rows("to do", "or", advice),
+        _fill(report.summary),
+        _row("network", report.inferred),
+        *(_diagnosis(diagnosis, number, count) for number, diagnosis in enumerate(report.diagnoses)),
+        "" if report.ok else _table(report),
+        _reproducer(report),
+        _row("limit", limits(report)),
+        *(_row("note", warning) for warning in report.warnings),
+        _fill(footer(report)),
+    ]
+    return "\n\n".join(filter(None, blocks))
 
 
 def hint(report: Report, verbosity: str = "hint") -> str:
@@ -140,26 +126,26 @@ def hint(report: Report, verbosity: str = "hint") -> str:
       All is well.
     """
     wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-    # of a wrong gradient, a summary may say by how much; then the verdict has to speak for itself
-    blocks = [_head(report, report.verdict.value if wrong else meaning(report))]
-    if report.summary and not wrong:
-        blocks.append(_fill(report.summary))
-    equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
-    ladder = [dict.fromkeys(d.hints[i] for d in report.diagnoses if d.hints) for i in (SYMPTOM, QUESTION)]
-    if ladder[SYMPTOM]:
-        blocks.append("\n".join(_row("seen" if i == 0 else "or", t) for i, t in enumerate(ladder[SYMPTOM])))
-    if equations and verbosity != "symptom":
-        blocks.append("\n".join(_equation(name) for name in equations))
-    if ladder[QUESTION] and verbosity != "symptom":
-        blocks.append("\n".join(_row("ask" if i == 0 else "or", t) for i, t in enumerate(ladder[QUESTION])))
+    symptoms, questions = (
+        dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints) for place in (SYMPTOM, QUESTION)
+    )
+    equations = dict.fromkeys(d.equation for d in report.diagnoses)
+    if verbosity == "symptom":
+        equations, questions = {}, {}
     # where no bug has a name there is one hint alone; the symptom of a wrong gradient is the verdict itself
     advice = to_do(report) if verbosity == "hint" or not wrong else ()
-    if advice:
-        blocks.append("\n".join(_row("hint" if i == 0 else "or", text) for i, text in enumerate(advice)))
-    if report.set_aside:  # no form of a report may agree without saying what it did not look at
-        rows = (f"{one.kind}, as declared: {one.path}" for one in report.set_aside)
-        blocks.append("\n".join(_row("note" if i == 0 else "", text) for i, text in enumerate(rows)))
-    return "\n\n".join(blocks)
+    blocks = [
+        # of a wrong gradient, a summary may say by how much; then the verdict has to speak for itself
+        _head(report, report.verdict.value if wrong else meaning(report)),
+        "" if wrong else _fill(report.summary),
+        _rows("seen", "or", symptoms),
+        "\n".join(filter(None, map(_equation, equations))),
+        _rows("ask", "or", questions),
+        _rows("hint", "or", advice),
+        # no form of a report may agree without saying what it did not look at
+        _rows("note", "", (f"{one.kind}, as declared: {one.path}" for one in report.set_aside)),
+    ]
+    return "\n\n".join(filter(None, blocks))
 
 
 def to_do(report: Report) -> tuple[str, ...]:
@@ -185,24 +171,29 @@ def to_do(report: Report) -> tuple[str, ...]:
     if report.verdict is Verdict.INCONCLUSIVE:  # where there is no remedy, the summary says what would help
         return report.remedies[:1]
     hints = tuple(dict.fromkeys(d.hint for d in report.diagnoses if d.hint))
-    if hints:
-        return hints
-    first = report.diagnoses[0] if report.diagnoses else None
+    return hints or (_where_to_look(report),)
+
+
+def _where_to_look(report: Report) -> str:
     if report.verdict is not Verdict.DISAGREES:
-        return (report.verdict.remedy,)
-    if first is not None and first.equation.startswith("BP"):
+        return report.verdict.remedy
+    first = (*report.diagnoses, Diagnosis(""))[0]
+    if first.equation.startswith("BP"):
         layer = f" in layer {first.layer}" if first.layer is not None else ""
-        return (f"Look at how your code computes {first.equation}{layer}, then run the same case again.",)
+        return f"Look at how your code computes {first.equation}{layer}, then run the same case again."
     wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
-    where = first.path if first is not None and first.path else wrong[0] if wrong else "the gradient"
-    if where.startswith("params"):
-        where = f"the gradient of {where}"
+    path = (first.path or "".join(wrong[:1])) or "the gradient"
+    return f"Look at the lines of your code that compute {_quantity(path, wrong)}."
+
+
+def _quantity(path: str, wrong: Sequence[str]) -> str:
+    """What is computed at a path, and whether the mistake need not be there."""
+    if path.startswith("params"):
         # the first wrong tensor need not be where the mistake is: an error goes down to all that come before
-        if len(wrong) > 1:
-            where += ", and at the backward steps that lead to it"
-    elif ": " in where:  # z: every entry of the Jacobian
-        where = f"the derivatives with respect to {where.partition(': ')[0]}"
-    return (f"Look at the lines of your code that compute {where}.",)
+        before = ", and at the backward steps that lead to it" if len(wrong) > 1 else ""
+        return f"the gradient of {path}{before}"
+    tensor, colon, _ = path.partition(": ")  # z: every entry of the Jacobian
+    return f"the derivatives with respect to {tensor}" if colon else path
 
 
 def meaning(report: Report) -> str:
@@ -224,67 +215,56 @@ def _head(report: Report, said: str) -> str:
 
 
 def _equation(name: str) -> str:
-    lines = [_row("equation", EQUATIONS[name])]
-    if name in MEANINGS:
-        lines.append(_row("", MEANINGS[name]))
-    return "\n".join(lines)
+    """Nothing where the name is that of no equation."""
+    return _rows("equation", "", filter(None, (EQUATIONS.get(name), MEANINGS.get(name))))
+
+
+def _reproducer(report: Report) -> str:
+    wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
+    title = f"{INDENT}{'the smallest case' if wrong else 'the case'}, to paste:"
+    return report.reproducer and f"{title}\n\n{textwrap.indent(report.reproducer, INDENT * 2)}"
 
 
 def _fill(text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
 
 
-def _row(label: str, text: str) -> str:
-    head = f"{INDENT}{label:<9}"
+def _row(label: str, text: str, bullet: str = "") -> str:
+    """Nothing where there is no text."""
+    head = f"{INDENT}{label:<9}{bullet}"
     return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
-def _bullet(label: str, text: str) -> str:
-    head = f"{INDENT}{label:<9}- "
-    return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+def _rows(first: str, others: str, texts: Iterable[str]) -> str:
+    return "\n".join(_row(others if i else first, text) for i, text in enumerate(texts))
 
 
 def _diagnosis(diagnosis: Diagnosis, number: int, total: int) -> str:
     rows = []
     if number == 0 or total == 1:
         layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
-        if diagnosis.equation in EQUATIONS:
-            rows.append(_equation(diagnosis.equation))
-        if diagnosis.path:
-            rows.append(_row("where", f"{diagnosis.path}{layer}"))
-    label = "bug" if total == 1 else f"bug {number + 1}/{total}"
-    if diagnosis.bug:
-        rows.append(_row(label, diagnosis.bug))
+        rows += [_equation(diagnosis.equation), _row("where", diagnosis.path and f"{diagnosis.path}{layer}")]
+    rows.append(_row("bug" if total == 1 else f"bug {number + 1}/{total}", diagnosis.bug))
     if number == 0:
-        rows += [_bullet("because" if i == 0 else "", text) for i, text in enumerate(diagnosis.evidence)]
-    return "\n".join(rows)
+        rows += [_row("" if i else "because", text, "- ") for i, text in enumerate(diagnosis.evidence)]
+    return "\n".join(filter(None, rows))
 
 
 def _table(report: Report) -> str:
     """Yours against right, for the worst entry of every tensor."""
-    shown = [c for c in report.comparisons if c.actual is not None or c.reason]
-    if not shown:
-        return ""
-    rows = [("", "yours", "right", "difference", "allowed", "")]
-    numbers = False
-    for comparison in shown[:MOST_ROWS]:
-        numbers = numbers or comparison.actual is not None
-        rows.append(_cells(comparison))
-    if not numbers:
-        lines = [_row("found", f"{c.label}: {c.reason}") for c in shown[:MOST_ROWS]]
-        return "\n".join(lines)
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    every = [c for c in report.comparisons if c.actual is not None or c.reason]
+    shown = every[:MOST_ROWS]
+    if all(c.actual is None for c in shown):
+        return "\n".join(_row("found", f"{c.label}: {c.reason}") for c in shown)
+    rows = [("", "yours", "right", "difference", "allowed", ""), *map(_cells, shown)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for row in rows:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(w) for cell, w in zip(row[1:5], widths[1:5], strict=True)),
-        ]
-        lines.append((INDENT + "  ".join(cells) + "  " + row[5]).rstrip())
-    if len(shown) > MOST_ROWS:
-        lines.append(f"{INDENT}… and {len(shown) - MOST_ROWS} more")
-    lines.append(INDENT + ALLOWED)
-    return "\n".join(lines)
+    for name, *numbers, word in rows:
+        cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
+        lines.append("  ".join((INDENT + name.ljust(widths[0]), *cells, word)).rstrip())
+    if len(every) > MOST_ROWS:
+        lines.append(f"{INDENT}… and {len(every) - MOST_ROWS} more")
+    return "\n".join((*lines, INDENT + ALLOWED))
 
 
 def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:

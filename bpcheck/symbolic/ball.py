@@ -100,24 +100,16 @@ def constant_pi(precision: int) -> Ball:
 
 def add(balls: Sequence[Ball], precision: int) -> Ball:
     """A sum; exact if its terms are and fit into the precision."""
-    terms = [ball for ball in balls if ball[0][1] or ball[1] is not EXACT]
-    errors = [ball[1] for ball in terms]
-    mids = [ball[0] for ball in terms if ball[0][1]]
+    errors = [error for _, error in balls]
+    mids = [mid for mid, _ in balls if mid[1]]
     if not mids:
         return libmp.fzero, _spread(errors)
     top = max(mid[2] + mid[3] for mid in mids)
     fits = top - min(mid[2] for mid in mids) + len(mids).bit_length() <= precision
-    total = mids[0]
-    if fits:
-        for mid in mids[1:]:
-            total = libmp.mpf_add(total, mid, precision, NEAREST)
-    else:
-        for mid in mids[1:]:
-            total = libmp.mpf_add(total, mid, precision, NEAREST)
-            # a partial sum of 0 was exact; otherwise an ulp of it
-            errors.append(_rounding(total, precision))
-        if len(mids) == 1:
-            total = libmp.mpf_pos(total, precision, NEAREST)
+    total, *others = mids
+    for mid in others or [libmp.fzero]:
+        total = libmp.mpf_add(total, mid, precision, NEAREST)
+        if not fits:  # a partial sum of 0 was exact; otherwise an ulp of it
             errors.append(_rounding(total, precision))
     return total, _spread(errors)
 
@@ -128,17 +120,10 @@ def _product(a: Ball, b: Ball, precision: int) -> Ball:
     if (r is EXACT and not x[1]) or (s is EXACT and not y[1]):
         return libmp.fzero, EXACT
     mid = libmp.mpf_mul(x, y, precision, NEAREST)
-    errors: list[int | None] = []
-    if x[3] + y[3] > precision:
-        errors.append(_rounding(mid, precision))
-    if s is not EXACT and x[1]:
-        errors.append(x[2] + x[3] + s)
-    if r is not EXACT:
-        if y[1]:
-            errors.append(y[2] + y[3] + r)
-        if s is not EXACT:
-            errors.append(r + s)
-    return mid, _spread(errors)
+    # |x s| + |y r| + r s, each a product of powers of two; None where one of them is 0
+    powers = ((magnitude(a), s), (magnitude(b), r), (r, s))
+    errors = [p + q for p, q in powers if p is not None and q is not None]
+    return mid, _spread([*errors, _rounding(mid, precision) if x[3] + y[3] > precision else EXACT])
 
 
 def multiply(balls: Sequence[Ball], precision: int) -> Ball:
@@ -176,12 +161,17 @@ def power(a: Ball, exponent: int, precision: int) -> Ball:
 
 def sqrt(a: Ball, precision: int) -> Ball:
     """Square root; unknown unless positive for certain."""
+    # |√x − √(x+r)| ≤ r/√x, and √x ≥ 2^(mag − 1)
+    return _of_positive(libmp.mpf_sqrt, a, precision, lambda x, root: 1 - (root[2] + root[3]))
+
+
+def _of_positive(function: Any, a: Ball, precision: int, slope: Any) -> Ball:
+    """A function of numbers above 0; ``slope`` is the exponent of what the radius is multiplied by."""
     x, r = a
     if not is_known(a) or contains_zero(a) or x[0]:
         return UNKNOWN
-    mid = libmp.mpf_sqrt(x, precision, NEAREST)
-    # |√x − √(x+r)| ≤ r/√x, and √x ≥ 2^(mag − 1)
-    error = EXACT if r is EXACT else r - (mid[2] + mid[3]) + 1
+    mid = function(x, precision, NEAREST)
+    error = EXACT if r is EXACT else r + slope(x, mid)
     return mid, _spread([error, _rounding(mid, precision, FUNCTION_SLACK)])
 
 
@@ -201,13 +191,8 @@ def exp(a: Ball, precision: int) -> Ball:
 
 def log(a: Ball, precision: int) -> Ball:
     """Natural logarithm; unknown unless ``a`` is positive for certain."""
-    x, r = a
-    if not is_known(a) or contains_zero(a) or x[0]:
-        return UNKNOWN
-    mid = libmp.mpf_log(x, precision, NEAREST)
     # r ≤ x/2: |ln(x+r) − ln x| ≤ 2r/x
-    error = EXACT if r is EXACT else r - (x[2] + x[3]) + 2
-    return mid, _spread([error, _rounding(mid, precision, FUNCTION_SLACK)])
+    return _of_positive(libmp.mpf_log, a, precision, lambda x, _: 2 - (x[2] + x[3]))
 
 
 def tanh(a: Ball, precision: int) -> Ball:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,10 +14,11 @@ import sympy
 from bpcheck import tree
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture
-from bpcheck.network.layers import Dense, LayerSpec, Skip
-from bpcheck.network.names import is_penalised
+from bpcheck.network.names import LETTERS, is_penalised, places
 from bpcheck.symbolic import activation, loss
 from bpcheck.symbolic.algebra import Algebra, Explicit
+from bpcheck.symbolic.layers.kinds import chain_of
+from bpcheck.symbolic.layers.layer import Site
 from bpcheck.symbolic.size import refuse_large_formula
 from bpcheck.tree import Tree
 
@@ -33,7 +35,7 @@ class Formula:
     params : tree of object arrays
         One variable for each parameter, shaped as the architecture's parameters.
     x, y : object arrays
-        Variables of shape (m, n).
+        Variables of shape (m, …).
     """
 
     expression: Any
@@ -54,10 +56,10 @@ class SymbolicCost:
     params : list
         Shaped as the network's parameters, with read-only object arrays of symbols. The weight in row
         j and column k of the book's layer l (2 is the first that has weights) is ``Wl_j_k`` with
-        indices from 1, so ``params[0]["weight"][1, 0]`` is W2_2_1; inside a skip connection l reads
-        ``3.1``.
-    x, y : object arrays of shape (m, n)
-        Symbols x_i_k and y_i_k of example i.
+        indices from 1, so ``params[0]["weight"][1, 0]`` is W2_2_1. Layers inside a skip connection are
+        counted with the others.
+    x, y : object arrays of shape (m, …)
+        Symbols x_i_k and y_i_k of example i, with an index for each axis.
     """
 
     architecture: Architecture
@@ -83,49 +85,24 @@ def _symbols(algebra: Algebra, name: str, shape: tuple[int, ...]) -> Any:
     return array
 
 
-def _parameters(algebra: Algebra, layers: Sequence[Any], first: int, prefix: str = "") -> list[Any]:
-    """Variables for ``architecture.parameter_shapes``; layers count from ``first``."""
-    found: list[Any] = []
-    for number, shapes in enumerate(layers, first):
-        if isinstance(shapes, dict):
-            letters = {"weight": "W", "bias": "b"}
-            entry: Any = {
-                key: _symbols(algebra, f"{letters[key]}{prefix}{number}", shape)
-                for key, shape in shapes.items()
-            }
-        else:
-            entry = _parameters(algebra, shapes, 1, f"{prefix}{number}.")
-        found.append(entry)
-    return found
+def _stems(architecture: Architecture) -> dict[str, str]:
+    """W2, b2, …: what the variables of each parameter begin with, by its path."""
+    found = {
+        str(path): f"{LETTERS[role]}{place.number}" if place.number else str(path)
+        for place in places(architecture)
+        for path, role in place.parameters.items()
+    }
+    taken = Counter(found.values())  # two parameters of one role in a layer must not be one variable
+    return {path: stem if taken[stem] == 1 else path for path, stem in found.items()}
 
 
-def _layer(
-    spec: LayerSpec, params: Any, a: list[Any], path: tree.Path, algebra: Algebra, example: int
-) -> list[Any]:
-    if isinstance(spec, Skip):
-        inner = _forward(spec.layers, params, a, path, algebra, example)
-        return [before + after for before, after in zip(a, inner, strict=True)]
-    assert isinstance(spec, Dense)
-    z = [
-        sum((w * value for w, value in zip(row, a, strict=True)), b)
-        for row, b in zip(params["weight"], params["bias"], strict=True)
-    ]
-    if spec.activation == "identity":
-        return z
-    if spec.activation == "softmax":
-        return activation.softmax(z, algebra.exp)
-    return [
-        algebra.apply(spec.activation, value, f"unit {k} of {path} ({spec.activation}), example {example}")
-        for k, value in enumerate(z)
-    ]
-
-
-def _forward(
-    specs: Sequence[LayerSpec], params: Any, a: list[Any], path: tree.Path, algebra: Algebra, example: int
-) -> list[Any]:
-    for index, spec in enumerate(specs):
-        a = _layer(spec, params[index], a, path.item(index), algebra, example)
-    return a
+def _parameters(algebra: Algebra, shapes: Any, path: tree.Path, stems: Mapping[str, str]) -> Any:
+    """Variables for ``architecture.parameter_shapes``, nested as they are."""
+    if isinstance(shapes, tuple):
+        return _symbols(algebra, stems[str(path)], shapes)
+    if isinstance(shapes, dict):
+        return {key: _parameters(algebra, shape, path.item(key), stems) for key, shape in shapes.items()}
+    return [_parameters(algebra, shape, path.item(index), stems) for index, shape in enumerate(shapes)]
 
 
 def _penalty(architecture: Architecture, params: Tree, algebra: Algebra) -> Any:
@@ -157,13 +134,15 @@ def build(architecture: Architecture, batch: int, algebra: Algebra) -> Formula:
     -------
     Formula
     """
-    params = _parameters(algebra, architecture.parameter_shapes, first=2)
+    root = tree.Path("params")
+    params = _parameters(algebra, architecture.parameter_shapes, root, _stems(architecture))
     x = _symbols(algebra, "x", (batch, *architecture.input_shape))
     y = _symbols(algebra, "y", (batch, *architecture.output_shape))
     total: Any = algebra.number(Fraction(0))
+    chain = chain_of(architecture.layers, architecture.input_shape)
     takes_logits = architecture.loss in PROBABILITY_LOSSES and architecture.output == "identity"
     for example in range(batch):
-        a = _forward(architecture.layers, params, list(x[example]), tree.Path("params"), algebra, example)
+        a = list(chain.forward(params, x[example], Site(algebra, root, example)))
         if takes_logits:
             a = loss.to_probabilities(architecture.loss, a, algebra)
         total = total + loss.LOSS[architecture.loss](a, list(y[example]), algebra)

@@ -2,7 +2,8 @@
 
 Two numbers predict the time (measured on two cores of a small server, SymPy 1.14, symengine 0.15):
 
-- work, parameters² × batch × layers: so many derivatives, each of which goes through all later weights;
+- work, parameters × connections × batch × layers: so many derivatives, each of which goes through all later weights
+  (a connection is a parameter used once; a convolution uses its own at every position);
 - paths, batch × the number of ways from an input to an output: how long the formula would be if it were
   printed. SymPy walks expressions as trees, so it counts although subexpressions are shared.
 """
@@ -10,14 +11,16 @@ Two numbers predict the time (measured on two cores of a small server, SymPy 1.1
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
-from bpcheck.network.layers import Dense, LayerSpec
+from bpcheck.network.names import places
+from bpcheck.symbolic.layers.chain import Chain
+from bpcheck.symbolic.layers.kinds import chain_of
 
 __all__ = ["FORMULA_LIMIT", "LIMITS", "Limit", "refuse_large_formula", "refuse_much_work"]
 
@@ -41,6 +44,8 @@ class Limit:
 #   symengine: 8-8-8-4, batch 3 (work 291 600): tanh 0.4 s, softmax everywhere 1.6 s;
 #              10-10-10-5, batch 3 (work 680 625): tanh 1.2 s, softmax everywhere 4 to 7 s, refused;
 #              11 times 3, batch 3 (work 432 000): tanh 0.5 s, softmax everywhere 1.8 s
+#              two convolutions of 3 × 3 and 3 channels on 2 × 6 × 6, batch 3 (work 5 856 300): 1.2 s; refused, though
+#              parameters that reach few units are cheap
 #   sympy:     2-3-2, batch 3 (work 1 734): tanh 0.5 s, softmax everywhere (432 paths) 1.8 s;
 #              4-5-3, batch 3 (work 11 094): tanh 1.3 s, silu and softmax (720 paths) 7 s,
 #              softmax everywhere (4 320 paths) 30 s, refused
@@ -62,27 +67,17 @@ def _sizes(shapes: Any) -> list[int]:
 
 
 def _work(architecture: Architecture, batch: int) -> int:
-    sizes = _sizes(architecture.parameter_shapes)
-    layers = len(sizes) // 2  # a weight and a bias each
-    return sum(sizes) ** 2 * batch * layers
+    parameters = sum(_sizes(architecture.parameter_shapes))
+    layers = sum(place.number is not None for place in places(architecture))
+    return parameters * _chain(architecture).connections * batch * layers
 
 
-def _paths(layers: Sequence[LayerSpec], width: int) -> int:
-    """Ways through the layers to one unit at their end."""
-    total = 1
-    for layer in layers:
-        if not isinstance(layer, Dense):
-            total *= 1 + _paths(layer.inner, width)
-            continue
-        total *= width
-        width = layer.units
-        if layer.activation == "softmax":  # each unit is a quotient that names all n, and itself
-            total *= width + 1
-    return total
+def _paths(architecture: Architecture, batch: int) -> int:
+    return batch * _chain(architecture).paths * architecture.outputs
 
 
-def _paths_of_cost(architecture: Architecture, batch: int) -> int:
-    return batch * _paths(architecture.layers, architecture.input_shape[0]) * architecture.outputs
+def _chain(architecture: Architecture) -> Chain:
+    return chain_of(architecture.layers, architecture.input_shape)
 
 
 def _refuse(architecture: Architecture, batch: int, what: str, size: int, limit: int, remedy: str) -> None:
@@ -97,7 +92,7 @@ def _refuse(architecture: Architecture, batch: int, what: str, size: int, limit:
 
 def refuse_large_formula(architecture: Architecture, batch: int) -> None:
     """Raise InputError for a cost that is too long to be written down."""
-    paths = _paths_of_cost(architecture, batch)
+    paths = _paths(architecture, batch)
     _refuse(architecture, batch, "its number of paths from input to output", paths, FORMULA_LIMIT, "")
 
 
@@ -106,7 +101,7 @@ def refuse_much_work(architecture: Architecture, batch: int, engine: str) -> Non
     limit = LIMITS[engine]
     remedy = "the engine 'symengine' (pip install symengine), " if engine == "sympy" else ""
     work = _work(architecture, batch)
-    _refuse(architecture, batch, "parameters² × batch × layers", work, limit.work, remedy)
+    _refuse(architecture, batch, "parameters × connections × batch × layers", work, limit.work, remedy)
     if limit.paths is not None:
-        paths = _paths_of_cost(architecture, batch)
+        paths = _paths(architecture, batch)
         _refuse(architecture, batch, "its number of paths from input to output", paths, limit.paths, remedy)

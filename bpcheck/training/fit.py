@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ from bpcheck import tree
 from bpcheck.check.options import seed_or_drawn
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
-from bpcheck.reference import accuracy
+from bpcheck.options import non_negative, whole
 from bpcheck.reference.network import Network, as_network
 from bpcheck.reference.optimizer import Rule, Schedule, global_norm
 from bpcheck.report.progress import progress_bar
-from bpcheck.training.history import Epoch, Training, plain
+from bpcheck.training.history import Epoch, Training, as_dict
 from bpcheck.training.stopping import EarlyStopping
 from bpcheck.tree import FloatArray, Tree
 
-__all__ = ["fit"]
+__all__ = ["accuracy", "fit"]
 
 
 def fit(
@@ -89,82 +90,96 @@ def fit(
     (True, 1, '')
     """
     built = as_network(network)
-    _usable(built, rule, epochs, batch, held_out, stop, resume, params, seed, schedule)
+    epochs, batch = whole("epochs", epochs), whole("batch", batch)
+    _usable(rule, held_out, stop, schedule)
     x, y = _data(built, x, y, "x", "y")
     fingerprint = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()[:16]
-    started = _started(built, rule, params, fingerprint, seed, int(batch)) if resume is None else resume
-    if resume is not None and resume.data != fingerprint:
-        raise InputError(
-            "resume= was trained on other data than these; give the same x and y, or begin anew with params=resume.params."
-        )
+    if resume is None:
+        start = _started(built, rule, params, fingerprint, seed, batch)
+    elif seed is not None or params is not None:
+        name = "params" if seed is None else "seed"
+        raise InputError(f"{name}= and resume= exclude one another: the run that goes on has its own.")
+    else:
+        start = _goes_on(resume, built, rule, fingerprint, epochs, batch)
     held = None if held_out is None else _data(built, *held_out, "held_out[0]", "held_out[1]")
-    loop = _Loop(built, rule, x, y, int(batch), schedule, held)
-    run = started
+    loop = _Loop(built, rule, x, y, batch, schedule, held)
     with progress_bar(progress, "training") as bar, np.errstate(all="ignore"):
-        for now in loop.epochs(started, int(epochs)):
-            bar.advance(now.last.number, int(epochs))
-            run = now
-            why = _diverged(now.last) or ("" if stop is None else stop(now.history))
+        for run in loop.epochs(start, epochs):
+            bar.advance(run.last.number, epochs)
+            why = _diverged(run.last) or ("" if stop is None else stop(run.history))
             if why:
-                return _with(now, stopped=why)
-    return _with(run, stopped="")
+                return replace(run, stopped=why)
+    return replace(run, stopped="")
 
 
-def _with(run: Training, **changes: Any) -> Training:
-    return Training(**{**{name: getattr(run, name) for name in Training.__dataclass_fields__}, **changes})
+def accuracy(network: Network, params: Tree, x: FloatArray, y: FloatArray) -> float:
+    """Share of examples whose largest output is the target's largest entry.
+
+    Parameters
+    ----------
+    network : Network
+    params : list of dict
+    x, y : (N, in), (N, classes)
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from bpcheck import mlp
+    >>> from bpcheck.reference import build
+    >>> params = [{"weight": np.eye(2), "bias": np.zeros(2)}]
+    >>> accuracy(build(mlp([2, 2])), params, np.array([[3.0, 1.0], [0.0, 2.0]]), np.eye(2)[[0, 0]])
+    0.5
+    """
+    output = network.trace(params, x, y).activations[-1]
+    return float(np.mean(output.argmax(axis=1) == y.argmax(axis=1)))
 
 
+@dataclass(frozen=True)
 class _Loop:
-    def __init__(
-        self,
-        network: Network,
-        rule: Rule,
-        x: FloatArray,
-        y: FloatArray,
-        batch: int,
-        schedule: Schedule | None,
-        held: tuple[FloatArray, FloatArray] | None,
-    ) -> None:
-        self.network, self.rule, self.x, self.y, self.batch = network, rule, x, y, batch
-        self.schedule, self.held = schedule, held
-        targets = y if held is None else held[1]
-        self.one_hot = y.shape[1] > 1 and bool(
-            np.isin(targets, (0.0, 1.0)).all() and (targets.sum(axis=1) == 1).all()
-        )
+    network: Network
+    rule: Rule
+    x: FloatArray
+    y: FloatArray
+    batch: int
+    schedule: Schedule | None
+    held: tuple[FloatArray, FloatArray] | None
 
     def epochs(self, run: Training, last: int) -> Iterator[Training]:
         """One state after each epoch."""
         rng = np.random.default_rng()
-        rng.bit_generator.state = plain(run.random_state)
+        rng.bit_generator.state = as_dict(run.random_state)
         while len(run.history) < last:
             run = self._epoch(run, rng)
             yield run
 
     def _epoch(self, run: Training, rng: np.random.Generator) -> Training:
         params, state, losses, squares = run.params, run.state, [], np.zeros(len(run.params))
-        order, eta = rng.permutation(len(self.x)), self.rule.lr
+        order = rng.permutation(len(self.x))
         for start in range(0, len(order), self.batch):
             rows = order[start : start + self.batch]
-            before, eta = params, eta if self.schedule is None else _rate(self.schedule, state.step)
+            before, t = params, state.step
+            rate = None if self.schedule is None else non_negative(f"schedule({t})", self.schedule(t))
             loss, gradient = self.network.evaluate(params, self.x[rows], self.y[rows])
             losses.append(float(loss))
             norms = np.array([global_norm(layer) for layer in gradient])
             squares += norms**2
             if not (math.isfinite(losses[-1]) and np.isfinite(norms).all()):
                 break
-            rate = None if self.schedule is None else eta
             params, state = self.rule.step(params, gradient, state, lr=rate)
         sizes = self.network.trace(before, self.x[rows], self.y[rows]).activations
         epoch = Epoch(
             len(run.history) + 1,
             float(np.mean(losses)),
-            float(eta),
+            self.rule.lr if rate is None else rate,
             tuple(float(v) for v in np.sqrt(squares / len(losses))),
             tuple(_rms(a) for a in sizes),
             *self._held_out(params),
         )
         best = params if _is_best(epoch, run.history) else run.best
-        return _with(
+        return replace(
             run,
             params=params,
             best=best,
@@ -176,15 +191,10 @@ class _Loop:
     def _held_out(self, params: Tree) -> tuple[float | None, float | None]:
         if self.held is None:
             return None, None
+        y = self.held[1]
+        one_hot = y.shape[1] > 1 and np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all()
         loss = float(self.network.loss(params, *self.held))
-        return loss, accuracy(self.network, params, *self.held) if self.one_hot else None
-
-
-def _rate(schedule: Schedule, step: int) -> float:
-    eta = schedule(step)
-    if isinstance(eta, bool) or not isinstance(eta, int | float | np.number) or not 0 <= eta < math.inf:
-        raise InputError(f"schedule({step}) gives {eta!r}; a learning rate is a finite number, 0 or more.")
-    return float(eta)
+        return loss, accuracy(self.network, params, *self.held) if one_hot else None
 
 
 def _rms(activation: Any) -> float:
@@ -254,54 +264,44 @@ def _data(network: Network, x: Any, y: Any, name_x: str, name_y: str) -> tuple[F
     return arrays[0], arrays[1]
 
 
-def _usable(
-    network: Any,
-    rule: Any,
-    epochs: Any,
-    batch: Any,
-    held_out: Any,
-    stop: Any,
-    resume: Training | None,
-    params: Any,
-    seed: Any,
-    schedule: Any,
-) -> None:
+def _usable(rule: Any, held_out: Any, stop: Any, schedule: Any) -> None:
     if not isinstance(rule, Rule):
         raise InputError(
             f"rule is {tree.describe(rule)}; give one of bpcheck.reference.optimizer, such as Adam(lr=0.001)."
         )
-    for name, count in (("epochs", epochs), ("batch", batch)):
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise InputError(f"{name} is {count!r}; give a whole number, 1 or more.")
     if held_out is not None and (not isinstance(held_out, tuple) or len(held_out) != 2):
         raise InputError(f"held_out is {tree.describe(held_out)}; give a pair (x, y).")
     if stop is not None and held_out is None:
         raise InputError(
             "stop= needs held_out=(x, y): early stopping looks at examples that are not trained on."
         )
-    if stop is not None and not callable(stop):
-        raise InputError(f"stop is {tree.describe(stop)}; give EarlyStopping(patience=5), for instance.")
-    if schedule is not None and not callable(schedule):
-        raise InputError(
-            f"schedule is {tree.describe(schedule)}; give a function of the step, such as step_decay(0.1, every=100)."
-        )
-    if resume is None:
-        return
-    if not isinstance(resume, Training):
-        raise InputError(f"resume is {tree.describe(resume)}; give what fit() or load() returned.")
-    for name, value in (("seed", seed), ("params", params)):
-        if value is not None:
-            raise InputError(f"{name}= and resume= exclude one another: the run that goes on has its own.")
-    if repr(resume.rule) != repr(rule) or resume.network.architecture != network.architecture:
+    for name, function, example in (
+        ("stop", stop, "EarlyStopping(patience=5), for instance"),
+        ("schedule", schedule, "a function of the step, such as step_decay(0.1, every=100)"),
+    ):
+        if function is not None and not callable(function):
+            raise InputError(f"{name} is {tree.describe(function)}; give {example}.")
+
+
+def _goes_on(run: Any, network: Network, rule: Rule, data: str, epochs: int, batch: int) -> Training:
+    """The run that is resumed, if it is one, and one of the same kind."""
+    if not isinstance(run, Training):
+        raise InputError(f"resume is {tree.describe(run)}; give what fit() or load() returned.")
+    if repr(run.rule) != repr(rule) or run.network.architecture != network.architecture:
         raise InputError(
             "resume= has another rule or network; begin anew with params=resume.params to change either."
         )
-    if resume.batch != batch:
+    if run.batch != batch:
         raise InputError(
-            f"batch is {batch}, and resume= was trained with {resume.batch}; give batch={resume.batch}, or begin anew with "
+            f"batch is {batch}, and resume= was trained with {run.batch}; give batch={run.batch}, or begin anew with "
             "params=resume.params."
         )
-    if len(resume.history) >= epochs:
+    if len(run.history) >= epochs:
         raise InputError(
-            f"epochs is {epochs}, and resume= has {len(resume.history)} already; epochs counts all of them."
+            f"epochs is {epochs}, and resume= has {len(run.history)} already; epochs counts all of them."
         )
+    if run.data != data:
+        raise InputError(
+            "resume= was trained on other data than these; give the same x and y, or begin anew with params=resume.params."
+        )
+    return run

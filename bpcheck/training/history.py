@@ -65,9 +65,9 @@ def _read_only(values: Any) -> Any:
     return MappingProxyType({name: _read_only(value) for name, value in values.items()})
 
 
-def plain(values: Any) -> Any:
+def as_dict(values: Any) -> Any:
     """Mappings within mappings as dicts of our own."""
-    return {name: plain(value) for name, value in values.items()} if isinstance(values, Mapping) else values
+    return {name: as_dict(value) for name, value in values.items()} if isinstance(values, Mapping) else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ class Training:
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """To be copied and pickled, which a mapping proxy alone cannot be."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Training, (*{**values, "random_state": plain(self.random_state)}.values(),)
+        return Training, (*{**values, "random_state": as_dict(self.random_state)}.values(),)
 
     @property
     def last(self) -> Epoch:
@@ -172,18 +172,18 @@ def _save(training: Training, path: str | FilePath) -> FilePath:
         "history": [asdict(epoch) for epoch in training.history],
         "stopped": training.stopped,
         "seed": training.seed,
-        "random_state": plain(training.random_state),
+        "random_state": as_dict(training.random_state),
         "data": training.data,
         "batch": training.batch,
     }
     arrays["about"] = np.array(json.dumps(about))
-    beside = target.with_name(f".{target.name}.part")
+    part = target.with_name(f".{target.name}.part")
     try:
-        with beside.open("wb") as file:
+        with part.open("wb") as file:
             np.savez(file, **arrays)
-        beside.replace(target)
+        part.replace(target)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise InputError(f"{target} cannot be written: {error.strerror or error}.") from error
     return target
 
@@ -233,8 +233,8 @@ def load(path: str | FilePath, network: Network | Architecture, rule: Rule) -> T
     >>> network, x = build(mlp([1, 1])), np.linspace(-1, 1, 8)[:, None]
     >>> run = fit(network, x, 2 * x, rule=SGD(lr=0.5), epochs=2, batch=4, seed=0)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     again = load(run.save(pathlib.Path(folder) / "run.npz"), network, SGD(lr=0.5))
-    >>> again.history == run.history
+    ...     loaded = load(run.save(pathlib.Path(folder) / "run.npz"), network, SGD(lr=0.5))
+    >>> loaded.history == run.history
     True
     """
     built = build(network) if isinstance(network, Architecture) else network
@@ -261,7 +261,7 @@ def load(path: str | FilePath, network: Network | Architecture, rule: Rule) -> T
 
 
 def _read(path: FilePath) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arrays, and what stands beside them."""
+    """The arrays, and the JSON that was saved with them."""
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):

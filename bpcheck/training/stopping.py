@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 
-from bpcheck.errors import InputError
+from bpcheck.options import non_negative, whole
 from bpcheck.training.history import Epoch
 
 __all__ = ["EarlyStopping"]
@@ -45,14 +44,8 @@ class EarlyStopping:
     least: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.patience, bool) or not isinstance(self.patience, int) or self.patience < 1:
-            raise InputError(f"patience is {self.patience!r}; give a whole number of epochs, 1 or more.")
-        if (
-            isinstance(self.least, bool)
-            or not isinstance(self.least, int | float)
-            or not 0 <= self.least < inf
-        ):
-            raise InputError(f"least is {self.least!r}; give a finite number, 0 or more.")
+        whole("patience", self.patience, of="epochs")
+        non_negative("least", self.least)
 
     def __call__(self, history: Sequence[Epoch]) -> str:
         """Why to stop now, or ``""``."""

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import event, given, settings
 
 from bpcheck import Architecture, Case, InputError, certified, mlp, strategies, tree
-from bpcheck.certified import activation, engine, loss, reverse
+from bpcheck.certified import activation, engine, loss, reverse, units
 from bpcheck.certified.balls import Balls
 from bpcheck.certified.exact import is_rational
 from bpcheck.certified.forward import Route
+from bpcheck.certified.layers import affine
 from bpcheck.network.architecture import LOSSES
 from bpcheck.network.layers import Dense, Skip
 from bpcheck.network.layers.activations import ACTIVATIONS
@@ -68,7 +69,7 @@ def _worse(function, factor):
 def test_a_planted_fault_in_each_equation_is_contradicted(name, error, monkeypatch):
     with engine.precision(256):
         factor = 1 + engine.flint().arb(error)
-    monkeypatch.setattr(reverse, name, _worse(getattr(reverse, name), factor))
+    monkeypatch.setattr(affine, name, _worse(getattr(affine, name), factor))
     found = certified.confirm(CASE)
     assert not found
     assert found.contradicted
@@ -76,7 +77,7 @@ def test_a_planted_fault_in_each_equation_is_contradicted(name, error, monkeypat
 
 def test_a_planted_wrong_derivative_is_contradicted(monkeypatch):
     wrong = activation.Smooth(activation.SMOOTH["tanh"].value, lambda z, a: 1 - a)
-    monkeypatch.setattr(reverse, "SMOOTH", {**activation.SMOOTH, "tanh": wrong})
+    monkeypatch.setattr(units, "SMOOTH", {**activation.SMOOTH, "tanh": wrong})
     assert certified.confirm(CASE).contradicted
 
 
@@ -87,7 +88,7 @@ def test_a_planted_wrong_activation_is_contradicted_by_the_other_formula(monkeyp
     wrong = activation.Smooth(
         lambda z: right.value(z) * scale, lambda z, a: right.slope(z, a / scale) * scale
     )
-    monkeypatch.setattr(reverse, "SMOOTH", {**activation.SMOOTH, "tanh": wrong})
+    monkeypatch.setattr(units, "SMOOTH", {**activation.SMOOTH, "tanh": wrong})
     assert certified.confirm(CASE).contradicted
 
 
@@ -197,7 +198,7 @@ def test_fractions_worked_out_by_hand():
 def test_a_planted_fault_leaves_the_fractions(monkeypatch):
     case = case_from_seed(RATIONAL[0], 3, 7)
     exact = certified.exact(case)
-    monkeypatch.setattr(reverse, "_bias_gradient", _worse(reverse._bias_gradient, 1 + 2.0**-45))
+    monkeypatch.setattr(affine, "_bias_gradient", _worse(affine._bias_gradient, 1 + 2.0**-45))
     said = certified.testify(case)
     path = next(path for path in said.gradient if path.keys[-1] == "['bias']")
     assert [float(f) for f in exact.gradient[path]] != said.gradient[path].tolist()

@@ -135,7 +135,7 @@ def test_a_planted_wrong_slope_leaves_the_bounds(name, monkeypatch):
     case = case_from_seed(mlp([2, 2, 2], activation=name), 2, 1)
     right = activation.SMOOTH[name]
     wrong = activation.Smooth(right.value, lambda z, a: right.slope(z, a) * (1 + 2**-50 * z))
-    monkeypatch.setattr("bpcheck.certified.reverse.SMOOTH", {**activation.SMOOTH, name: wrong})
+    monkeypatch.setattr("bpcheck.certified.units.SMOOTH", {**activation.SMOOTH, name: wrong})
     assert not check_against_mpmath(case)
 
 

@@ -172,7 +172,7 @@ def test_the_passport():
         (lambda W, b: (W.T, b), lambda W, b: np.column_stack([np.ones_like(b), W]), "Column 0 holds ones"),
         (lambda W, b: (W.T, b), lambda W, b: np.vstack([b, W.T]), "not transposed"),
         (lambda W, b: (W.T, b), lambda W, b: np.vstack([b, W]), "to_bishop"),
-        (lambda W, b: print(end=""), to_bishop, "to_cs231n returns None"),
+        (lambda W, b: print(end=""), to_bishop, "returns None, in to_cs231n"),
     ],
 )
 def test_wrong_passports(first, second, words):

@@ -381,7 +381,7 @@ def test_wrong_factors(function, words):
 # --- 6. two minima, predicted ---
 
 RUN_ONCE = functools.cache(check.two_minima)  # the same four runs for every prediction
-RIGHT = dict(zip(check.MINIMA_CLAIMS, (True, True, True, False), strict=True))
+RIGHT = dict(zip(check.MINIMA, (True, True, True, False), strict=True))
 
 
 @pytest.fixture

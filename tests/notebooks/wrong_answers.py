@@ -102,7 +102,7 @@ WRONG = {
         "1/4 is the largest slope",
     ),
     "predicted_minima": (
-        "prediction = dict.fromkeys(check.MINIMA_CLAIMS, True)",
+        "prediction = dict.fromkeys(check.MINIMA, True)",
         "3 of 4 predictions hold",
     ),
     "wrong_entry": ("found = (\"params[0]['bias']\", (0,))", "Every entry"),

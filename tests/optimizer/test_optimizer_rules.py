@@ -7,7 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from bpcheck import mlp
 from bpcheck.errors import InputError
+from bpcheck.reference import build
 from bpcheck.reference.numbers.ball import Ball
 from bpcheck.reference.optimizer import (
     SGD,
@@ -56,6 +58,32 @@ def run(rule, gradients, start=0.0):
         moved.append(float(new[0] - w[0]))
         w = new
     return moved
+
+
+def test_plain_descent_goes_against_the_gradient_by_the_rate():
+    params = [{"weight": np.array([[1.0, 2.0]]), "bias": np.array([3.0])}]
+    gradient = [{"weight": np.array([[10.0, -10.0]]), "bias": np.array([0.0])}]
+    stepped, _ = SGD(lr=0.125).step(params, gradient, State())
+    assert stepped[0]["weight"].tolist() == [[-0.25, 3.25]]
+    assert stepped[0]["bias"].tolist() == [3.0]
+    assert params[0]["weight"].tolist() == [[1.0, 2.0]]
+    assert not np.shares_memory(stepped[0]["bias"], params[0]["bias"])
+
+
+def test_a_small_step_of_plain_descent_lowers_the_cost_by_the_rate_times_the_squared_gradient():
+    rng, rate = np.random.default_rng(5), 1e-4
+    network = build(mlp([6, 4, 3], activation="tanh", loss="cross_entropy"))
+    x, y, params = rng.normal(size=(20, 6)), np.eye(3)[rng.integers(3, size=20)], network.init(rng)
+    gradient = network.gradient(params, x, y)
+    stepped, _ = SGD(lr=rate).step(params, gradient, State())
+    fall = network.loss(params, x, y) - network.loss(stepped, x, y)
+    assert fall == pytest.approx(rate * global_norm(gradient) ** 2, rel=1e-2)
+
+
+@pytest.mark.parametrize("rate", [np.float64(0.5), np.float32(0.5), np.int64(1)])
+def test_a_rate_of_numpy_leaves_float32_as_it_is(rate):
+    w = np.ones(2, dtype=np.float32)
+    assert SGD(lr=rate).step(w, w, State())[0].dtype == np.float32
 
 
 def test_momentum_is_a_weighted_sum_of_all_gradients():
@@ -221,6 +249,9 @@ def test_schedules():
     [
         (lambda: SGD(lr=-1), "lr is -1"),
         (lambda: SGD(lr=float("nan")), "lr is nan"),
+        (lambda: SGD(lr=float("inf")), "lr is inf"),
+        (lambda: SGD(lr="0.1"), "lr is '0.1'"),
+        (lambda: SGD(lr=True), "lr is True"),
         (lambda: SGD(weight_decay="x"), "weight_decay is 'x'"),
         (lambda: Momentum(momentum=1.0), "momentum is 1.0"),
         (lambda: Momentum(form="heavy"), "form is 'heavy'; one of 'sum', 'average', 'velocity'"),

@@ -13,7 +13,8 @@ from hypothesis import event, given, note, settings
 
 from bpcheck import Case, Verdict, certified, mlp, numeric, reference, strategies, symbolic
 from bpcheck.certified import activation as certified_activation
-from bpcheck.certified import reverse
+from bpcheck.certified import units
+from bpcheck.certified.layers import affine
 from bpcheck.check import witness
 from bpcheck.check.agreement import agree
 from bpcheck.errors import InputError
@@ -273,8 +274,8 @@ class TestPlantedFaults:
     @pytest.mark.parametrize("equation", ["_weight_gradient", "_bias_gradient", "_error_below"])
     def test_in_each_equation_of_the_certified_witness(self, case, equation, monkeypatch):
         honest = witness.testify(case), perturbed(case), symbolic.testify(case)
-        right = getattr(reverse, equation)
-        monkeypatch.setattr(reverse, equation, lambda *arguments: right(*arguments) * (1 + 2.0**-22))
+        right = getattr(affine, equation)
+        monkeypatch.setattr(affine, equation, lambda *arguments: right(*arguments) * (1 + 2.0**-22))
         assert all(disagrees(certified.testify(case), other) for other in honest)
 
     def test_in_an_activation_of_the_certified_witness(self, case, monkeypatch):
@@ -282,7 +283,7 @@ class TestPlantedFaults:
         name = case.architecture.layers[0].activation
         right = certified_activation.SMOOTH[name]
         wrong = dataclasses.replace(right, slope=lambda z, a: right.slope(z, a) * (1 + 2.0**-22))
-        monkeypatch.setattr(reverse, "SMOOTH", {**certified_activation.SMOOTH, name: wrong})
+        monkeypatch.setattr(units, "SMOOTH", {**certified_activation.SMOOTH, name: wrong})
         assert all(disagrees(certified.testify(case), other) for other in honest)
 
 

@@ -469,7 +469,7 @@ def survey(dtype, drawn):
     return found, lost
 
 
-# the 60 digits take their time: half of the cases, two by two, and nightly all of them
+# the 60 digits take their time: half of the cases, two by two, and in full all of them
 @pytest.fixture(
     scope="module",
     params=[

@@ -10,7 +10,7 @@ from bpcheck.network.dense_chain import dense_chain
 from bpcheck.search.cases.sample import STRATA, random_architecture, random_case, stratum
 
 
-# both orders and both seeds; the other two pairs, and a thousand networks below, are nightly
+# both orders and both seeds; the other two pairs, and a thousand networks below, are full
 @pytest.mark.parametrize(
     ("order", "seed"),
     [

@@ -139,7 +139,7 @@ def test_pinning_another_loss_disagrees():
     assert not report.inferred
 
 
-# Every output with every loss, and both reductions with every one of them; the other half is nightly.
+# Every output with every loss, and both reductions with every one of them; the other half is full.
 LOOK_ALIKE = [
     pytest.param(output, loss, reduction, marks=() if (i + j + k) % 2 == 0 else pytest.mark.full)
     for i, output in enumerate(("sigmoid", "softmax", "tanh", "identity"))

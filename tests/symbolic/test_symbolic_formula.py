@@ -21,8 +21,8 @@ def test_symbols_are_laid_out_as_parameters_are():
     architecture = Architecture((2,), (Skip((Dense(3), Dense(2))), Dense(1)))
     c = symbolic.cost(architecture, batch=3)
     assert [leaf.shape for _, leaf in tree.leaves(c.params)] == [(3, 2), (3,), (2, 3), (2,), (1, 2), (1,)]
-    assert str(c.params[0][1]["weight"][1, 2]) == "W2.2_2_3"
-    assert str(c.params[1]["weight"][0, 1]) == "W3_1_2"
+    assert str(c.params[0][1]["weight"][1, 2]) == "W3_2_3"
+    assert str(c.params[1]["weight"][0, 1]) == "W4_1_2"
     assert (c.x.shape, c.y.shape) == ((3, 2), (3, 1))
     everything = {s for _, leaf in tree.leaves([c.params, c.x, c.y]) for s in leaf.flat}
     assert c.expression.free_symbols == everything

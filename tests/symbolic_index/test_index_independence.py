@@ -72,11 +72,11 @@ sys.modules["bpcheck.symbolic.index"] = package
 from bpcheck.symbolic.index.term import Diff, Index, Size, Tensor, Unknown, total
 from bpcheck.symbolic.index.given import Definition
 from bpcheck.symbolic.index.interpret import World, evaluate
-from bpcheck.symbolic.index.domain import Plain
+from bpcheck.symbolic.index.domain import Exact
 n, x, a = Size("n"), Tensor("x"), Tensor("a")
 j, k = Index("j", n), Index("k", n)
 world = World({{n: 2}}, {{}}, {{}}, given=(Definition(a[k], x[k] ** 2),), values={{("x", (1,)): 3, ("x", (2,)): 5}})
-print(evaluate(Diff(total(a[k] * x[k], k), x[j]), world, Plain(), {{j: 2}}))
+print(evaluate(Diff(total(a[k] * x[k], k), x[j]), world, Exact(), {{j: 2}}))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "75"), done.stderr

@@ -78,6 +78,7 @@ PRINTED = [
     (Member(j / m, 0, n - 1), "[j/m ∈ {0,…,n − 1}]"),
     (out[j, k], "W_out_{jk}"),
     (beta ** (n - j), "β^{n−j}"),
+    (1 / (n * m), "1/(m n)"),
     (beta**n, "β^n"),
     (Symbol("beta_2") ** 2 * a, "β_2² a_j"),
     (Symbol("beta_2") ** (n + 1), "β_2^{n+1}"),

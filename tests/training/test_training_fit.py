@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import random
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from bpcheck.data import load_digits
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.layers import Dense, Skip
-from bpcheck.reference import build
+from bpcheck.reference import Network, build
 from bpcheck.reference.optimizer import (
     SGD,
     Adam,
@@ -22,7 +24,7 @@ from bpcheck.reference.optimizer import (
     global_norm,
     warm_up,
 )
-from bpcheck.training import EarlyStopping, fit, load
+from bpcheck.training import EarlyStopping, accuracy, fit, load
 
 NETWORK = mlp([3, 5, 2], activation="tanh")
 
@@ -112,6 +114,32 @@ def test_every_example_is_seen_once_an_epoch(batch):
     assert float(once.params[0]["bias"][0]) == pytest.approx(1e6 * y.sum() * 2.0**-20, rel=1e-4)
 
 
+def test_every_epoch_has_an_order_of_its_own(monkeypatch):
+    seen, evaluate = [], Network.evaluate
+
+    def watched(network, params, x, y):
+        seen.append(x[:, 0].copy())
+        return evaluate(network, params, x, y)
+
+    monkeypatch.setattr(Network, "evaluate", watched)
+    x = np.arange(10.0)[:, None]
+    fit(mlp([1, 1]), x, x, rule=SGD(lr=1e-6), epochs=2, batch=4, seed=0)
+    assert [len(part) for part in seen] == [4, 4, 2, 4, 4, 2]
+    first, second = np.concatenate(seen[:3]), np.concatenate(seen[3:])
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert list(first) != list(second) != list(range(10))
+
+
+def test_nothing_of_the_callers_is_changed():
+    x, y = data()
+    start = build(NETWORK).init(np.random.default_rng(3))
+    before = (tree.copy(start), x.copy(), y.copy(), random.getstate(), repr(np.random.get_state()))  # noqa: NPY002
+    fit(NETWORK, x, y, rule=SGD(lr=0.1), epochs=2, batch=7, params=start)
+    after = (start, x, y, random.getstate(), repr(np.random.get_state()))  # noqa: NPY002
+    assert same(list(before[:3]), list(after[:3]))
+    assert before[3:] == after[3:]
+
+
 def test_the_schedule_counts_steps_over_all_epochs():
     seen = []
 
@@ -163,6 +191,12 @@ def test_accuracy_is_told_for_classes_only():
     assert "right" in str(ended)
 
 
+def test_accuracy_is_the_share_of_right_classes():
+    x = np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0], [0.0, 0.5]])
+    params = [{"weight": np.eye(2), "bias": np.zeros(2)}]
+    assert accuracy(build(mlp([2, 2])), params, x, np.eye(2)[[0, 1, 1, 1]]) == 0.75
+
+
 def test_networks_with_skips_are_trained_and_saved(tmp_path):
     network = Architecture((3,), (Dense(4, "tanh"), Skip((Dense(4, "tanh"),)), Dense(2)), loss="half_mse")
     x, y = data()
@@ -187,6 +221,18 @@ def test_the_digits_are_read_in_seconds():
     assert ended.last.held_out_accuracy >= 0.95
 
 
+def test_plain_descent_learns_the_digits_and_its_loss_falls_every_epoch():
+    digits = load_digits()
+    x, y, network = digits.images, digits.one_hot, build(mlp([64, 16, 10], loss="cross_entropy"))
+    ended = fit(network, x[:300], y[:300], rule=SGD(lr=0.5), epochs=8, held_out=(x[300:], y[300:]), seed=0)
+    losses = [epoch.loss for epoch in ended.history]
+    assert all(later < earlier for earlier, later in pairwise(losses))
+    assert losses[-1] < 0.2 * losses[0]
+    assert accuracy(network, network.init(np.random.default_rng(0)), x[:300], y[:300]) < 0.3
+    assert accuracy(network, ended.params, x[:300], y[:300]) > 0.95
+    assert ended.last.held_out_accuracy > 0.8
+
+
 def test_progress_counts_epochs():
     seen = []
     run(progress=lambda done, total: seen.append((done, total)))
@@ -200,8 +246,14 @@ def test_progress_counts_epochs():
     ("options", "words"),
     [
         ({"rule": "adam"}, "rule is str 'adam'"),
-        ({"epochs": 0}, "epochs is 0"),
-        ({"batch": 2.5}, "batch is 2.5"),
+        ({"epochs": 0}, "epochs is 0; give a whole number"),
+        ({"epochs": 2.5}, "epochs is 2.5; give a whole number"),
+        ({"epochs": "3"}, "epochs is '3'; give a whole number"),
+        ({"epochs": True}, "epochs is True; give a whole number"),
+        ({"batch": 0}, "batch is 0; give a whole number"),
+        ({"batch": -4}, "batch is -4; give a whole number"),
+        ({"batch": 1.0}, "batch is 1.0; give a whole number"),
+        ({"batch": None}, "batch is None; give a whole number"),
         ({"held_out": 3}, "held_out is int 3"),
         (
             {"held_out": (np.ones((2, 3)), np.ones((3, 2)))},
@@ -224,6 +276,7 @@ def test_what_cannot_be_used_is_told(options, words):
         (np.full((4, 3), np.nan), np.ones((4, 2)), "x holds NaN"),
         ([["a", "b", "c"]], np.ones((1, 2)), "x is list"),
         (np.ones((0, 3)), np.ones((0, 2)), r"x has shape \(0, 3\)"),
+        (np.ones((4, 3)), np.ones((3, 2)), "x has 4 examples and y 3"),
     ],
 )
 def test_data_that_do_not_fit_are_told(x, y, words):
@@ -284,6 +337,11 @@ def test_a_file_that_is_there_is_only_replaced_by_a_whole_one(tmp_path, monkeypa
     assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
 
 
+def test_numbers_of_numpy_are_numbers():
+    ended = run(epochs=np.int64(1), batch=np.int32(20), rule=SGD(lr=np.float32(0.5)))
+    assert (len(ended.history), ended.state.step, ended.last.learning_rate) == (1, 2, 0.5)
+
+
 def test_a_run_is_immutable():
     with pytest.raises(AttributeError):
         run().stopped = "x"
@@ -293,8 +351,8 @@ def test_a_run_is_immutable():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"schedule": lambda step: float("nan")}, r"schedule\(0\) gives nan"),
-        ({"schedule": lambda step: None}, r"schedule\(0\) gives None"),
+        ({"schedule": lambda step: float("nan")}, r"schedule\(0\) is nan"),
+        ({"schedule": lambda step: None}, r"schedule\(0\) is None"),
         ({"schedule": 0.1}, "schedule is"),
         ({"stop": 3, "held_out": data(5)}, "stop is"),
         ({"resume": 3, "seed": None}, "resume is"),
@@ -315,7 +373,7 @@ def test_options_of_a_wrong_kind_are_told(options, words):
 
 
 def test_a_run_is_read_only_and_goes_on_from_where_it_stood():
-    half = run(epochs=3)
+    half, kept = run(epochs=3), run(epochs=3).params
     for array in (half.params[0]["weight"], half.best[0]["bias"], half.state.slots["m"][0]["weight"]):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0.0
@@ -323,6 +381,7 @@ def test_a_run_is_read_only_and_goes_on_from_where_it_stood():
         half.random_state["state"]["state"] = 0
     copied = pickle.loads(pickle.dumps(half))
     assert same(run(epochs=6, resume=copied, seed=None).params, run().params)
+    assert same(half.params, kept)
 
 
 def test_a_run_goes_on_with_its_own_batch_only(tmp_path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bpcheck.errors import InputError
+from bpcheck.options import non_negative, one_of, share
 from bpcheck.reference.optimizer.arithmetic import constant, maximum, power, sqrt
-from bpcheck.reference.optimizer.rule import Rule, Slots, share, size
+from bpcheck.reference.optimizer.rule import Rule, Slots
 
 __all__ = ["EPSILON_AT", "Adam", "AdamW"]
 
@@ -64,13 +64,9 @@ class Adam(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        share("beta1", self.beta1)
-        share("beta2", self.beta2)
-        size("epsilon", self.epsilon)
-        if self.epsilon_at not in EPSILON_AT:
-            raise InputError(
-                f"epsilon_at is {self.epsilon_at!r}; one of {', '.join(map(repr, EPSILON_AT))} is needed."
-            )
+        self._settle(share, "beta1", "beta2")
+        self._settle(non_negative, "epsilon")
+        one_of("epsilon_at", self.epsilon_at, EPSILON_AT)
 
     def leaf(self, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
         """The equations above."""

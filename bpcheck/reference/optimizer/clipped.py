@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.errors import InputError
+from bpcheck.options import one_of, positive
 from bpcheck.reference.numbers.ball import Ball
 from bpcheck.reference.optimizer.arithmetic import constant, sqrt
 from bpcheck.reference.optimizer.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
@@ -58,9 +58,8 @@ class Clipped(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.by not in WAYS:
-            raise InputError(f"by is {self.by!r}; one of {', '.join(map(repr, WAYS))} is needed.")
-        WAYS[self.by](np.zeros(1), self.limit)  # refuses a limit that is none
+        one_of("by", self.by, WAYS)
+        self._settle(positive, "limit")
 
     def init(self, params: Tree) -> State:
         """The state of the rule."""

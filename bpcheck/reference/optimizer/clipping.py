@@ -9,6 +9,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
+from bpcheck.options import positive
 from bpcheck.tree import Tree
 
 __all__ = ["clip_by_global_norm", "clip_by_norm", "clip_by_value", "global_norm"]
@@ -45,7 +46,7 @@ def clip_by_value(gradient: Tree, limit: float) -> Tree:
     >>> clip_by_value(np.array([3.0, -4.0]), 3.5)
     array([ 3. , -3.5])
     """
-    bound = _limit(limit)
+    bound = positive("limit", limit)
     return _each(gradient, lambda leaf: np.clip(leaf, -bound, bound))
 
 
@@ -59,7 +60,7 @@ def clip_by_norm(gradient: Tree, limit: float, *, margin: float = 0.0) -> Tree:
     >>> clip_by_norm([np.array([3.0, 4.0]), np.array([1.0])], 2.5)
     [array([1.5, 2. ]), array([1.])]
     """
-    bound = _limit(limit)
+    bound = positive("limit", limit)
     return _each(gradient, lambda leaf: leaf * _factor(_norm(leaf) + margin, bound))
 
 
@@ -77,7 +78,7 @@ def clip_by_global_norm(gradient: Tree, limit: float, *, margin: float = 0.0) ->
     >>> clip_by_global_norm([np.array([3.0]), np.array([4.0])], 2.5)
     [array([1.5]), array([2.])]
     """
-    factor = _factor(global_norm(gradient) + margin, _limit(limit))
+    factor = _factor(global_norm(gradient) + margin, positive("limit", limit))
     return _each(gradient, lambda leaf: leaf * factor)
 
 
@@ -99,13 +100,3 @@ def _factor(norm: float, limit: float) -> float:
 
 def _each(gradient: Tree, change: Any) -> Tree:
     return tree.restore(gradient, [np.asarray(change(leaf)) for _, leaf in tree.leaves(gradient)])
-
-
-def _limit(value: Any) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float | np.floating)
-        or not 0 < value < math.inf
-    ):
-        raise InputError(f"limit is {value!r}; give a positive number.")
-    return float(value)

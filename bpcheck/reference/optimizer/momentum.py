@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpcheck import tree
-from bpcheck.errors import InputError
+from bpcheck.options import one_of, share
 from bpcheck.reference.optimizer.arithmetic import constant
-from bpcheck.reference.optimizer.rule import Rule, Slots, State, share
+from bpcheck.reference.optimizer.rule import Rule, Slots, State
 from bpcheck.tree import Tree
 
 __all__ = ["FORMS", "Momentum", "Nesterov"]
@@ -69,9 +69,8 @@ class Momentum(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        share("momentum", self.momentum)
-        if self.form not in FORMS:
-            raise InputError(f"form is {self.form!r}; one of {', '.join(map(repr, FORMS))} is needed.")
+        self._settle(share, "momentum")
+        one_of("form", self.form, FORMS)
 
     def leaf(self, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
         """The table's equations."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bpcheck.errors import InputError
+from bpcheck.options import non_negative, one_of, share
 from bpcheck.reference.optimizer.arithmetic import constant, sqrt
-from bpcheck.reference.optimizer.rule import Rule, Slots, share, size
+from bpcheck.reference.optimizer.rule import Rule, Slots
 
 __all__ = ["RMSprop"]
 
@@ -62,15 +62,10 @@ class RMSprop(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        share("decay", self.decay)
-        share("momentum", self.momentum)
-        size("epsilon", self.epsilon)
-        for name, value, allowed in (
-            ("epsilon_at", self.epsilon_at, ("outside", "inside")),
-            ("form", self.form, ("sum", "velocity")),
-        ):
-            if value not in allowed:
-                raise InputError(f"{name} is {value!r}; {' or '.join(map(repr, allowed))} is needed.")
+        self._settle(share, "decay", "momentum")
+        self._settle(non_negative, "epsilon")
+        one_of("epsilon_at", self.epsilon_at, ("outside", "inside"))
+        one_of("form", self.form, ("sum", "velocity"))
 
     def leaf(self, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
         """The equations above."""

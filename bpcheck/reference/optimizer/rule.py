@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from bpcheck import tree
 from bpcheck.errors import InputError
+from bpcheck.options import non_negative
 from bpcheck.reference.optimizer.arithmetic import sign, zeros_like
 from bpcheck.tree import Tree
 
-__all__ = ["Rule", "Slots", "State", "share", "size"]
+__all__ = ["Rule", "Slots", "State"]
 
 Slots = Mapping[str, Any]
 """What a rule keeps of one parameter array: name → array."""
@@ -80,9 +80,12 @@ class Rule(ABC):
         return ()
 
     def __post_init__(self) -> None:
-        size("lr", self.lr)
-        size("weight_decay", self.weight_decay)
-        size("l1", self.l1)
+        self._settle(non_negative, "lr", "weight_decay", "l1")
+
+    def _settle(self, accept: Callable[[str, Any], float], *names: str) -> None:
+        """Hyperparameters as Python's floats, which leave the dtype of an array as it is, or an error."""
+        for name in names:
+            object.__setattr__(self, name, accept(name, getattr(self, name)))
 
     def init(self, params: Tree) -> State:
         """The state before the first step: zeros.
@@ -167,27 +170,15 @@ class Rule(ABC):
 
     def _matching(self, paths: Sequence[tree.Path], other: Tree, name: str) -> list[Any]:
         """The leaves of another tree in the order of the parameters'."""
-        found = {} if other is None else {path.keys: leaf for path, leaf in tree.leaves(other, name)}
-        missing = [path for path in paths if path.keys not in found]
-        if missing or len(found) != len(paths):
-            known = {path.keys for path in paths}
-            extra = [path for path in found if path not in known]
-            what = (
-                f"{name}{''.join(missing[0].keys)} is missing"
-                if missing
-                else f"{name}{''.join(extra[0])} has no parameter"
-            )
-            raise InputError(f"{what}; {name} must be nested as the parameters are.")
-        return [found[path.keys] for path in paths]
-
-
-def size(name: str, value: Any) -> None:
-    """Refuse what is no finite number of 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise InputError(f"{name} is {value!r}; give a finite number, 0 or more.")
-
-
-def share(name: str, value: Any) -> None:
-    """Refuse what is no number of at least 0 and below 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise InputError(f"{name} is {value!r}; give a number of at least 0 and below 1.")
+        found = {path.keys: leaf for path, leaf in tree.leaves({} if other is None else other, name)}
+        values = []
+        for path in paths:
+            if path.keys not in found:
+                raise InputError(
+                    f"{name}{''.join(path.keys)} is missing; {name} must be nested as the parameters are."
+                )
+            values.append(found.pop(path.keys))
+        if found:
+            extra = "".join(next(iter(found)))
+            raise InputError(f"{name}{extra} has no parameter; {name} must be nested as the parameters are.")
+        return values

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-from bpcheck.errors import InputError
+from bpcheck.options import whole
 
 __all__ = ["Schedule", "constant_rate", "cosine", "step_decay", "warm_up"]
 
@@ -41,7 +41,7 @@ def step_decay(lr: float, *, every: int, factor: float = 0.1) -> Schedule:
     >>> [step_decay(1.0, every=2, factor=0.5)(t) for t in range(5)]
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
-    _whole("every", every)
+    whole("every", every)
     return lambda step: lr * factor ** (step // every)
 
 
@@ -58,7 +58,7 @@ def cosine(lr: float, *, steps: int, least: float = 0.0) -> Schedule:
     >>> [round(cosine(1.0, steps=4)(t), 3) for t in range(6)]
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
-    _whole("steps", steps)
+    whole("steps", steps)
     return lambda step: least + 0.5 * (lr - least) * (1.0 + math.cos(math.pi * min(step, steps) / steps))
 
 
@@ -74,10 +74,5 @@ def warm_up(schedule: Schedule, *, steps: int) -> Schedule:
     >>> [warm_up(constant_rate(1.0), steps=4)(t) for t in range(6)]
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
-    _whole("steps", steps)
+    whole("steps", steps)
     return lambda step: schedule(step) * min(1.0, (step + 1) / steps)
-
-
-def _whole(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} is {value!r}; give a whole number, 1 or more.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bpcheck.report.page.formula import Formula
-from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.numbers import show
 from bpcheck.report.page.signs import MOST_TENSORS
 from bpcheck.report.text import footer, limits
@@ -32,15 +32,15 @@ def written(found: Formula | None) -> Html | None:
         steps += "Heaviside(z) is 1 for z > 0 and 0 for z < 0. "
     how = ", by writing the cost out and differentiating it with SymPy. No rule of backpropagation is used."
     formulas = [Html(line) for line in found.mathml]
-    board = tag("div", *formulas, class_="scroll math", tabindex="0", role="group", aria_label="The formula")
-    plain = tag("pre", text, tabindex="0", role="group", aria_label="The formula as text")
+    board = scrolling("The formula", *formulas, class_="scroll math")
+    as_text = scrolling("The formula as text", text, name="pre", class_=None)
     value = None
     if found.value is not None:
         value = tag("p", "At the numbers of this case it is ", tag("b", show(found.value, 6)), ".")
     return join(
         tag("p", "The right derivative for ", tag("code", found.entry), how),
         board,
-        tag("details", tag("summary", "The same as text"), plain),
+        tag("details", tag("summary", "The same as text"), as_text),
         value,
         tag("p", found.note) if found.note else None,
         tag("p", steps + names, class_="soft small"),
@@ -58,7 +58,7 @@ def reproducer(report: Report, *, interactive: bool) -> Html | None:
     """
     if not report.reproducer:
         return None
-    code = tag("pre", report.reproducer, tabindex="0", role="group", aria_label="Code that shows it again")
+    code = scrolling("Code that shows it again", report.reproducer, name="pre", class_=None)
     if not interactive:
         return code
     button = tag("button", "Copy", type="button", data_copy=True)
@@ -88,8 +88,7 @@ def proof(report: Report) -> Html | None:
     head = tag("tr", tag("th", "tensor", scope="col"), tag("th", "limit", scope="col"))
     caption = tag("caption", f"Smallest relative error that would have been seen{more}")
     table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="evidence")
-    board = tag("div", table, class_="scroll", tabindex="0", role="group", aria_label="Table of the limits")
-    return join(tag("p", said), board)
+    return join(tag("p", said), scrolling("Table of the limits", table))
 
 
 def totals(report: Report) -> Html:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from bpcheck.report.page.markup import Html, join, prose, tag
+from bpcheck.report.page.markup import Html, join, prose, scrolling, tag
 from bpcheck.report.page.numbers import beside, show
-from bpcheck.report.page.signs import MOST_TENSORS, SIGNS, has_numbers
-from bpcheck.report.text import ALLOWED, TITLES
+from bpcheck.report.page.signs import SIGNS, has_numbers, most_severe, word
+from bpcheck.report.text import ALLOWED
 from bpcheck.result import Comparison, Report
-from bpcheck.verdict import Verdict
 
 __all__ = ["evidence"]
 
@@ -23,40 +23,34 @@ def evidence(report: Report) -> Html | None:
     >>> evidence(Report("f", Verdict.AGREES)) is None
     True
     """
-    parts: list[Html] = []
-    reasons = report.diagnoses[0].evidence if report.diagnoses else ()
-    if reasons:
-        parts.append(tag("ul", *(tag("li", prose(text)) for text in reasons)))
-    if report.comparisons:
-        shown = sorted(report.comparisons, key=lambda c: -c.verdict.severity)[:MOST_TENSORS]
-        kept = [c for c in report.comparisons if any(c is other for other in shown)]
-        columns = ("tensor", "yours", "right", "difference", "allowed", "verdict")
-        heads = tag("tr", *(tag("th", name, scope="col") for name in columns))
-        more = len(report.comparisons) - len(kept)
-        note = ALLOWED
-        if more:
-            note += f" {more} more tensors are left out; the JSON report has them."
-        table = tag(
-            "table",
-            tag("caption", note),
-            tag("thead", heads),
-            tag("tbody", *(_row(comparison) for comparison in kept)),
-            class_="evidence",
-        )
-        parts.append(
-            tag("div", table, class_="scroll", tabindex="0", role="group", aria_label="Table of the evidence")
-        )
-    return join(*parts) if parts else None
+    reasons = [tag("li", prose(text)) for diagnosis in report.diagnoses[:1] for text in diagnosis.evidence]
+    return join(tag("ul", *reasons) if reasons else None, _table(report.comparisons)) or None
+
+
+def _table(comparisons: Sequence[Comparison]) -> Html | None:
+    kept = most_severe(comparisons)
+    if not kept:
+        return None
+    columns = ("tensor", "yours", "right", "difference", "allowed", "verdict")
+    more = len(comparisons) - len(kept)
+    left_out = f" {more} more tensors are left out; the JSON report has them." if more else ""
+    table = tag(
+        "table",
+        tag("caption", f"{ALLOWED}{left_out}"),
+        tag("thead", tag("tr", *(tag("th", name, scope="col") for name in columns))),
+        tag("tbody", *map(_row, kept)),
+        class_="evidence",
+    )
+    return scrolling("Table of the evidence", table)
 
 
 def _row(comparison: Comparison) -> Html:
     sign, kind = SIGNS[comparison.verdict]
-    word = "ok" if comparison.verdict is Verdict.AGREES else TITLES[comparison.verdict].lower()
     index = comparison.worst_index
     place = f"[{', '.join(map(str, index))}]" if index else ""
     name = f" ({comparison.name})" if comparison.name else ""
     head = tag("th", tag("code", f"{comparison.path}{place}"), name, scope="row")
-    verdict = tag("td", tag("span", f"{sign} ", aria_hidden="true"), word, class_=kind)
+    verdict = tag("td", tag("span", f"{sign} ", aria_hidden="true"), word(comparison), class_=kind)
     if not has_numbers(comparison):
         return tag("tr", head, tag("td", comparison.reason, colspan=4, class_="text"), verdict)
     assert comparison.actual is not None

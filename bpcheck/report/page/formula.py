@@ -112,8 +112,8 @@ def wrong_formula(report: Report) -> Formula | None:
 
 def _single(case: Case, comparison: Comparison) -> Formula | None:
     """The share of the first example, where all of them together would be too long."""
-    plain = replace(case.architecture, l1=0.0, l2=0.0)
-    one = Case(plain, case.params, case.x[:1], case.y[:1])
+    unpenalised = replace(case.architecture, l1=0.0, l2=0.0)
+    one = Case(unpenalised, case.params, case.x[:1], case.y[:1])
     penalty = ", and the penalty comes on top" if case.architecture.l1 or case.architecture.l2 else ""
     how = "mean" if case.architecture.reduction == "mean" else "sum"
     return _written(
@@ -139,35 +139,37 @@ def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
         return None
     symbol = leaves[ours.path][ours.worst_index]
     expression = sympy.diff(written.expression, symbol)
-    values: dict[Any, float] = {}
-    for (_, symbols), (_, numbers) in zip(tree.leaves(written.params), tree.leaves(case.params), strict=True):
-        values.update(zip(symbols.flat, map(float, numbers.flat), strict=True))
-    values.update(zip(written.x.flat, map(float, case.x.flat), strict=True))
-    values.update(zip(written.y.flat, map(float, case.y.flat), strict=True))
-    parts: list[tuple[Any, Any]] = []
-    readable = expression.xreplace(
-        {
-            number: sympy.Symbol(repr(float(number)))
-            for number in expression.atoms(sympy.Rational)
-            if number.q > LARGEST_DENOMINATOR
-        }
-    )
-    if len(str(readable)) > LINE:
-        parts, (reduced,) = sympy.cse(readable, symbols=sympy.numbered_symbols("t", start=1))
-    else:
-        reduced = readable
-    if len(parts) > MOST_STEPS or any(len(str(part)) > LINE for _, part in [*parts, (None, reduced)]):
+    lines = _lines(expression, f"∂C/∂{symbol}")
+    if not lines:
         return None
-    named = [*((str(name), part) for name, part in parts), (f"∂C/∂{symbol}", reduced)]
+    pairs = zip(tree.leaves(written.params), tree.leaves(case.params), strict=True)
+    arrays = [(written.x, case.x), (written.y, case.y), *((ours, theirs) for (_, ours), (_, theirs) in pairs)]
+    values = {
+        name: float(v) for names, array in arrays for name, v in zip(names.flat, array.flat, strict=True)
+    }
     index = f"[{', '.join(map(str, comparison.worst_index))}]"
     return Formula(
         comparison.path + index,
         str(symbol),
-        tuple((name, str(part)) for name, part in named),
-        tuple(_mathml(name, part) for name, part in named),
+        tuple((name, str(part)) for name, part in lines),
+        tuple(_mathml(name, part) for name, part in lines),
         _value(expression, values),
         note,
     )
+
+
+def _lines(expression: Any, name: str) -> list[tuple[str, Any]]:
+    """The expression, in steps where it is long; nothing where it is longer than anybody reads."""
+    import sympy
+
+    odd = [number for number in expression.atoms(sympy.Rational) if number.q > LARGEST_DENOMINATOR]
+    readable = expression.xreplace({number: sympy.Symbol(repr(float(number))) for number in odd})
+    parts, (reduced,) = [], [readable]
+    if len(str(readable)) > LINE:
+        parts, (reduced,) = sympy.cse(readable, symbols=sympy.numbered_symbols("t", start=1))
+    lines = [*((str(part), value) for part, value in parts), (name, reduced)]
+    too_long = len(parts) > MOST_STEPS or any(len(str(value)) > LINE for _, value in lines)
+    return [] if too_long else lines
 
 
 def _value(expression: Any, values: Any) -> float | None:

@@ -6,7 +6,7 @@ import re
 from html import escape
 from typing import Any
 
-__all__ = ["Html", "join", "prose", "tag"]
+__all__ = ["Html", "join", "prose", "scrolling", "tag"]
 
 # Elements that have no end tag; for any other one a missing end tag would swallow what follows.
 VOID = frozenset({"br", "hr", "input", "meta"})
@@ -85,3 +85,14 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Html:
             written.append(f' {word}="{escape(str(value))}"')
     head = f"<{name}{''.join(written)}>"
     return Html(head if name in VOID else f"{head}{join(*children)}</{name}>")
+
+
+def scrolling(label: str, *children: Any, name: str = "div", class_: str | None = "scroll") -> Html:
+    """What may be wider than the page: it scrolls, the keyboard reaches it, and a screen reader is told what it is.
+
+    Examples
+    --------
+    >>> scrolling("Table of the limits", "…")
+    '<div class="scroll" tabindex="0" role="group" aria-label="Table of the limits">…</div>'
+    """
+    return tag(name, *children, class_=class_, tabindex="0", role="group", aria_label=label)

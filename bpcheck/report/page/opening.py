@@ -24,24 +24,18 @@ def opening(report: Report) -> Html:
     badge = tag(
         "span", tag("span", sign, aria_hidden="true"), f" {TITLES[report.verdict]}", class_=f"badge {kind}"
     )
-    said = meaning(report)
-    lines = [tag("h1", badge, " ", tag("code", report.subject))]
-    if said:
-        lines.append(tag("p", f"{said[:1].upper()}{said[1:]}.", class_="soft"))
-    advice = to_do(report)
-    if advice:
-        items = [
-            tag("p", tag("b", "To do: " if i == 0 else "Or: "), prose(text)) for i, text in enumerate(advice)
-        ]
-        lines.append(tag("div", *items, class_=f"todo {kind}"))
-    if report.summary:
-        lines.append(tag("p", prose(report.summary)))
-    others = [text for text in report.remedies if text not in advice]
-    if others:
-        lines.append(tag("p", "What else would help:"))
-        lines.append(tag("ul", *(tag("li", text) for text in others)))
-    lines += [tag("p", tag("b", "Note: "), warning) for warning in report.warnings]
-    return tag("header", *lines)
+    said, advice = meaning(report), to_do(report)
+    items = [tag("p", tag("b", "Or: " if i else "To do: "), prose(text)) for i, text in enumerate(advice)]
+    others = [tag("li", text) for text in report.remedies if text not in advice]
+    return tag(
+        "header",
+        tag("h1", badge, " ", tag("code", report.subject)),
+        tag("p", f"{said[:1].upper()}{said[1:]}.", class_="soft") if said else None,
+        tag("div", *items, class_=f"todo {kind}") if items else None,
+        tag("p", prose(report.summary)) if report.summary else None,
+        join(tag("p", "What else would help:"), tag("ul", *others)) if others else None,
+        *(tag("p", tag("b", "Note: "), warning) for warning in report.warnings),
+    )
 
 
 def where(report: Report) -> Html | None:
@@ -53,30 +47,28 @@ def where(report: Report) -> Html | None:
     >>> where(Report("f", Verdict.AGREES, inferred="tanh"))
     '<dl><div><dt>network</dt><dd>tanh</dd></div></dl>'
     """
-    rows: list[Html] = []
-    for equation in dict.fromkeys(d.equation for d in report.diagnoses):
-        if equation in EQUATIONS:
-            said = tag("span", f"{MEANINGS[equation]}.", class_="soft")
-            rows.append(
-                _pair(
-                    "equation",
-                    join(tag("span", prose(EQUATIONS[equation]), class_="equation"), tag("br"), said),
-                )
-            )
-    first = report.diagnoses[0] if report.diagnoses else None
-    if first is not None and first.path:
-        layer = f" (layer {first.layer})" if first.layer is not None else ""
-        rows.append(_pair("where", join(tag("code", first.path), layer)))
-    rows += [_bug(diagnosis) for diagnosis in report.diagnoses if diagnosis.bug]
-    if report.inferred:
-        rows.append(_pair("network", report.inferred))
-    return tag("dl", *rows) if rows else None
+    rows = [
+        *(("equation", _equation(name)) for name in dict.fromkeys(d.equation for d in report.diagnoses)),
+        *(("where", _place(diagnosis)) for diagnosis in report.diagnoses[:1]),
+        *(("bug", _bug(diagnosis)) for diagnosis in report.diagnoses),
+        ("network", report.inferred),
+    ]
+    known = [tag("div", tag("dt", name), tag("dd", value)) for name, value in rows if value]
+    return tag("dl", *known) if known else None
 
 
-def _pair(name: str, value: str) -> Html:
-    return tag("div", tag("dt", name), tag("dd", value))
+def _equation(name: str) -> str:
+    if name not in EQUATIONS:
+        return ""
+    said = tag("span", f"{MEANINGS[name]}.", class_="soft")
+    return join(tag("span", prose(EQUATIONS[name]), class_="equation"), tag("br"), said)
 
 
-def _bug(diagnosis: Diagnosis) -> Html:
+def _place(diagnosis: Diagnosis) -> str:
+    layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
+    return diagnosis.path and join(tag("code", diagnosis.path), layer)
+
+
+def _bug(diagnosis: Diagnosis) -> str:
     known = CATALOGUE.get(diagnosis.bug)
-    return _pair("bug", join(tag("code", diagnosis.bug), f": {known.title}" if known else None))
+    return diagnosis.bug and join(tag("code", diagnosis.bug), f": {known.title}" if known else None)

@@ -8,7 +8,7 @@ from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.report.page.closing import proof, reproducer, totals, written
 from bpcheck.report.page.evidence import evidence
 from bpcheck.report.page.formula import wrong_formula
-from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.opening import opening, where
 from bpcheck.report.page.replay import Replay, replay
 from bpcheck.report.page.tensors import tensors
@@ -111,8 +111,7 @@ def _network(report: Report, found: Replay | None, *, interactive: bool) -> Html
     case = report.counterexample
     if case is None:
         return None
-    described = tag("p", tag("code", repr(case.architecture)), class_="scroll", tabindex="0", role="group",
-                    aria_label="The network")  # fmt: skip
+    described = scrolling("The network", tag("code", repr(case.architecture)), name="p")
     if found is None:
         why = (
             "It has skip connections, which are not drawn."

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from bpcheck.report.page.heat import heat_map
-from bpcheck.report.page.markup import Html, join, tag
-from bpcheck.report.page.signs import MOST_TENSORS, SIGNS, has_numbers
+from bpcheck.report.page.markup import Html, join, scrolling, tag
+from bpcheck.report.page.signs import SIGNS, has_numbers, most_severe, word
 from bpcheck.report.page.tables import part, side_by_side
 from bpcheck.report.page.wrong import wrong_entries
-from bpcheck.report.text import TITLES
 from bpcheck.result import Comparison, Report
-from bpcheck.verdict import Verdict
 
 __all__ = ["tensors"]
 
@@ -29,13 +27,9 @@ def tensors(report: Report) -> Html | None:
     shown = [c for c in report.comparisons if has_numbers(c) and c.path != "loss"]
     if not shown:
         return None
-    kept = sorted(shown, key=lambda c: -c.verdict.severity)[:MOST_TENSORS]
+    kept = most_severe(shown)
     opened = _opened(report, kept)
-    parts = [
-        _tensor(c, is_open=any(c is other for other in opened))
-        for c in shown
-        if any(c is other for other in kept)
-    ]
+    parts = [_tensor(c, is_open=any(c is one for one in opened)) for c in kept]
     drawn = ": unit 1 of the drawing has index 0" if report.counterexample is not None else ""
     note = f"Indices as in code, from 0{drawn}."
     if len(shown) > len(kept):
@@ -50,9 +44,8 @@ def _opened(report: Report, judged: list[Comparison]) -> list[Comparison]:
         return wrong[:MOST_OPEN]
     named = report.diagnoses[0].path
     layer = next((c.in_our_layout.path for c in judged if c.path == named), named).rpartition("[")[0]
-    return [c for c in wrong if layer and c.in_our_layout.path.startswith(layer)][:MOST_OPEN] or wrong[
-        :MOST_OPEN
-    ]
+    at_fault = [c for c in wrong if layer and c.in_our_layout.path.startswith(layer)]
+    return (at_fault or wrong)[:MOST_OPEN]
 
 
 def _tensor(comparison: Comparison, *, is_open: bool) -> Html:
@@ -60,10 +53,10 @@ def _tensor(comparison: Comparison, *, is_open: bool) -> Html:
     sign, kind = SIGNS[comparison.verdict]
     wrong = wrong_entries(comparison)
     count = f", {int(wrong.sum())} of {wrong.size} entries wrong" if wrong.any() else ""
-    word = "ok" if comparison.verdict is Verdict.AGREES else TITLES[comparison.verdict].lower()
+    name = f" {comparison.name}" if comparison.name else ""
     head = tag(
         "summary", tag("span", f"{sign} ", class_=kind, aria_hidden="true"), tag("code", comparison.path),
-        f" {comparison.name}: {word}{count}" if comparison.name else f": {word}{count}",
+        f"{name}: {word(comparison)}{count}",
     )  # fmt: skip
     said = part(comparison).said
     notes = [f"Shape {comparison.expected.shape}."]
@@ -73,8 +66,6 @@ def _tensor(comparison: Comparison, *, is_open: bool) -> Html:
         notes.append(f"The tables show {said}.")
     if comparison.reason:
         notes.append(f"{comparison.reason[:1].upper()}{comparison.reason[1:]}.")
-    body = tag(
-        "div", side_by_side(comparison), heat_map(comparison), class_="tensor scroll", tabindex="0", role="group",
-        aria_label=f"{comparison.label}: yours, right and the difference",
-    )  # fmt: skip
+    label = f"{comparison.label}: yours, right and the difference"
+    body = scrolling(label, side_by_side(comparison), heat_map(comparison), class_="tensor scroll")
     return tag("details", head, tag("p", " ".join(notes), class_="soft small"), body, open=is_open)

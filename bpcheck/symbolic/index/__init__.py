@@ -17,7 +17,7 @@ from bpcheck.symbolic.index.derivation import (
     StepFails,
 )
 from bpcheck.symbolic.index.document import as_html, as_latex, as_text, html_page, latex_page
-from bpcheck.symbolic.index.domain import Digits, Plain
+from bpcheck.symbolic.index.domain import Digits, Exact
 from bpcheck.symbolic.index.given import Definition, TotalIs
 from bpcheck.symbolic.index.interpret import World, evaluate
 from bpcheck.symbolic.index.render import latex, mathml, text
@@ -45,13 +45,13 @@ __all__ = [
     "Derivation",
     "Diff",
     "Digits",
+    "Exact",
     "Index",
     "Layer",
     "Line",
     "Member",
     "Mutant",
     "MutantSurvives",
-    "Plain",
     "Proof",
     "Size",
     "Step",

@@ -89,6 +89,17 @@ class Monomial:
             {factor: exponent for factor, exponent in factors.items() if exponent != 0},
         )
 
+    def allows(self, exponent: Any) -> bool:
+        """Whether a power of it is the product of the powers of its factors."""
+        if self.bound or self.deltas:
+            return False
+        return bool(exponent.is_Integer) or (self.coefficient == 1 and _powers_multiply(self.factors))
+
+    def without(self, *factors: Any, index: Index | None = None) -> Monomial:
+        """Without some factors, and without the sum over an index."""
+        rest = {factor: exponent for factor, exponent in self.factors.items() if factor not in factors}
+        return replace(self, factors=rest, bound=tuple(other for other in self.bound if other != index))
+
     def expression(self) -> Any:
         """As a SymPy expression."""
         deltas = (kronecker(delta, 0) for delta in self.deltas)
@@ -204,6 +215,16 @@ def _denominators(monomials: Polynomial) -> dict[Any, Any]:
     }
 
 
+def _of_a_sum(inside: Polynomial, exponent: Any) -> Monomial:
+    """(2x + 2y)⁻¹ and (x + y)⁻¹/2 are one: the first coefficient is 1."""
+    first = min(inside, key=lambda m: str(m.expression() / m.coefficient)).coefficient
+    taken = first**exponent
+    if not taken.is_Rational or (first < 0 and not exponent.is_Integer):
+        first = taken = sympy.Integer(1)
+    base = sympy.Add(*(replace(m, coefficient=m.coefficient / first).expression() for m in inside))
+    return Monomial(taken, factors={base: exponent})
+
+
 class Rewriter:
     """One piece of rewriting: the facts it may use, and its source of fresh indices."""
 
@@ -243,54 +264,40 @@ class Rewriter:
             if not expression.is_Rational:
                 raise InputError(f"numbers are exact: sympy.Rational(1, 2) for 0.5; given: {expression}.")
             return [Monomial(expression)] if expression != 0 else []
-        if isinstance(expression, sympy.Add):
-            return [m for term in expression.args for m in self.flatten(term)]
-        if isinstance(expression, sympy.Mul):
-            return self._product(expression.args)
-        if isinstance(expression, sympy.Pow):
-            return self._power(*expression.args)
-        if isinstance(expression, sympy.Sum):
-            body, bound = freshen(expression, self.fresh)
-            return [replace(m, bound=(*m.bound, *bound)) for m in self.flatten(body)]
-        if isinstance(expression, sympy.KroneckerDelta):
-            left, right = expression.args
-            return [Monomial(deltas=(sympy.expand(left - right),))]
-        if isinstance(expression, Member):
-            value, lower, upper = expression.args
-            index = self.fresh(Index("member", upper, lower=lower))
-            return [Monomial(bound=(index,), deltas=(sympy.expand(index - value),))]
-        if isinstance(expression, sympy.exp):
-            return self._exponential(expression.args[0])
-        return [Monomial(factors={self._atom(expression): sympy.Integer(1)})]
+        rule = _MONOMIALS.get(expression.func)
+        return rule(self, expression) if rule else [Monomial(factors={self._atom(expression): sympy.S.One})]
+
+    def _sum(self, expression: Any) -> Polynomial:
+        body, bound = freshen(expression, self.fresh)
+        return [replace(m, bound=(*m.bound, *bound)) for m in self.flatten(body)]
+
+    def _member(self, expression: Member) -> Polynomial:
+        value, lower, upper = expression.args
+        index = self.fresh(Index("member", upper, lower=lower))
+        return [Monomial(bound=(index,), deltas=(sympy.expand(index - value),))]
 
     def _atom(self, expression: Any) -> Any:
         """A factor that is not taken apart, its own parts in canonical form."""
-        if isinstance(expression, sympy.Indexed):
-            return expression.base[tuple(sympy.expand(index) for index in expression.indices)]
-        if isinstance(expression, UnknownValue):
-            return UnknownValue(expression.name, expression.order, self.form(expression.argument))
-        if isinstance(expression, VectorValue):
-            body, binders = expression.body, list(expression.binders)
-            for like in ([self.fresh(binder) for binder in binders], None):
-                # twice: the final names depend on how deep the body is, and its form on the names
-                named = like or [_named("λ", _height(body), p, b) for p, b in enumerate(binders)]
-                body = self.form(substitute(body, dict(zip(binders, named, strict=True)), self.fresh))
-                binders = named
-            # ∂_j ∂_k = ∂_k ∂_j
-            partials = sorted(([sympy.expand(i) for i in p] for p in expression.partials), key=str)
-            components = [sympy.expand(i) for i in expression.components]
-            return VectorValue(expression.name, components, partials, binders, body)
-        if isinstance(expression, (sympy.log, sympy.tanh)):
-            return expression.func(self.form(expression.args[0]))
-        if isinstance(expression, sympy.Symbol) or (
-            isinstance(expression, sympy.core.function.AppliedUndef) and not expression.has(Index)
-        ):
-            return expression
+        rule = _ATOMS.get(expression.func)
+        if rule is not None:
+            return rule(self, expression)
         if isinstance(expression, Diff):
             raise AssertionError("derivatives are carried out before the canonical form is taken")
-        if expression.is_number:
+        is_width = isinstance(expression, sympy.core.function.AppliedUndef) and not expression.has(Index)
+        if is_width or expression.is_number or isinstance(expression, sympy.Symbol):
             return expression
         raise InputError(f"the calculus does not know {expression.func.__name__}, in {expression}.")
+
+    def _vector(self, expression: VectorValue) -> Any:
+        body, binders = expression.body, list(expression.binders)
+        for like in ([self.fresh(binder) for binder in binders], None):
+            # twice: the final names depend on how deep the body is, and its form on the names
+            named = like or [_named("λ", _height(body), p, b) for p, b in enumerate(binders)]
+            body = self.form(substitute(body, dict(zip(binders, named, strict=True)), self.fresh))
+            binders = named
+        value = expression.moved(sympy.expand, binders, body)
+        # ∂_j ∂_k = ∂_k ∂_j
+        return VectorValue(value.name, value.components, sorted(value.partials, key=str), binders, body)
 
     def _product(self, arguments: Iterable[Any]) -> Polynomial:
         arguments = list(arguments)
@@ -301,19 +308,13 @@ class Rewriter:
         )
         product = [Monomial()]
         for argument in arguments:
-            if divides and _is_composite(argument):
-                terms = self._power(argument, sympy.Integer(1))
-            else:
-                terms = self.flatten(argument)
-            if len(product) > 1:
-                # one more use of the same sums needs names of its own: flatten() gives fresh ones
-                product = [
-                    left.times(right)
-                    for place, left in enumerate(product)
-                    for right in (terms if place == 0 else self.flatten(argument))
-                ]
-            else:
-                product = [left.times(right) for left in product for right in terms]
+            waits = divides and _is_composite(argument)
+            product = [
+                left.times(right)
+                for left in product
+                # anew for each: one more use of the same sums needs names of its own
+                for right in (self._power(argument, sympy.S.One) if waits else self.flatten(argument))
+            ]
         return product
 
     def _power(self, base: Any, exponent: Any) -> Polynomial:
@@ -329,18 +330,11 @@ class Rewriter:
             if exponent > 0:
                 return []
             raise InputError(f"{base} is 0 and stands in a denominator.")
-        if len(inside) == 1 and not inside[0].bound and not inside[0].deltas:
+        if len(inside) == 1 and inside[0].allows(exponent):
             (only,) = inside
-            if exponent.is_Integer or (only.coefficient == 1 and _root_is_plain(only.factors)):
-                factors = {factor: power * exponent for factor, power in only.factors.items()}
-                return [Monomial(only.coefficient**exponent, factors=factors)]
-        # (2x + 2y)⁻¹ and (x + y)⁻¹/2 are one: the first coefficient is 1
-        first = min(inside, key=lambda m: str(m.expression() / m.coefficient)).coefficient
-        taken = first**exponent
-        if not taken.is_Rational or (first < 0 and not exponent.is_Integer):
-            first = taken = sympy.Integer(1)
-        base = sympy.Add(*(replace(m, coefficient=m.coefficient / first).expression() for m in inside))
-        return [Monomial(taken, factors={base: exponent})]
+            factors = {factor: power * exponent for factor, power in only.factors.items()}
+            return [Monomial(only.coefficient**exponent, factors=factors)]
+        return [_of_a_sum(inside, exponent)]
 
     def _exponential(self, argument: Any) -> Polynomial:
         """exp(a + b) = exp(a) exp(b), and exp(2a) = exp(a)²."""
@@ -406,8 +400,7 @@ class Rewriter:
 
     def _put(self, monomial: Monomial, index: Index, value: Any) -> Polynomial:
         """The monomial at index = value, without the sum over it."""
-        bound = tuple(other for other in monomial.bound if other != index)
-        start = replace(monomial, bound=bound, deltas=(), factors={})
+        start = replace(monomial.without(index=index), deltas=(), factors={})
         return self._rebuilt(start, monomial, {index: value})
 
     def _rebuilt(self, start: Monomial, monomial: Monomial, values: Mapping[Any, Any]) -> Polynomial:
@@ -425,28 +418,22 @@ class Rewriter:
     def _tidy(self, monomial: Monomial) -> Polynomial | None:
         """Under a delta that stays, write an entry's position as one index where that is possible."""
         for delta in monomial.deltas:
-            slopes = [delta.coeff(symbol) for symbol in delta.free_symbols if isinstance(symbol, Index)]
-            steps = {sign / slope for slope in slopes for sign in (1, -1) if slope != 0}
+            slopes = {delta.coeff(index) for index in indices_of(delta)} - {0}
+            steps = {sign / slope for slope in slopes for sign in (1, -1)}
             for factor, exponent in monomial.factors.items():
                 better = _map_positions(factor, partial(_as_one_index, delta, steps, monomial.bound))
                 if better != factor:
-                    rest = {f: e for f, e in monomial.factors.items() if f != factor}
-                    return [replace(monomial, factors=rest).times(t) for t in self._power(better, exponent)]
+                    return [monomial.without(factor).times(t) for t in self._power(better, exponent)]
         return None
 
     def _use_fact(self, monomial: Monomial) -> Polynomial | None:
-        for factor, exponent in monomial.factors.items():
-            if exponent != 1 or not isinstance(factor, sympy.Indexed):
+        for factor, fact in itertools.product(monomial.factors, self.facts):
+            index = _matches(fact, factor)
+            if index not in monomial.bound or monomial.factors[factor] != 1:
                 continue
-            for fact in self.facts:
-                index = _matches(fact, factor)
-                others = [f for f in monomial.factors if f != factor] + list(monomial.deltas)
-                others += [position for place, position in enumerate(factor.indices) if place != fact.place]
-                if index not in monomial.bound or any(index in indices_of(other) for other in others):
-                    continue
-                rest = {f: e for f, e in monomial.factors.items() if f != factor}
-                bound = tuple(other for other in monomial.bound if other != index)
-                start = replace(monomial, bound=bound, factors=rest)
+            start = monomial.without(factor, index=index)
+            positions = [position for place, position in enumerate(factor.indices) if place != fact.place]
+            if not any(index in indices_of(other) for other in (*start.factors, *start.deltas, *positions)):
                 return [start.times(value) for value in self.flatten(fact.value)]
         return None
 
@@ -456,17 +443,14 @@ class Rewriter:
             count = index.upper - index.lower + 1
             # Σ over t from 3 to T is empty for T = 1, and not −1 times
             if index not in named and count.is_nonnegative:
-                bound = tuple(other for other in monomial.bound if other != index)
                 size = self.flatten(sympy.expand(count))
-                return [replace(monomial, bound=bound).times(term) for term in size]
+                return [monomial.without(index=index).times(term) for term in size]
         return None
 
     def _multiply_out(self, monomial: Monomial) -> Polynomial | None:
         for factor, exponent in monomial.factors.items():
             if _is_composite(factor) and _is_natural(exponent):
-                product = [
-                    replace(monomial, factors={f: e for f, e in monomial.factors.items() if f != factor})
-                ]
+                product = [monomial.without(factor)]
                 for _ in range(int(exponent)):
                     if len(product) > MAX_TERMS:
                         raise InputError(
@@ -480,24 +464,19 @@ class Rewriter:
     def _geometric(self, monomial: Monomial) -> Polynomial | None:
         """Σ_{i=a…b} β^i = (β^a − β^{b+1})/(1 − β), where β^i is all that names i."""
         for index in monomial.bound:
-            naming = [f for f in monomial.factors if index in indices_of(f)]
-            if len(naming) != 1 or any(index in indices_of(delta) for delta in monomial.deltas):
-                continue
-            (power,) = naming
-            slope = monomial.factors[power]
+            naming = [part for part in (*monomial.factors, *monomial.deltas) if index in indices_of(part)]
+            powers = [factor for factor in monomial.factors if _is_power_of(factor, index)]
             # a sum from 3 to T is 0 for T = 1, and its closed form is not
-            if not (_is_power_of(power, index) and (index.upper - index.lower + 1).is_nonnegative):
+            if len(powers) != 1 or naming != powers or not (index.upper - index.lower + 1).is_nonnegative:
                 continue
-            base, first, last = power.args[0], index.lower, index.upper
-            if slope > 0:
-                ends = base ** (slope * first) - base ** (slope * (last + 1))
-            else:
-                ends = base ** (slope * last) - base ** (slope * (first - 1))
-            bound = tuple(other for other in monomial.bound if other != index)
-            rest = {f: e for f, e in monomial.factors.items() if f != power}
+            (power,) = powers
+            base, slope, first, last = power.args[0], monomial.factors[power], index.lower, index.upper
+            low, beyond = (first, last + 1) if slope > 0 else (last, first - 1)
             (divided,) = self._power(1 - base ** abs(slope), sympy.Integer(-1))
-            start = replace(monomial, bound=bound, factors=rest).times(divided)
-            return [start.times(end) for end in self.flatten(ends)]
+            start = monomial.without(power, index=index).times(divided)
+            return [
+                start.times(end) for end in self.flatten(base ** (slope * low) - base ** (slope * beyond))
+            ]
         return None
 
     def _last_term(self, monomial: Monomial) -> Polynomial | None:
@@ -523,10 +502,7 @@ class Rewriter:
         roots = dict(part.as_base_exp() for part in sympy.Mul.make_args(rest) if part != 1)
         if roots == numbers:
             return None
-        others = {f: e for f, e in monomial.factors.items() if f not in numbers}
-        return [
-            replace(monomial, coefficient=monomial.coefficient * coefficient, factors={**others, **roots})
-        ]
+        return [monomial.without(*numbers).times(Monomial(coefficient, factors=roots))]
 
     # --- 4: canonical names --------------------------------------------------------------------------
 
@@ -558,17 +534,10 @@ class Rewriter:
 
     def _orders(self, monomial: Monomial) -> Iterable[list[Index]]:
         """All ways to number the bound indices, less those that their surroundings tell apart."""
-        colour = {index: f"{index.lower}…{index.upper}" for index in monomial.bound}
-        for _ in range(2):
-            if len(set(colour.values())) == len(colour):
-                break
-            colour = {
-                index: f"{colour[index]} {self._surroundings(monomial, index, colour)}" for index in colour
-            }
-        groups: dict[str, list[Index]] = {}
-        for index in sorted(colour, key=lambda index: colour[index]):
-            groups.setdefault(colour[index], []).append(index)
-        ways = [[group] if self._alike(monomial, group) else group for group in groups.values()]
+        colour = self._colours(monomial)
+        order = sorted(colour, key=colour.__getitem__)
+        groups = [list(group) for _, group in itertools.groupby(order, colour.__getitem__)]
+        ways = [[group] if self._alike(monomial, group) else group for group in groups]
         # a group in a list of its own is in one order: any other would give the same
         if math.prod(math.factorial(len(way)) for way in ways) > MAX_NUMBERINGS:
             raise InputError(
@@ -576,6 +545,14 @@ class Rewriter:
             )
         for choice in itertools.product(*(itertools.permutations(way) for way in ways)):
             yield [index for part in choice for index in _flat(part)]
+
+    def _colours(self, monomial: Monomial) -> dict[Index, str]:
+        """What can be said of each bound index without naming another one."""
+        colour = {index: f"{index.lower}…{index.upper}" for index in monomial.bound}
+        for _ in range(2):
+            if len(set(colour.values())) < len(colour):
+                colour = {i: f"{colour[i]} {self._surroundings(monomial, i, colour)}" for i in colour}
+        return colour
 
     def _alike(self, monomial: Monomial, group: Sequence[Index]) -> bool:
         """Whether any two of a group may change places and the monomial stays: Σ_jk x_j x_k."""
@@ -603,6 +580,24 @@ class Rewriter:
         return str(sorted(seen))
 
 
+_MONOMIALS: Mapping[Any, Callable[[Rewriter, Any], Polynomial]] = {
+    sympy.Add: lambda self, sum_: [m for term in sum_.args for m in self.flatten(term)],
+    sympy.Mul: lambda self, product: self._product(product.args),
+    sympy.Pow: lambda self, power: self._power(*power.args),
+    sympy.Sum: Rewriter._sum,
+    sympy.KroneckerDelta: lambda self, d: [Monomial(deltas=(sympy.expand(d.args[0] - d.args[1]),))],
+    Member: Rewriter._member,
+    sympy.exp: lambda self, power: self._exponential(power.args[0]),
+}
+_ATOMS: Mapping[Any, Callable[[Rewriter, Any], Any]] = {
+    sympy.Indexed: lambda self, entry: entry.base[tuple(map(sympy.expand, entry.indices))],
+    UnknownValue: lambda self, value: UnknownValue(value.name, value.order, self.form(value.argument)),
+    VectorValue: Rewriter._vector,
+    sympy.log: lambda self, log: sympy.log(self.form(log.args[0])),
+    sympy.tanh: lambda self, tanh: sympy.tanh(self.form(tanh.args[0])),
+}
+
+
 def _delta_order(delta: Any) -> list[str]:
     """Tells δ and −δ apart, also where two indices have one name and different ranges."""
     return [str(delta), *sorted(f"{i.name} {i.lower} {i.upper} {delta.coeff(i)}" for i in indices_of(delta))]
@@ -623,7 +618,7 @@ def _named(letter: str, height: int, number: int, like: Index) -> Index:
     return Index(f"{letter}{height}.{number}", like.upper, lower=like.lower)
 
 
-def _root_is_plain(factors: Mapping[Any, Any]) -> bool:
+def _powers_multiply(factors: Mapping[Any, Any]) -> bool:
     """(x^p)^q is x^pq: for one factor which is positive, or for −1 < p ≤ 1; √(x²) is |x|."""
     return len(factors) == 1 and all(
         factor.is_positive or -1 < power <= 1 for factor, power in factors.items()
@@ -657,13 +652,7 @@ def _map_positions(expression: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(expression, sympy.Indexed):
         return expression.base[tuple(change(index) for index in expression.indices)]
     if isinstance(expression, VectorValue):
-        return VectorValue(
-            expression.name,
-            [change(index) for index in expression.components],
-            [[change(index) for index in partial] for partial in expression.partials],
-            expression.binders,
-            _map_positions(expression.body, change),
-        )
+        return expression.moved(change, expression.binders, _map_positions(expression.body, change))
     if isinstance(expression, sympy.Sum):
         return total(_map_positions(expression.function, change), *limits_of(expression))
     if not expression.args:
@@ -689,7 +678,7 @@ def _as_one_index(delta: Any, steps: Iterable[Any], bound: tuple[Index, ...], po
 
 def _matches(fact: TotalIs, entry: Any) -> Index | None:
     """The index of an entry over which a fact gives the sum, if the fact speaks of the entry."""
-    if not speaks_of(fact.entry, entry):
+    if not isinstance(entry, sympy.Indexed) or not speaks_of(fact.entry, entry):
         return None
     index = entry.indices[fact.place]
     same_range = isinstance(index, Index) and (index.lower, index.upper) == (fact.over.lower, fact.over.upper)

@@ -12,7 +12,7 @@ import sympy
 
 from bpcheck.errors import BpcheckError, InputError
 from bpcheck.symbolic.index.canonical import is_zero
-from bpcheck.symbolic.index.domain import Digits, Domain, Plain
+from bpcheck.symbolic.index.domain import Digits, Domain, Exact
 from bpcheck.symbolic.index.given import Definition, Fact, Given, validate
 from bpcheck.symbolic.index.interpret import Reading, World, points, symbols_of
 from bpcheck.symbolic.index.render import text
@@ -175,7 +175,7 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
             "total(…, index), or put the index that was meant."
         )
     canonical = is_zero(before - after, facts)
-    instances, first = _holds(before, after, facts, Plain(), seed)
+    instances, first = _holds(before, after, facts, Exact(), seed)
     digits, second = _holds(before, after, facts, Digits(), seed)
     found = first or second
     if canonical and found is not None:
@@ -313,7 +313,7 @@ def _smallest(before: Any, after: Any, given: Given, seed: int, found: Counterex
     )
     for choice in choices:
         world = _world(before, after, given, seed, choice)
-        _, smaller = _differ(before, after, world, Plain())
+        _, smaller = _differ(before, after, world, Exact())
         if smaller is not None:
             return smaller
     return found

@@ -23,6 +23,7 @@ from bpcheck.symbolic.index.term import (
 __all__ = ["derivative", "unfold"]
 
 Definitions = tuple[Definition, ...]
+_Derivative = Callable[[Any], Any]
 
 
 def unfold(
@@ -115,14 +116,6 @@ def _in_parts(expression: Any, change: Callable[[Any], Any]) -> Any:
     return expression.func(*(change(argument) for argument in expression.args))
 
 
-# f ↦ f' for the known functions of one number; 1/cosh² is written with tanh, which has no overflow.
-_SLOPES: Mapping[Any, Any] = {
-    sympy.exp: sympy.exp,
-    sympy.log: lambda x: 1 / x,
-    sympy.tanh: lambda x: 1 - sympy.tanh(x) ** 2,
-}
-
-
 def derivative(expression: Any, variable: Any, fresh: Fresh, given: Definitions = ()) -> Any:
     """∂expression/∂variable, for an expression without derivatives that wait; definitions are looked through.
 
@@ -147,33 +140,10 @@ def derivative(expression: Any, variable: Any, fresh: Fresh, given: Definitions 
         if definition is None:
             return _same_entry(expression, variable)
         return d(_unfold(_instance(definition, expression, fresh), given, fresh, ()))
-    if isinstance(expression, sympy.Add):
-        return sympy.Add(*map(d, expression.args))
-    if isinstance(expression, sympy.Mul):
-        factors = expression.args
-        return sympy.Add(
-            *(sympy.Mul(*factors[:at], d(factor), *factors[at + 1 :]) for at, factor in enumerate(factors))
-        )
-    if isinstance(expression, sympy.Pow):
-        base, exponent = expression.args
-        if not exponent.is_Number:
-            raise InputError(
-                f"the calculus differentiates powers with a fixed number as exponent; given: {expression}."
-            )
-        return exponent * base ** (exponent - 1) * d(base)
-    if expression.func in _SLOPES:
-        argument = expression.args[0]
-        return _SLOPES[expression.func](argument) * d(argument)
-    if isinstance(expression, UnknownValue):
-        outer = UnknownValue(expression.name, expression.order + 1, expression.argument)
-        return outer * d(expression.argument)
-    if isinstance(expression, VectorValue):
-        return _chain(expression, d, fresh)
-    if isinstance(expression, sympy.Sum):
-        body, renamed = freshen(expression, fresh)
-        slope = d(body)
-        return total(slope, *renamed) if slope != 0 else slope
-    raise InputError(f"the calculus has no derivative for {expression.func.__name__}, in {expression}.")
+    rule = _RULES.get(expression.func)
+    if rule is None:
+        raise InputError(f"the calculus has no derivative for {expression.func.__name__}, in {expression}.")
+    return rule(expression, d, fresh)
 
 
 def _same_entry(entry: Any, variable: Any) -> Any:
@@ -183,9 +153,49 @@ def _same_entry(entry: Any, variable: Any) -> Any:
     return sympy.Mul(*(kronecker(left, right) for left, right in pairs))
 
 
-def _chain(value: VectorValue, d: Callable[[Any], Any], fresh: Fresh) -> Any:
+def _product(product: Any, d: _Derivative, fresh: Fresh) -> Any:
+    factors = product.args
+    return sympy.Add(
+        *(sympy.Mul(*factors[:at], d(factor), *factors[at + 1 :]) for at, factor in enumerate(factors))
+    )
+
+
+def _power(power: Any, d: _Derivative, fresh: Fresh) -> Any:
+    base, exponent = power.args
+    if not exponent.is_Number:
+        raise InputError(
+            f"the calculus differentiates powers with a fixed number as exponent; given: {power}."
+        )
+    return exponent * base ** (exponent - 1) * d(base)
+
+
+def _sum(sum_: Any, d: _Derivative, fresh: Fresh) -> Any:
+    body, renamed = freshen(sum_, fresh)
+    slope = d(body)
+    return total(slope, *renamed) if slope != 0 else slope
+
+
+def _unknown(value: UnknownValue, d: _Derivative, fresh: Fresh) -> Any:
+    return UnknownValue(value.name, value.order + 1, value.argument) * d(value.argument)
+
+
+def _chain(value: VectorValue, d: _Derivative, fresh: Fresh) -> Any:
     """The multivariate chain rule: Σ over all entries of the array, ∂f/∂entry times ∂entry/∂variable."""
     entry = [fresh(binder) for binder in value.binders]
     moved = substitute(value.body, dict(zip(value.binders, entry, strict=True)), fresh)
     outer = VectorValue(value.name, value.components, (*value.partials, entry), value.binders, value.body)
     return total(outer * d(moved), *entry)
+
+
+_RULES: Mapping[Any, Callable[[Any, _Derivative, Fresh], Any]] = {
+    sympy.Add: lambda sum_, d, fresh: sympy.Add(*map(d, sum_.args)),
+    sympy.Mul: _product,
+    sympy.Pow: _power,
+    sympy.Sum: _sum,
+    sympy.exp: lambda power, d, fresh: power * d(power.args[0]),
+    sympy.log: lambda log, d, fresh: d(log.args[0]) / log.args[0],
+    # not 1/cosh², which overflows
+    sympy.tanh: lambda tanh, d, fresh: (1 - tanh**2) * d(tanh.args[0]),
+    UnknownValue: _unknown,
+    VectorValue: _chain,
+}

@@ -29,10 +29,19 @@ def ranges(derivation: Derivation) -> list[Index]:
     return list(seen.values())
 
 
-def _fact(fact: Any, write: Callable[[Any], str]) -> tuple[str, str, str]:
+def _fact(fact: Any, write: Callable[[Any], str], equals: str) -> str:
     if isinstance(fact, TotalIs):
-        return write(total(fact.entry, fact.over)), write(fact.value), fact.because
-    return write(fact.left), write(fact.right), fact.because
+        return f"{write(total(fact.entry, fact.over))}{equals}{write(fact.value)}"
+    return f"{write(fact.left)}{equals}{write(fact.right)}"
+
+
+def _start(derivation: Derivation, write: Callable[[Any], str], equals: str) -> str:
+    name = "" if derivation.name is None else f"{write(derivation.name)}{equals}"
+    return f"{name}{write(derivation.start)}"
+
+
+def _in_brackets(because: str, prose: Callable[[str], str] = str) -> str:
+    return f" ({prose(because)})" if because else ""
 
 
 def as_text(derivation: Derivation) -> str:
@@ -43,23 +52,22 @@ def as_text(derivation: Derivation) -> str:
     spans = [f"{text(i)} = {text(i.lower)} … {text(i.upper)}" for i in ranges(derivation)]
     lines += [f"  indices   {', '.join(spans)}"] if spans else []
     for fact in derivation.given:
-        left, right, because = _fact(fact, text)
-        lines.append(f"  given     {left} = {right}" + (f"   ({because})" if because else ""))
+        because = _in_brackets(fact.because)
+        lines.append(f"  given     {_fact(fact, text, ' = ')}{because and '  '}{because}")
     for sentence in derivation.assumes:
-        first, *rest = _wrapped(sentence, 84)
-        lines += [f"  assumed   {first}", *(f"            {line}" for line in rest)]
-    start = text(derivation.start)
-    lines += ["", f"  {text(derivation.name)} = {start}" if derivation.name is not None else f"  {start}"]
+        lines += _wrapped(sentence, 84, first="  assumed   ", others=" " * 12)
+    lines += ["", f"  {_start(derivation, text, ' = ')}"]
     for number, step in enumerate(derivation.steps, start=1):
         lines += ["", f"  {number}  = {text(step.after)}"]
-        lines += [f"       {line}" for line in _wrapped(f"{step.rule}: {step.because}", 90)]
+        lines += _wrapped(f"{step.rule}: {step.because}", 90, first=" " * 7, others=" " * 7)
     for path in derivation.implemented_by:
         lines += ["", f"  computed by {path}"]
     return "\n".join(lines)
 
 
-def _wrapped(sentence: str, width: int) -> list[str]:
-    return textwrap.wrap(sentence, width) or [""]
+def _wrapped(sentence: str, width: int, *, first: str = "", others: str = "") -> list[str]:
+    filled = textwrap.wrap(sentence, width + len(others), initial_indent=first, subsequent_indent=others)
+    return filled or [first]
 
 
 # --- LaTeX -------------------------------------------------------------------------------------------
@@ -143,17 +151,14 @@ def as_latex(derivation: Derivation) -> str:
     spans = [f"${latex(i)} = {latex(i.lower)}, \\ldots, {latex(i.upper)}$" for i in ranges(derivation)]
     if spans:
         lines.append(rf"\noindent Indices: {', '.join(spans)}.")
-    if derivation.given or derivation.assumes:
-        lines.append(r"\begin{itemize}")
-        for fact in derivation.given:
-            left, right, because = _fact(fact, latex)
-            lines.append(rf"\item Given: ${left} = {right}$" + (f" ({_prose(because)})" if because else ""))
-        lines += [rf"\item Assumed: {_prose(sentence)}" for sentence in derivation.assumes]
-        lines.append(r"\end{itemize}")
-    start = latex(derivation.start)
-    if derivation.name is not None:
-        start = f"{latex(derivation.name)} = {start}"
-    lines += [r"\begin{align*}", f"& {start} \\\\"]
+    items = [
+        rf"\item Given: ${_fact(fact, latex, ' = ')}${_in_brackets(fact.because, _prose)}"
+        for fact in derivation.given
+    ]
+    items += [rf"\item Assumed: {_prose(sentence)}" for sentence in derivation.assumes]
+    if items:
+        lines += [r"\begin{itemize}", *items, r"\end{itemize}"]
+    lines += [r"\begin{align*}", f"& {_start(derivation, latex, ' = ')} \\\\"]
     for number, step in enumerate(derivation.steps, start=1):
         lines.append(rf"& \quad = {latex(step.after)} && \text{{({number}) {_prose(step.rule)}}} \\")
     lines += [r"\end{align*}", r"\begin{enumerate}"]
@@ -225,18 +230,13 @@ def as_html(derivation: Derivation, *, anchor: str = "", status: str = "") -> st
         for i in ranges(derivation)
     ]
     items = [f"<li>Indices: {', '.join(spans)}.</li>"] if spans else []
-    for fact in derivation.given:
-        left, right, because = _fact(fact, mathml)
-        items.append(
-            f"<li>Given: {_math(left + equals + right, block=True)}"
-            + (f" ({_html_prose(because)})" if because else "")
-            + "</li>"
-        )
+    items += [
+        f"<li>Given: {_math(_fact(fact, mathml, equals), block=True)}{_in_brackets(fact.because, _html_prose)}</li>"
+        for fact in derivation.given
+    ]
     items += [f'<li class="assumed">Assumed: {_html_prose(sentence)}</li>' for sentence in derivation.assumes]
     parts.append(f'<ul class="given">{"".join(items)}</ul>')
-    start = mathml(derivation.start)
-    if derivation.name is not None:
-        start = mathml(derivation.name) + equals + start
+    start = _start(derivation, mathml, equals)
     parts.append(
         f'<ol class="steps"><li class="start"><div class="formula">{_math(start, block=True)}</div></li>'
     )

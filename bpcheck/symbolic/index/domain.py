@@ -19,7 +19,7 @@ from sympy import QQ, ring
 from sympy.polys.polyerrors import ExactQuotientFailed
 from sympy.polys.rings import PolyElement
 
-__all__ = ["DIGITS", "Digits", "Domain", "Plain", "random_fraction"]
+__all__ = ["DIGITS", "Digits", "Domain", "Exact", "random_fraction"]
 
 # Decimal digits of the numeric check, and how many of them must agree. A difference quotient loses some:
 # the worst difference between equal sides over `derivations/` was 1e-60 (benchmarks/index_calculus.py).
@@ -97,7 +97,7 @@ class NotPolynomial(Exception):
 _UNKNOWNS = ring("t:6", QQ)[1:]
 
 
-class Plain:
+class Exact:
     """Exact fractions, and plain SymPy where something is differentiated."""
 
     name = "plain SymPy"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import sympy
@@ -67,6 +68,16 @@ class Definition:
             )
 
     @property
+    def about(self) -> Any:
+        """The entry of which it speaks."""
+        return self.left
+
+    @property
+    def entries(self) -> set[Any]:
+        """Of tensors, on the right side."""
+        return set(self.right.atoms(sympy.Indexed))
+
+    @property
     def parameters(self) -> tuple[Index, ...]:
         """The indices for which it holds."""
         return tuple(index for index in self.left.indices if isinstance(index, Index))
@@ -107,6 +118,11 @@ class TotalIs:
         if not (self.over.upper - self.over.lower).is_nonnegative:
             raise InputError(f"the range of {self.over} may be empty, and an empty sum is 0.")
         object.__setattr__(self, "value", value)
+
+    @property
+    def about(self) -> Any:
+        """The entry of which it speaks."""
+        return self.entry
 
     @property
     def place(self) -> int:
@@ -165,19 +181,26 @@ def speaks_of(pattern: Any, entry: Any) -> bool | None:
         return False
     certain = True
     for left, right in zip(pattern.indices, entry.indices, strict=True):
-        if isinstance(left, Index):
-            if lies_within(right, left):
-                continue
-            if _lies_outside(right, left):
-                return False
-        else:
-            difference = sympy.expand(left - right)
-            if difference == 0:
-                continue
-            if not difference.has(Index) or _never_zero(difference):
-                return False
-        certain = False
+        fits = _within(right, left) if isinstance(left, Index) else _equal(left, right)
+        if fits is False:
+            return False
+        certain = certain and bool(fits)
     return certain or None
+
+
+def _within(value: Any, index: Index) -> bool | None:
+    """Whether an index expression lies in an index's range; None: for some values of its indices only."""
+    if lies_within(value, index):
+        return True
+    return False if _lies_outside(value, index) else None
+
+
+def _equal(left: Any, right: Any) -> bool | None:
+    """Whether two index expressions are equal; None: for some values of their indices only."""
+    difference = sympy.expand(left - right)
+    if difference == 0:
+        return True
+    return False if not difference.has(Index) or _never_zero(difference) else None
 
 
 def _never_zero(difference: Any) -> bool:
@@ -224,20 +247,12 @@ def validate(given: Iterable[Fact]) -> Given:
             raise InputError(
                 f"given holds {fact!r}; it takes Definition(left, right) and TotalIs(entry, over, value)."
             )
-    definitions = [fact for fact in facts if isinstance(fact, Definition)]
     for one, other in itertools.combinations(facts, 2):
-        if overlap(_about(one), _about(other)):
-            kinds = "defined" if isinstance(one, Definition) and isinstance(other, Definition) else "given"
-            raise InputError(f"{_about(one)} is {kinds} twice: {_about(other)} speaks of the same entries.")
-    circle = set(definitions) - set(topmost_first(facts))
-    if circle:
-        names = ", ".join(sorted(str(definition.left) for definition in circle))
-        raise InputError(f"these definitions go round in a circle: {names}.")
+        if overlap(one.about, other.about):
+            kinds = "defined" if {type(one), type(other)} == {Definition} else "given"
+            raise InputError(f"{one.about} is {kinds} twice: {other.about} speaks of the same entries.")
+    topmost_first(facts)
     return facts
-
-
-def _about(fact: Fact) -> Any:
-    return fact.left if isinstance(fact, Definition) else fact.entry
 
 
 def overlap(one: Any, other: Any) -> bool:
@@ -253,19 +268,20 @@ def overlap(one: Any, other: Any) -> bool:
 
 
 def topmost_first(given: Given) -> tuple[Definition, ...]:
-    """The definitions, each before those that its right side uses; without those that go round in a circle."""
+    """The definitions, each before those that its right side uses.
+
+    Raises
+    ------
+    InputError
+        If they go round in a circle.
+    """
     definitions = [fact for fact in given if isinstance(fact, Definition)]
-    uses = {
-        own: [
-            other
-            for other in definitions
-            if any(speaks_of(other.left, e) is not False for e in own.right.atoms(sympy.Indexed))
-        ]
-        for own in definitions
+    users = {
+        used: [own for own in definitions if any(speaks_of(used.left, e) is not False for e in own.entries)]
+        for used in definitions
     }
-    order: list[Definition] = []
-    while free := [own for own in uses if not any(own in needs for other, needs in uses.items())]:
-        order += free
-        for own in free:
-            del uses[own]
-    return tuple(order)
+    try:
+        return tuple(TopologicalSorter(users).static_order())
+    except CycleError as error:
+        names = ", ".join(sorted({str(definition.left) for definition in error.args[1]}))
+        raise InputError(f"these definitions go round in a circle: {names}.") from None

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import singledispatchmethod
 from typing import Any
 
 import sympy
@@ -63,14 +64,9 @@ class World:
         return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
 
     def _whole(self, expression: Any, at: Mapping[Any, Whole]) -> Whole:
-        if isinstance(expression, Index):
-            return at[expression]
-        if isinstance(expression, sympy.Integer):
-            return int(expression)
-        if isinstance(expression, Size):
-            return self.sizes[expression]
-        if isinstance(expression, Layer):
-            return self.layers[expression]
+        known = {Index: at, Size: self.sizes, Layer: self.layers}.get(expression.func)
+        if known is not None:
+            return known[expression]
         if expression.is_Rational:
             return Fraction(int(expression.p), int(expression.q))
         parts = [self._whole(argument, at) for argument in expression.args]
@@ -97,7 +93,7 @@ def evaluate(expression: Any, world: World, domain: Domain, at: Mapping[Any, Any
     expression : term
     world : World
     domain : Domain
-        :class:`.domain.Plain` or :class:`.domain.Digits`.
+        :class:`.domain.Exact` or :class:`.domain.Digits`.
     at : mapping of Index to int
         Values of the free indices.
 
@@ -113,10 +109,10 @@ def evaluate(expression: Any, world: World, domain: Domain, at: Mapping[Any, Any
     Examples
     --------
     >>> from bpcheck.symbolic.index import Index, Size, Tensor, total
-    >>> from bpcheck.symbolic.index.domain import Plain
+    >>> from bpcheck.symbolic.index.domain import Exact
     >>> n = Size("n")
     >>> world = World({n: 3}, {}, {})
-    >>> evaluate(total(2 * n, Index("j", n)), world, Plain())
+    >>> evaluate(total(2 * n, Index("j", n)), world, Exact())
     Fraction(18, 1)
     """
     return Reading(world, domain).value(expression, at or {})
@@ -146,58 +142,69 @@ class Reading:
         self.known: dict[Entry, Any] = {}
         self.drawn: dict[Entry, Any] = {} if drawn is None else drawn
 
+    @singledispatchmethod
     def value(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
         """What a term is where the free indices have these values."""
-        number = self.domain.number
-        if expression.is_Rational:
-            return number(Fraction(int(expression.p), int(expression.q)))
-        if isinstance(expression, sympy.Add):
-            return sum((self.value(term, at) for term in expression.args), number(Fraction(0)))
-        if isinstance(expression, sympy.Mul):
-            return self._product(expression.args, at)
-        if isinstance(expression, sympy.Sum):
-            return self._sum(expression, at)
-        if isinstance(expression, sympy.Indexed):
-            where = tuple(self.world.whole(index, at) for index in expression.indices)
-            return self.entry((expression.base.name, where))
-        if isinstance(expression, sympy.KroneckerDelta):
-            left, right = (self.world.whole(argument, at) for argument in expression.args)
-            return number(Fraction(int(left == right)))
-        if isinstance(expression, Member):
-            value, lower, upper = (self.world.whole(argument, at) for argument in expression.args)
-            return number(Fraction(int(isinstance(value, int) and lower <= value <= upper)))
-        if isinstance(expression, UnknownValue):
-            return self._unknown(expression.name, expression.order, self.value(expression.argument, at))
-        if isinstance(expression, VectorValue):
-            return self._vector(expression, at)
-        if isinstance(expression, Diff):
-            return self._derivative(expression, at)
-        if isinstance(expression, (Index, Size, Layer, sympy.core.function.AppliedUndef)):
-            return number(Fraction(self.world.whole(expression, at)))
-        if isinstance(expression, sympy.Symbol):
-            value = random_fraction(
-                (self.world.seed, expression.name), positive=expression.is_positive is True
-            )
-            self.drawn[expression.name, ()] = value
-            return number(value)
-        if isinstance(expression, sympy.Pow) and expression.args[1].is_Rational:
-            base, exponent = expression.args
-            return self.domain.power(self.value(base, at), Fraction(int(exponent.p), int(exponent.q)))
-        if isinstance(expression, sympy.Pow) and all(
-            isinstance(symbol, (Index, Size, Layer)) for symbol in expression.args[1].free_symbols
-        ):
-            # β^{t−i}: how often β is multiplied is a number here
-            times = Fraction(self.world.whole(expression.args[1], at))
-            return self.domain.power(self.value(expression.args[0], at), times)
-        if isinstance(expression, (sympy.exp, sympy.log, sympy.tanh)):
-            return self.domain.apply(type(expression).__name__, self.value(expression.args[0], at))
-        if expression is sympy.E:
-            return self.domain.apply("exp", number(Fraction(1)))
         raise InputError(f"the interpreter does not know {type(expression).__name__}, in {expression}.")
 
-    def _product(self, factors: Iterable[Any], at: Mapping[Any, Whole]) -> Any:
+    @value.register(sympy.Rational)
+    def _rational(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        return self.domain.number(Fraction(int(expression.p), int(expression.q)))
+
+    @value.register(sympy.Add)
+    def _terms(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        return sum((self.value(term, at) for term in expression.args), self.domain.number(Fraction(0)))
+
+    @value.register(sympy.Indexed)
+    def _indexed(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        return self.entry((expression.base.name, self._wholes(expression.indices, at)))
+
+    @value.register(sympy.KroneckerDelta)
+    def _equal(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        left, right = self._wholes(expression.args, at)
+        return self.domain.number(Fraction(int(left == right)))
+
+    @value.register(Member)
+    def _member(self, expression: Member, at: Mapping[Any, Whole]) -> Any:
+        value, lower, upper = self._wholes(expression.args, at)
+        return self.domain.number(Fraction(int(isinstance(value, int) and lower <= value <= upper)))
+
+    @value.register(Index)
+    @value.register(Size)
+    @value.register(Layer)
+    @value.register(sympy.core.function.AppliedUndef)
+    def _count(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        return self.domain.number(Fraction(self.world.whole(expression, at)))
+
+    @value.register(sympy.Symbol)
+    def _scalar(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        value = random_fraction((self.world.seed, expression.name), positive=expression.is_positive is True)
+        self.drawn[expression.name, ()] = value
+        return self.domain.number(value)
+
+    @value.register(sympy.Pow)
+    def _power(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        base, exponent = expression.args
+        # β^{t−i}: how often β is multiplied is a number here
+        return self.domain.power(self.value(base, at), Fraction(self.world.whole(exponent, at)))
+
+    @value.register(sympy.exp)
+    @value.register(sympy.log)
+    @value.register(sympy.tanh)
+    def _function(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        return self.domain.apply(type(expression).__name__, self.value(expression.args[0], at))
+
+    @value.register(type(sympy.E))
+    def _e(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
+        return self.domain.apply("exp", self.domain.number(Fraction(1)))
+
+    def _wholes(self, expressions: Iterable[Any], at: Mapping[Any, Whole]) -> tuple[Whole, ...]:
+        return tuple(self.world.whole(expression, at) for expression in expressions)
+
+    @value.register(sympy.Mul)
+    def _product(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
         # conditions first: what stands beside a 0 may have no value (a position outside the array)
-        ordered = sorted(factors, key=lambda f: not isinstance(f, (sympy.KroneckerDelta, Member)))
+        ordered = sorted(expression.args, key=lambda f: not isinstance(f, (sympy.KroneckerDelta, Member)))
         product = self.domain.number(Fraction(1))
         for factor in ordered:
             value = self.value(factor, at)
@@ -206,6 +213,7 @@ class Reading:
             product = product * value
         return product
 
+    @value.register(sympy.Sum)
     def _sum(self, expression: Any, at: Mapping[Any, Whole]) -> Any:
         # SymPy lists the innermost index first: loop from the last to the first
         result = self.domain.number(Fraction(0))
@@ -265,19 +273,24 @@ class Reading:
                 return None
         return at
 
-    def _unknown(self, name: str, order: int, x: Any) -> Any:
+    @value.register(UnknownValue)
+    def _unknown(self, expression: UnknownValue, at: Mapping[Any, Whole]) -> Any:
+        return self._slope(expression.name, expression.order, self.value(expression.argument, at))
+
+    def _slope(self, name: str, order: int, x: Any) -> Any:
         if order == 0:
             return self.domain.unknown(name, self.world.seed, x)
-        return self.domain.differentiate(lambda t: self._unknown(name, order - 1, t), x)
+        return self.domain.differentiate(lambda t: self._slope(name, order - 1, t), x)
 
+    @value.register(VectorValue)
     def _vector(self, expression: VectorValue, at: Mapping[Any, Whole]) -> Any:
         entries = {}
         for values in itertools.product(*(self.world.range_of(b, at) for b in expression.binders)):
             inner = dict(at)
             inner.update(zip(expression.binders, values, strict=True))
             entries[values] = self.value(expression.body, inner)
-        component = tuple(str(self.world.whole(index, at)) for index in expression.components)
-        partials = [tuple(self.world.whole(index, at) for index in p) for p in expression.partials]
+        component = tuple(map(str, self._wholes(expression.components, at)))
+        partials = [self._wholes(partial, at) for partial in expression.partials]
         return self._partial((self.world.seed, expression.name, component), partials, entries)
 
     def _partial(self, key: object, partials: list[tuple[Whole, ...]], entries: dict[Any, Any]) -> Any:
@@ -288,12 +301,10 @@ class Reading:
             return self.domain.number(Fraction(0))
         return self.domain.differentiate(lambda t: self._partial(key, rest, {**entries, by: t}), entries[by])
 
+    @value.register(Diff)
     def _derivative(self, expression: Diff, at: Mapping[Any, Whole]) -> Any:
         variable = expression.variable
-        entry = (
-            variable.base.name,
-            tuple(self.world.whole(index, at) for index in variable.indices),
-        )
+        entry = (variable.base.name, self._wholes(variable.indices, at))
 
         def moved(t: Any) -> Any:
             held = {**self.held, entry: t}

@@ -9,6 +9,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import singledispatchmethod
 from typing import Any, Protocol
 
 import sympy
@@ -25,6 +26,9 @@ GREEK = {
 ACCENTS = {"bar": "\N{COMBINING MACRON}", "hat": "\N{COMBINING CIRCUMFLEX ACCENT}"}
 LATEX_ACCENTS = {"bar": r"\bar", "hat": r"\hat"}
 MATHML_ACCENTS = {"bar": "¯", "hat": "^"}
+
+MOST_PRIMES = 3
+"""A higher derivative is f⁽⁴⁾, not f′′′′."""
 
 
 class Dialect(Protocol):
@@ -263,7 +267,8 @@ class _Writer:
     def __init__(self, dialect: Dialect) -> None:
         self.d = dialect
 
-    def plain(self, expression: Any) -> str:
+    def bare(self, expression: Any) -> str:
+        """Without brackets."""
         return self.write(expression).text
 
     def tight(self, expression: Any, *kinds: str) -> str:
@@ -272,54 +277,59 @@ class _Writer:
         return self.d.group(written.text, "(", ")") if written.kind in kinds else written.text
 
     def write(self, expression: Any) -> _Written:
-        d = self.d
-        if isinstance(expression, sympy.Add):
-            return self._terms(expression)
-        if isinstance(expression, sympy.Mul):
-            return self._product(expression)
-        if isinstance(expression, sympy.Sum):
-            indices = [self.plain(limit[0]) for limit in expression.limits]
-            return _Written(d.sum(indices, self.tight(expression.function, "terms")), "sum")
-        if isinstance(expression, sympy.Pow):
-            return self._power(*expression.args)
-        if isinstance(expression, sympy.Rational) and expression.q != 1:
-            sign = d.operator("−").strip() if expression < 0 else ""
-            quotient = d.fraction(d.number(str(abs(expression.p))), d.number(str(expression.q)))
-            return _Written(sign + quotient, "terms" if sign else "atom")
-        if expression.is_Number:
-            return _Written(
-                d.number(str(expression).replace("-", "−")), "terms" if expression.is_negative else "atom"
-            )
-        if isinstance(expression, sympy.Indexed):
-            return _Written(self._entry(expression))
-        if isinstance(expression, sympy.KroneckerDelta):
-            left, right = sorted(
-                (self.plain(argument) for argument in expression.args), key=lambda s: (s.isdigit(), s)
-            )
-            return _Written(d.group(d.row([left, d.operator("="), right], ""), "[", "]"))
-        if isinstance(expression, Member):
-            return _Written(self._member(expression))
-        if isinstance(expression, UnknownValue):
-            name = d.name(expression.name)
-            if expression.order < 4:
-                name += _prime(d, "′" * expression.order) if expression.order else ""
-            else:
-                name = d.scripts(name, "", d.group(d.number(str(expression.order)), "(", ")"))
-            return _Written(name + d.group(self.plain(expression.argument), "(", ")"))
-        if isinstance(expression, VectorValue):
-            return _Written(self._vector(expression))
-        if isinstance(expression, Diff):
-            return _Written(self._quotient(expression))
-        if isinstance(expression, sympy.core.function.AppliedUndef):
-            return _Written(d.scripts(d.name(expression.func.__name__), self.plain(expression.args[0]), ""))
-        if isinstance(expression, sympy.exp):
-            return _Written(d.word("exp") + d.group(self.plain(expression.args[0]), "(", ")"))
-        if isinstance(expression, sympy.Function):
-            name = type(expression).__name__
-            return _Written(d.word(name) + d.group(self.plain(expression.args[0]), "(", ")"))
-        if expression is sympy.E:
-            return _Written(d.name("e"))
-        return _Written(self._symbol(str(expression)))
+        written = self._write(expression)
+        return written if isinstance(written, _Written) else _Written(written)
+
+    @singledispatchmethod
+    def _write(self, expression: Any) -> str | _Written:
+        """By its kind: text is an atom. What is of no other kind is a symbol."""
+        return self._symbol(str(expression))
+
+    @_write.register(sympy.Sum)
+    def _sum(self, expression: Any) -> _Written:
+        indices = [self.bare(limit[0]) for limit in expression.limits]
+        return _Written(self.d.sum(indices, self.tight(expression.function, "terms")), "sum")
+
+    @_write.register(sympy.Rational)
+    def _fraction(self, expression: Any) -> _Written:
+        sign = self.d.operator("−").strip() if expression < 0 else ""
+        quotient = self.d.fraction(self.d.number(str(abs(expression.p))), self.d.number(str(expression.q)))
+        return _Written(sign + quotient, "terms" if sign else "atom")
+
+    @_write.register(sympy.Integer)
+    @_write.register(sympy.Float)
+    def _number(self, expression: Any) -> _Written:
+        number = self.d.number(str(expression).replace("-", "−"))
+        return _Written(number, "terms" if expression.is_negative else "atom")
+
+    @_write.register(sympy.KroneckerDelta)
+    def _equal(self, expression: Any) -> str:
+        sides = sorted(map(self.bare, expression.args), key=lambda side: (side.isdigit(), side))
+        return self.d.group(self.d.row([sides[0], self.d.operator("="), sides[1]], ""), "[", "]")
+
+    @_write.register(UnknownValue)
+    def _unknown(self, expression: UnknownValue) -> str:
+        name, order = self.d.name(expression.name), expression.order
+        if order > MOST_PRIMES:
+            name = self.d.scripts(name, "", self.d.group(self.d.number(str(order)), "(", ")"))
+        elif order:
+            name += _prime(self.d, "′" * order)
+        return self._call(name, expression.argument)
+
+    @_write.register(sympy.core.function.AppliedUndef)
+    def _width(self, expression: Any) -> str:
+        return self.d.scripts(self.d.name(expression.func.__name__), self.bare(expression.args[0]), "")
+
+    @_write.register(sympy.Function)
+    def _function(self, expression: Any) -> str:
+        return self._call(self.d.word(type(expression).__name__), expression.args[0])
+
+    @_write.register(type(sympy.E))
+    def _e(self, expression: Any) -> str:
+        return self.d.name("e")
+
+    def _call(self, function: str, argument: Any) -> str:
+        return function + self.d.group(self.bare(argument), "(", ")")
 
     def _symbol(self, name: str) -> str:
         """A letter with what is typed after _ below it: β_2 for beta_2."""
@@ -329,20 +339,22 @@ class _Writer:
         write = self.d.number if below.isdigit() else self.d.name
         return self.d.scripts(self.d.name(letter), write(below), "")
 
+    @_write.register(sympy.Indexed)
     def _entry(self, entry: Any) -> str:
         count = getattr(entry.base, "superscripts", 0)
         above, below = entry.indices[:count], entry.indices[count:]
         return self.d.scripts(self.d.name(str(entry.base.label)), self._indices(below), self._indices(above))
 
     def _indices(self, indices: Iterable[Any]) -> str:
-        written = [self.plain(index) for index in indices]
+        written = [self.bare(index) for index in indices]
         simple = all(isinstance(index, (Index, Layer, Size)) and len(index.name) == 1 for index in indices)
         return self.d.row(written, "" if simple else self.d.operator(","))
 
+    @_write.register(sympy.Add)
     def _terms(self, expression: Any) -> _Written:
         content, primitive = expression.as_content_primitive()
         if content.is_Integer and content != 1 and isinstance(primitive, sympy.Add):
-            inside = self.d.group(self.plain(primitive), "(", ")")
+            inside = self.d.group(self.bare(primitive), "(", ")")
             return _Written(self.d.row([self.d.number(str(content)), inside], "thin"), "product")
         terms = sorted(expression.args, key=_term_order)
         parts = []
@@ -356,44 +368,27 @@ class _Writer:
             parts.append(self.tight(-term if negative else term, "terms"))
         return _Written(self.d.row(parts, ""), "terms")
 
+    @_write.register(sympy.Mul)
     def _product(self, expression: Any) -> _Written:
         d = self.d
         if expression.could_extract_minus_sign():
             return _Written(d.operator("−").strip() + self.tight(-expression, "terms"), "terms")
-        above, below = [], []
-        for factor in _with_contents(expression.args):
-            if isinstance(factor, sympy.Pow) and factor.args[1].is_Number and factor.args[1] < 0:
-                below.append(factor.args[0] ** -factor.args[1])
-            elif isinstance(factor, sympy.Rational) and factor.q != 1:
-                below.append(sympy.Integer(factor.q))
-                if factor.p != 1:
-                    above.append(sympy.Integer(factor.p))
-            else:
-                above.append(factor)
-        if below:
-            # a fraction of small things in front, 1/m Σ …, and otherwise everything on its bar
-            small = [f for f in above if not isinstance(f, (sympy.Sum, sympy.Add))]
-            large = [f for f in above if f not in small]
-            simple = all(isinstance(f, (sympy.Symbol, sympy.Integer)) or f.is_Function for f in below)
-            if simple and (large or len(small) > 1 or isinstance(above[0], (VectorValue, Diff))):
-                number = [f for f in above if f.is_Number] or [sympy.Integer(1)]
-                front = d.fraction(self._side(number), self._side(below))
-                rest = [f for f in above if not f.is_Number]
-                return _Written(d.row([self._in_front(front), *self._factors(rest)], "thin"), "product")
-            # a derivative stands beside the bar, not on it: y/p ∂p/∂z
-            beside = [f for f in above if isinstance(f, (Diff, VectorValue))]
-            if 0 < len(beside) < len(above):
-                quotient = d.fraction(self._side([f for f in above if f not in beside]), self._side(below))
-                return _Written(d.row([self._in_front(quotient), *self._factors(beside)], "thin"), "product")
-            return _Written(d.fraction(self._side(above) if above else d.number("1"), self._side(below)))
-        return _Written(d.row(self._factors(above), "thin"), "product")
+        above, below = _sides(expression)
+        if not below:
+            return _Written(d.row(self._factors(above), "thin"), "product")
+        after = _after_the_bar(above, below)
+        on_the_bar = [factor for factor in above if factor not in after] or [sympy.Integer(1)]
+        quotient = d.fraction(self._side(on_the_bar), self._side(below))
+        if not after:
+            return _Written(quotient)
+        return _Written(d.row([self._in_front(quotient), *self._factors(after)], "thin"), "product")
 
     def _in_front(self, fraction: str) -> str:
         """A fraction before other factors: (1/n) x in plain text, where 1/n x could be 1/(n x)."""
         return self.d.group(fraction, "(", ")") if isinstance(self.d, Text) else fraction
 
     def _side(self, factors: list[Any]) -> str:
-        return self.plain(factors[0]) if len(factors) == 1 else self.d.row(self._factors(factors), "thin")
+        return self.bare(factors[0]) if len(factors) == 1 else self.d.row(self._factors(factors), "thin")
 
     def _factors(self, factors: list[Any]) -> list[str]:
         ordered = sorted(factors, key=_factor_order)
@@ -403,28 +398,31 @@ class _Writer:
             for place, factor in enumerate(ordered)
         ]
 
-    def _power(self, base: Any, exponent: Any) -> _Written:
-        d = self.d
+    @_write.register(sympy.Pow)
+    def _power(self, expression: Any) -> str:
+        d, (base, exponent) = self.d, expression.args
         if exponent == sympy.Rational(1, 2):
-            return _Written(d.root(self.plain(base)))
+            return d.root(self.bare(base))
         if exponent.is_Number and exponent < 0:
-            return _Written(d.fraction(d.number("1"), self.plain(base**-exponent)))
+            return d.fraction(d.number("1"), self.bare(base**-exponent))
         if isinstance(base, sympy.Indexed) and not getattr(base.base, "superscripts", 0):
             name = d.name(str(base.base.label))
-            return _Written(d.scripts(name, self._indices(base.indices), self.plain(exponent)))
+            return d.scripts(name, self._indices(base.indices), self.bare(exponent))
         alone = isinstance(base, (sympy.Symbol, sympy.KroneckerDelta, Member)) or base is sympy.E
         alone = alone or (base.is_Integer and base >= 0)
-        inside = self.plain(base) if alone else d.group(self.plain(base), "(", ")")
-        return _Written(d.scripts(inside, "", self.plain(exponent)))
+        inside = self.bare(base) if alone else d.group(self.bare(base), "(", ")")
+        return d.scripts(inside, "", self.bare(exponent))
 
+    @_write.register(Member)
     def _member(self, expression: Member) -> str:
         d = self.d
-        value, lower, upper = (self.plain(argument) for argument in expression.args)
+        value, lower, upper = (self.bare(argument) for argument in expression.args)
         numbers = d.group(
             d.row([lower, d.operator(","), d.operator("…").strip(), d.operator(","), upper], ""), "{", "}"
         )
         return d.group(d.row([value, d.operator("∈"), numbers], ""), "[", "]")
 
+    @_write.register(VectorValue)
     def _vector(self, expression: VectorValue) -> str:
         d = self.d
         function = d.name(expression.name)
@@ -460,8 +458,9 @@ class _Writer:
                 name = self.d.name(str(body.base.label))
                 above = self._indices(body.indices[:count])
                 return self.d.scripts(name, self._indices(rest), above) if above or rest else name
-        return self.plain(body)
+        return self.bare(body)
 
+    @_write.register(Diff)
     def _quotient(self, expression: Diff) -> str:
         d = self.d
         sign = d.operator("∂").strip() + (" " if isinstance(d, Latex) else "")
@@ -475,8 +474,32 @@ class _Writer:
         if isinstance(inside, sympy.Indexed):
             return d.fraction(sign + self._entry(inside), below)
         if isinstance(d, Text):
-            return f"∂{d.group(self.plain(inside), '(', ')')}/{below}"
-        return d.fraction(sign, below) + d.group(self.plain(inside), "(", ")")
+            return f"∂{d.group(self.bare(inside), '(', ')')}/{below}"
+        return d.fraction(sign, below) + d.group(self.bare(inside), "(", ")")
+
+
+def _sides(product: Any) -> tuple[list[Any], list[Any]]:
+    """The factors above and below the bar of a fraction."""
+    above, below = [], []
+    for factor in _with_contents(product.args):
+        if isinstance(factor, sympy.Pow) and factor.args[1].is_Number and factor.args[1] < 0:
+            below.append(factor.args[0] ** -factor.args[1])
+        elif isinstance(factor, sympy.Rational) and factor.q != 1:
+            below.append(sympy.Integer(factor.q))
+            above += [sympy.Integer(factor.p)] if factor.p != 1 else []
+        else:
+            above.append(factor)
+    return above, below
+
+
+def _after_the_bar(above: list[Any], below: list[Any]) -> list[Any]:
+    """The factors that stand after a fraction, not on its bar: Σ … after 1/m, a derivative y/p ∂p/∂z."""
+    small = all(isinstance(factor, (sympy.Symbol, sympy.Integer)) or factor.is_Function for factor in below)
+    large = (sympy.Sum, sympy.Add, VectorValue, Diff)
+    if small and (len(above) > 1 or isinstance((*above, None)[0], large)):
+        return [factor for factor in above if not factor.is_Number]
+    after = [factor for factor in above if isinstance(factor, (Diff, VectorValue))]
+    return after if len(after) < len(above) else []
 
 
 def _with_contents(factors: Iterable[Any]) -> list[Any]:
@@ -506,25 +529,23 @@ def _prime(dialect: Dialect, marks: str) -> str:
 def _factor_order(factor: Any) -> tuple[int, str]:
     """Numbers, scalars, brackets [j = k], sums with weights, tensors as W δ a, functions last."""
     base = factor.args[0] if isinstance(factor, sympy.Pow) else factor
-    name = str(base)
-    if base.is_Number:
-        return 0, name
-    if isinstance(base, (sympy.Symbol, sympy.core.function.AppliedUndef)):
-        return 1, name
     if isinstance(base, sympy.Indexed):
         label = str(base.base.label)
-        return (4 if label[0].isupper() else 5 if label.partition("_")[0] in GREEK else 6), name
-    if isinstance(base, VectorValue):
-        return 2, name
-    if isinstance(base, Diff):
-        return 7, name
-    if isinstance(base, sympy.Add):
-        return 8, name
-    if isinstance(base, sympy.Sum):
-        return 9, name
-    if isinstance(base, (sympy.KroneckerDelta, Member)):
-        return 11, name
-    return (10 if isinstance(base, (UnknownValue, sympy.Function)) else 6), name
+        return (4 if label[0].isupper() else 5 if label.partition("_")[0] in GREEK else 6), str(base)
+    return next((place for kinds, place in _PLACES if isinstance(base, kinds)), 6), str(base)
+
+
+_PLACES: Sequence[tuple[Any, int]] = (
+    (sympy.Number, 0),
+    ((sympy.Symbol, sympy.core.function.AppliedUndef), 1),
+    (VectorValue, 2),
+    (Diff, 7),
+    (sympy.Add, 8),
+    (sympy.Sum, 9),
+    ((sympy.KroneckerDelta, Member), 11),
+    ((UnknownValue, sympy.Function), 10),
+)
+"""Of factors that are no entries of tensors; the first kind that fits counts."""
 
 
 def _term_order(term: Any) -> tuple[int, int, str]:
@@ -548,7 +569,7 @@ def text(expression: Any) -> str:
     >>> text(total(W[l + 1, k, j] * delta[l + 1, k], k))
     'Σ_k W^{l+1}_{kj} δ^{l+1}_k'
     """
-    return _Writer(Text()).plain(sympy.sympify(expression))
+    return _Writer(Text()).bare(sympy.sympify(expression))
 
 
 def latex(expression: Any) -> str:
@@ -561,7 +582,7 @@ def latex(expression: Any) -> str:
     >>> print(latex(Tensor("delta", superscripts=1)[l, Index("j", n(l))]))
     \delta^{l}_{j}
     """
-    return _Writer(Latex()).plain(sympy.sympify(expression))
+    return _Writer(Latex()).bare(sympy.sympify(expression))
 
 
 def mathml(expression: Any) -> str:
@@ -573,7 +594,7 @@ def mathml(expression: Any) -> str:
     >>> mathml(Tensor("x")[Index("j", Size("n"))])
     '<msub><mrow><mi>x</mi></mrow><mrow><mi>j</mi></mrow></msub>'
     """
-    return _Writer(MathML()).plain(sympy.sympify(expression))
+    return _Writer(MathML()).bare(sympy.sympify(expression))
 
 
 Render = Callable[[Any], str]

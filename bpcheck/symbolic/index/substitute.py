@@ -57,21 +57,15 @@ def substitute(expression: Any, values: Mapping[Any, Any], fresh: Fresh) -> Any:
     if indices_of(expression).isdisjoint(values):
         return expression
     if isinstance(expression, sympy.Indexed):
-        return expression.base[tuple(_plain(index, values) for index in expression.indices)]
+        return expression.base[tuple(_position(index, values) for index in expression.indices)]
     if isinstance(expression, sympy.Sum):
         body, renamed = freshen(expression, fresh)
         return total(substitute(body, values, fresh), *renamed)
     if isinstance(expression, VectorValue):
-        inner = dict(values)
         binders = [fresh(index) for index in expression.binders]
-        inner.update(zip(expression.binders, binders, strict=True))
-        return VectorValue(
-            expression.name,
-            [_plain(index, values) for index in expression.components],
-            [[_plain(index, values) for index in partial] for partial in expression.partials],
-            binders,
-            substitute(expression.body, inner, fresh),
-        )
+        inner = {**values, **dict(zip(expression.binders, binders, strict=True))}
+        body = substitute(expression.body, inner, fresh)
+        return expression.moved(lambda index: _position(index, values), binders, body)
     return expression.func(*(substitute(argument, values, fresh) for argument in expression.args))
 
 
@@ -94,7 +88,7 @@ def freshen(sum_: Any, fresh: Fresh) -> tuple[Any, list[Index]]:
     return body, renamed
 
 
-def _plain(index: Any, values: Mapping[Any, Any]) -> Any:
+def _position(index: Any, values: Mapping[Any, Any]) -> Any:
     """An index expression (a sum of multiples of indices) with the indices replaced."""
     if isinstance(index, Index):
         return values.get(index, index)

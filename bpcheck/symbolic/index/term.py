@@ -12,7 +12,7 @@ SymPy's ``diff``, ``subs``, ``xreplace`` and ``doit`` must not be applied to ter
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, SupportsIndex
 
@@ -285,6 +285,11 @@ class VectorValue(sympy.Expr):  # type: ignore[misc]
     def body(self) -> Any:
         """An entry of the array."""
         return self.args[4]
+
+    def moved(self, change: Callable[[Any], Any], binders: Iterable[Index], body: Any) -> VectorValue:
+        """With every position changed, and another array."""
+        partials = [[change(index) for index in partial] for partial in self.partials]
+        return VectorValue(self.name, map(change, self.components), partials, binders, body)
 
 
 class VectorFunction:
