@@ -173,6 +173,6 @@ def test_targets_that_sum_to_one_in_float32_only_are_distributions():
 
     for targets, ok in ((y.astype(float), True), (2 * y.astype(float) / 2.5, False)):
         case = Case(architecture, params, x, targets)
-        report = bpcheck.compare(with_soft_targets, cases=case, seed=0)
+        report = bpcheck.compare(with_soft_targets, cases=case, conventions=bpcheck.Conventions(), seed=0)
         gradients = [c.verdict.ok for c in report.comparisons if c.path != "loss"]
         assert all(gradients) is ok, str(report)

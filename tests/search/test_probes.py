@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from choosing import product
+from choosing import product, some
 from students import make
 
 import bpcheck
@@ -69,7 +69,11 @@ def test_right_code_keeps_every_promise(backprop, architecture):
     assert report.warnings == ()
 
 
-@pytest.mark.parametrize("architecture", [DEEP, SOFTMAX], ids=["squares", "softmax"])
+@pytest.mark.parametrize(
+    "architecture",
+    some([DEEP, SOFTMAX], default=lambda architecture: architecture is DEEP),
+    ids=["squares", "softmax"],
+)
 def test_right_code_in_float32_keeps_every_promise(architecture):
     report = compare(in_float32, architecture)
     assert report.ok, str(report)
@@ -202,7 +206,7 @@ def test_what_is_only_random_is_not_blamed_on_memory():
 # --- large logits ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("output", [None, "identity"])
+@pytest.mark.parametrize("output", some([None, "identity"], default=lambda output: output is None))
 def test_a_softmax_without_its_shift_is_found_and_named(output):
     def unshifted(params, x, y):
         hidden = np.tanh(x @ params[0]["weight"].T + params[0]["bias"])
