@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from bpcheck.errors import InputError
 
-__all__ = ["FORMATS", "FloatFormat", "coarsest", "format_of", "rounded", "widened"]
+__all__ = ["FORMATS", "FloatFormat", "coarsest", "format_of", "rounded", "told_apart", "widened"]
+
+EXACT_DIGITS = 17
+"""Decimal digits that tell any two doubles apart (IEEE 754-2019 §5.12.2)."""
 
 
 @dataclass(frozen=True)
@@ -171,3 +174,21 @@ def widened(value: Any) -> Any:
     ):
         return value.astype(np.float32)
     return value
+
+
+def told_apart(first: float, second: float, digits: int = 6) -> tuple[str, str]:
+    """Two numbers as text, with as many digits as it takes to tell them apart, and ``digits`` at least.
+
+    Examples
+    --------
+    >>> told_apart(0.5, 0.25), told_apart(0.6931471806, 0.69314718056), told_apart(-0.0, 0.0)
+    (('0.5', '0.25'), ('0.6931471806', '0.69314718056'), ('0', '0'))
+    """
+    for enough in range(digits, EXACT_DIGITS + 1):
+        texts = (
+            f"{first + 0.0:.{enough}g}",
+            f"{second + 0.0:.{enough}g}",
+        )  # + 0.0: there is no −0 for a reader
+        if texts[0] != texts[1] or first == second:
+            break
+    return texts

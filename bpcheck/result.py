@@ -203,6 +203,11 @@ class Diagnosis:
         more than the one before.
     layer : int or None
         The layer l of the book: 2 is the first one with weights, L the output.
+    explanation : int
+        Diagnoses of one number are at work at the same time; those of different numbers are alternatives, which
+        give the same wrong numbers.
+    apart : str
+        Where there are alternatives, the experiment that would tell them apart.
     """
 
     equation: str
@@ -212,6 +217,8 @@ class Diagnosis:
     hint: str = ""
     layer: int | None = None
     hints: tuple[str, ...] = ()
+    explanation: int = 0
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -319,7 +326,9 @@ class Report:
     detection_limit : DetectionLimit
         What an AGREES could have missed.
     warnings : tuple of str
-        What the check could not look at, or what is odd though right.
+        What is odd though right, and what to know about how the check was done.
+    unchecked : tuple of str
+        What the check could not look at: an AGREES says nothing about it.
     inferred : str
         What was assumed about the subject because nobody said.
     examples : int
@@ -351,6 +360,7 @@ class Report:
     summary: str = ""
     remedies: tuple[str, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -405,6 +415,8 @@ class Report:
                    a bias is added to z, so its gradient is the error δ of its unit
         <BLANKLINE>
           hint     Sum δ over the batch.
+        <BLANKLINE>
+          symbols  L is the output layer, l any layer; δ is ∂C/∂z; z = W a + b, a = σ(z)
         """
         if verbosity not in ("full", "hint", "equation", "symptom"):
             raise InputError(
@@ -492,6 +504,7 @@ class Report:
                 "evaluations": self.evaluations,
                 "inferred": self.inferred,
                 "warnings": list(self.warnings),
+                "unchecked": list(self.unchecked),
                 "remedies": list(self.remedies),
                 "detection_limit": {
                     "maximum": _finite(self.detection_limit.maximum),
@@ -509,6 +522,8 @@ class Report:
                         "evidence": list(diagnosis.evidence),
                         "hint": diagnosis.hint,
                         "hints": list(diagnosis.hints),
+                        "explanation": diagnosis.explanation,
+                        "apart": diagnosis.apart,
                     }
                     for diagnosis in self.diagnoses
                 ],

@@ -30,7 +30,7 @@ class Verdict(Enum):
     NONFINITE = "the answer holds NaN or infinity where the right value is finite"
     DISAGREES = "the difference is larger than all rounding together can explain"
     INCONCLUSIVE = "the numbers cannot decide"
-    AGREES_AT_KINK = "the answer lies between the one-sided derivatives of a kink"
+    AGREES_AT_KINK = "the loss has a corner here (as ReLU at 0), and the answer is one of its valid slopes"
     AGREES = "the difference lies within the error bound"
 
     @property
@@ -60,8 +60,10 @@ class Verdict(Enum):
 _REMEDIES = {
     Verdict.WRONG_STRUCTURE: "Return one gradient array for each parameter, nested and shaped as the parameters are.",
     Verdict.NONFINITE: "Look for a division by zero, log(0), or an exponential that overflows.",
-    Verdict.DISAGREES: "Mend the equation that the report names, then run the same case again.",
-    Verdict.INCONCLUSIVE: "Compute in float64, ask for a coarser resolution, or move to parameters that are better scaled.",
-    Verdict.AGREES_AT_KINK: "Nothing to mend: at a kink every value between the one-sided derivatives is a valid choice.",
-    Verdict.AGREES: "Nothing to mend.",
+    Verdict.DISAGREES: "Correct what the report names, then run the same case again.",
+    Verdict.INCONCLUSIVE: "Compute in float64 if that is not done yet, ask for a coarser resolution, or move to parameters "
+    "that are better scaled.",
+    Verdict.AGREES_AT_KINK: "Nothing to correct: at a corner of the loss every value between its one-sided derivatives is a "
+    "valid choice.",
+    Verdict.AGREES: "Nothing to correct.",
 }

@@ -129,8 +129,8 @@ def start(network, rule):
         return build(network).init(rng)
     draw = initializer(rule)
     return fill(
-        network.parameter_shapes,
-        lambda name, shape: draw(rng, shape) if name == "weight" else np.zeros(shape),
+        network,
+        lambda role, shape: draw(rng, shape) if role == "weight" else np.zeros(shape),
     )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import bpcheck
 from bpcheck import Case, mlp, tree
 from bpcheck.diagnosis import CATALOGUE
-from bpcheck.diagnosis.bug import Bug, Program
+from bpcheck.diagnosis.bug import Program
+from bpcheck.diagnosis.mutant import Mutant
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.names import FIRST_LAYER
 from bpcheck.reference import build
@@ -152,7 +153,7 @@ def measure(slug: str, setting: Setting) -> Cell:
     if not shows:
         return Cell(slug, "raises" if shows is None else "silent")
     try:
-        report = bpcheck.compare(bug.program(), cases=cases, seed=setting.seed)
+        report = bpcheck.compare(bug.subject(), cases=cases, seed=setting.seed)
     except bpcheck.SubjectError:
         return Cell(slug, "raises")
     if report.verdict.severity <= bpcheck.Verdict.INCONCLUSIVE.severity:
@@ -175,7 +176,7 @@ def _outcome(slug: str, named: tuple[str, ...]) -> str:
     return "wrong" if any(named) else "unknown"
 
 
-def _layer_is_right(bug: Bug, report: Any) -> bool | None:
+def _layer_is_right(bug: Mutant, report: Any) -> bool | None:
     """The topmost layer that the bug makes wrong in the network shown, against the layer named there."""
     case = report.counterexample
     predicted = (

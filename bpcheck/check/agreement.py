@@ -11,7 +11,7 @@ from bpcheck.result import Comparison, DetectionLimit, Testimony
 from bpcheck.tree import FloatArray, Path, freeze, rms
 from bpcheck.verdict import Verdict
 
-__all__ = ["RESOLUTION", "agree", "detection_limit", "judge"]
+__all__ = ["RESOLUTION", "agree", "detection_limit", "entries", "judge"]
 
 # The relative error (of a tensor's root mean square) that a check must be able to see before it may
 # say AGREES. The smallest deliberate factors among the bugs of real code are one weight decay of
@@ -122,28 +122,48 @@ def _judge(
         return verdict(Verdict.AGREES, "it has no entries, so there is nothing to check")
     if nonfinite.any():
         count = int(nonfinite.sum())
-        return verdict(Verdict.NONFINITE, f"{count} of {actual.size} entries are NaN or infinite")
+        return verdict(
+            Verdict.NONFINITE, entries(count, actual.size, "is NaN or infinite", "are NaN or infinite")
+        )
     if beyond.any():
         count = int(beyond.sum())
-        return verdict(Verdict.DISAGREES, f"{count} of {actual.size} entries differ by more than their bound")
+        return verdict(
+            Verdict.DISAGREES,
+            entries(count, actual.size, "differs by more than its bound", "differ by more than their bounds"),
+        )
     if not known.all():
         return verdict(Verdict.INCONCLUSIVE, "the right value or its bound is not finite at this point")
     if limit == np.inf:
         return verdict(
-            Verdict.INCONCLUSIVE, "it is zero to rounding, and so is everything that it could be held against"
+            Verdict.INCONCLUSIVE,
+            "it is zero to rounding, and so is all else: no size is known that an error could be compared with",
         )
     if not limit <= resolution:
         reason = f"only relative errors above {limit:.1e} are visible, {resolution:.1e} is asked for"
         return verdict(Verdict.INCONCLUSIVE, reason)
     if kink.any():
         count = int((kink > 0).sum())
-        place = (
-            "between one-sided derivatives" if (difference > bound).any() else "at the middle of the interval"
-        )
+        said = entries(count, actual.size, "depends", "depend")
         return verdict(
-            Verdict.AGREES_AT_KINK, f"{count} of {actual.size} entries depend on a kink; all lie {place}"
+            Verdict.AGREES_AT_KINK,
+            f"{said} on a corner of the loss (as ReLU at 0); each is a valid slope there",
         )
     return verdict(Verdict.AGREES, f"zero to within {widest:.0e}" if is_zero else "")
+
+
+def entries(count: int, size: int, one: str, several: str) -> str:
+    """So many entries of a tensor, with the verb for one and for several.
+
+    Examples
+    --------
+    >>> [entries(n, 3, "is wrong", "are wrong") for n in (1, 2, 3)], entries(1, 1, "is wrong", "are wrong")
+    (['1 of 3 entries is wrong', '2 of 3 entries are wrong', 'all 3 entries are wrong'], 'it is wrong')
+    """
+    if size == 1:
+        return f"it {one}"
+    every = "both entries" if size == 2 else f"all {size:,} entries"
+    which = every if count == size else f"{count:,} of {size:,} entries"
+    return f"{which} {one if count == 1 else several}"
 
 
 def _scale(actual: FloatArray, expected: FloatArray) -> tuple[float, float]:

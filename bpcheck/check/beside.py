@@ -1,4 +1,4 @@
-"""What lies beside θ: looked at before anything is called wrong, and wherever kinks decide.
+"""Checks again at parameters moved by 0.1 %, to tell a kink from a bug: before anything is called wrong, and at kinks.
 
 One line sees one pair of one-sided derivatives; where several kinks meet, valid claims lie outside:
 f = relu(x) − relu(y) has, along (1, −2), the one-sided derivatives 1 and 2, and relu' = 1 at 0, a valid
@@ -29,8 +29,8 @@ __all__ = ["beside_a_difference", "beside_a_kink"]
 AROUND, UNSEEN = 8, 0.25
 
 BESIDE_LIMIT = (
-    "the parameters lie on a kink, and the limit stated is that beside it (parameters moved by 0.1 %): at the kink "
-    "itself any value between the one-sided derivatives is right"
+    "the loss has a corner here (as ReLU at 0), where any value between its one-sided derivatives is right; the limit "
+    "stated is that at parameters moved by 0.1 %"
 )
 
 TOGETHER = 8
@@ -50,12 +50,10 @@ def beside_a_difference(block: Block, here: Comparison, there: Comparison | None
         stands = not (_moves(here, there) or chose)
     if stands:
         return here
-    said = (
-        " Beside it (parameters moved by 0.1 %) it agrees" if there is not None and there.verdict.ok else ""
-    )
+    said = " At parameters moved by 0.1 % it agrees" if there is not None and there.verdict.ok else ""
     reason = (
-        "the claim lies outside the one-sided derivatives along some line, but the loss has a kink here: where "
-        "several meet, their conventions may add up to that, or a tie is counted twice."
+        "the claim is no valid slope along some line, but the loss has a corner here (as ReLU at 0): where several meet, "
+        "the slopes chosen at each may add up to that, or a tie is counted twice."
     )
     return replace(here, verdict=Verdict.INCONCLUSIVE, reason=(reason + said).rstrip("."))
 
@@ -88,8 +86,8 @@ def beside_a_kink(
         return here
     if here.verdict is Verdict.AGREES_AT_KINK and joint_kinks_disagree(block, TOGETHER):
         reason = (
-            "each entry lies between its one-sided derivatives, but along lines that move several at once the "
-            "claim lies outside: the conventions of several kinks may add up to that, or a tie is counted twice"
+            "the loss has corners here (as ReLU at 0); each entry is a valid slope, but along lines that move several at "
+            "once the claim is none: the slopes chosen at several corners may add up to that, or a tie is counted twice"
         )
         return replace(here, verdict=Verdict.INCONCLUSIVE, reason=reason)
     if there is None:
@@ -99,13 +97,16 @@ def beside_a_kink(
         # a kink in one entry widens every random line: what they cannot see here they see beside it
         if there.verdict.ok and is_counted_twice(block):
             reason = (
-                "the claim lies between one-sided derivatives along random lines, which many kinks together widen, "
-                "but outside along lines that move all entries alike: a tie may be counted twice"
+                "the loss has corners here (as ReLU at 0); the claim is a valid slope along random lines, which many "
+                "corners together leave wide, but not along lines that move all entries alike: a tie may be counted twice"
             )
             return replace(here, verdict=Verdict.INCONCLUSIVE, reason=reason)
         if there.verdict.ok:
             warnings.append(BESIDE_LIMIT)
-            reason = f"lies between one-sided derivatives; beside the kink: {there.reason or 'agrees'}"
+            reason = (
+                "the loss has a corner here (as ReLU at 0), and the claim is a valid slope; at parameters moved by 0.1 %: "
+                f"{there.reason or 'agrees'}"
+            )
             return replace(
                 here,
                 verdict=Verdict.AGREES_AT_KINK,
@@ -114,12 +115,14 @@ def beside_a_kink(
                 reference_size=there.reference_size,
             )
         if there.verdict is Verdict.DISAGREES:
-            return replace(there, reason=f"beside the kink (parameters moved by 0.1 %): {there.reason}")
+            return replace(
+                there, reason=f"at parameters moved by 0.1 %, away from a corner of the loss: {there.reason}"
+            )
     if here.verdict.ok and not there.verdict.ok:
         said = "wrong" if there.verdict is Verdict.DISAGREES else there.verdict.name
         warnings.append(
-            "the parameters lie on a kink, where any value between the one-sided derivatives is right; "
-            f"beside it (parameters moved by 0.1 %) the gradient is {said}: check it at such a point"
+            "the loss has a corner here (as ReLU at 0), where any value between its one-sided derivatives is right; "
+            f"at parameters moved by 0.1 % the gradient is {said}: check it at such a point"
         )
     return here
 

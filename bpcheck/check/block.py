@@ -279,7 +279,12 @@ class Block:
             fallback=self.reference_size(),
         )
         limit = self.limit()
-        comparison = replace(comparison, detection_limit=limit, reference_size=self.reference_size())
+        comparison = replace(
+            comparison,
+            detection_limit=limit,
+            reference_size=self.reference_size(),
+            reason=comparison.reason.replace(" entries", " slopes").replace("it ", "its slope "),
+        )
         if comparison.verdict.ok and self.is_in_doubt:
             # the other lines agree; but one that objected may not be left out because it did
             return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=self.why_unknown())
@@ -310,7 +315,7 @@ class Block:
         if count and self.problem.grid.noise > self.problem.noise:
             return (
                 f"the values of the loss lie {self.problem.grid.quantum:.1e} apart or a multiple of it: it is rounded, "
-                "and what was seen may be that"
+                "which may be all that was seen"
             )
         if count:
             return (
@@ -319,8 +324,8 @@ class Block:
             )
         if self.problem.has_tables or self.is_in_doubt:
             return (
-                f"{of} the loss stands still and then jumps: it is a table of values (rounding, a "
-                "threshold, an argmax), of which differences say nothing"
+                f"{of} the loss is piecewise constant (rounding, a threshold, an argmax): it stands still and then jumps, "
+                "so that differences say nothing about a gradient"
             )
         return f"{of} the loss jumps, is infinitely steep, or has values on one side only"
 

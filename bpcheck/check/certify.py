@@ -15,7 +15,7 @@ from bpcheck.certified.forward import confirm as confirm_entries
 from bpcheck.certified.proof import MOST_UNITS, Proof, allowance, near_kinks, prove, sides
 from bpcheck.certified.units import Unit
 from bpcheck.certified.working import bits_of, rounded_sum
-from bpcheck.check.agreement import RESOLUTION, detection_limit, judge
+from bpcheck.check.agreement import RESOLUTION, detection_limit, entries, judge
 from bpcheck.check.structure import Matched, match
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
@@ -119,7 +119,7 @@ def certify(
     <Verdict.AGREES>
     >>> wrong = [{"weight": np.array([[6.0 + 1e-12]]), "bias": np.array([2.0])}]
     >>> certify(network, params, x, y, wrong).comparisons[0].reason
-    '1 of 1 entries are proved outside their bound, with 128 bits'
+    'it is proved outside its bound, with 128 bits'
     """
     with np.errstate(all="ignore"):  # whatever the caller's settings are: what overflows is looked at
         return _certify(_architecture(network), params, x, y, gradient, bound, resolution, confirm)
@@ -479,10 +479,11 @@ class _Check:
             return found
         if proof.outside.any():
             count, worst = int(proof.outside.sum()), _worst(proof, bound)
-            reason = f"{count:,} of {size:,} entries are proved outside their bound, {bits}"
+            said = entries(count, size, "is proved outside its bound", "are proved outside their bounds")
+            reason = f"{said}, {bits}"
             return replace(found, verdict=Verdict.DISAGREES, reason=reason, worst_index=worst)
         if hull:
-            reason = "too many units lie at their kinks for the intervals between one-sided derivatives"
+            reason = "too many units lie at their corners to enclose which slopes are valid there"
             return replace(found, verdict=Verdict.INCONCLUSIVE, reason=reason)
         if not np.isfinite(proof.expected).all():
             reason = "the right value is beyond the range of float64"
@@ -495,14 +496,18 @@ class _Check:
             )
         if not proof.inside.all():
             count = int((~proof.inside).sum())
-            reason = (
-                f"{count:,} of {size:,} entries are neither proved inside their bound nor outside, {bits}"
+            said = entries(
+                count,
+                size,
+                "is proved neither inside its bound nor outside",
+                "are proved neither inside their bounds nor outside",
             )
+            reason = f"{said}, {bits}"
             return replace(found, verdict=Verdict.INCONCLUSIVE, reason=reason)
         # judge() has only rounded numbers for the difference: the proof replaces that, and nothing else
         if not found.detection_limit <= self.resolution:
             limit = f"{found.detection_limit:.1e}"
-            reason = f"all entries are inside, but only relative errors above {limit} are visible"
+            reason = f"nothing lies outside its bound, but only relative errors above {limit} are visible"
             return replace(
                 found,
                 verdict=Verdict.INCONCLUSIVE,
@@ -510,9 +515,12 @@ class _Check:
             )
         if proof.kink.any():
             count = int((proof.kink > 0).sum())
-            reason = f"{count:,} of {size:,} entries depend on a kink; all are proved inside their intervals, {bits}"
+            said = entries(count, size, "depends", "depend")
+            reason = f"{said} on a corner of the loss (as ReLU at 0); each is proved to be a valid slope there, {bits}"
             return replace(found, verdict=Verdict.AGREES_AT_KINK, reason=reason)
-        reason = f"all {size:,} entries are proved inside their bounds, {bits}"
+        reason = (
+            f"{entries(size, size, 'is proved inside its bound', 'are proved inside their bounds')}, {bits}"
+        )
         return replace(found, verdict=Verdict.AGREES, reason=reason)
 
     def _remedy(self, limit: float) -> str:

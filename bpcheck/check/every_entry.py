@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.check.agreement import detection_limit, judge
+from bpcheck.check.agreement import detection_limit, entries, judge
 from bpcheck.check.contract import Asked, Clock, HungError, ask, guarded
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
 from bpcheck.diagnosis import Observation, diagnose
+from bpcheck.diagnosis.layers.kinds import knows
 from bpcheck.diagnosis.locate import locate
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
 from bpcheck.network.names import book_name
 from bpcheck.numeric import Contradiction, structured_step
 from bpcheck.numeric.complex_step import entry_errors, points_around
@@ -105,7 +105,7 @@ def check_every_entry(
     <Verdict.AGREES>
     >>> wrong = [{"weight": np.array([[6.0 + 1e-11]]), "bias": np.array([2.0])}]
     >>> check_every_entry(network, params, x, y, gradient=wrong, seed=0).comparisons[0].reason
-    '1 of 1 entries differ by more than their bound'
+    'it differs by more than its bound'
     """
     built = as_network(network)
     case = Case(built.architecture, params, x, y)
@@ -129,7 +129,10 @@ def check_every_entry(
             if callable(gradient) or gradient is None:
                 check = check.measured(subject, clock, bar)
         except Contradiction as contradiction:
-            void = "The check is void: its own cross-check failed. Please report it."
+            void = (
+                "Self-test failed: two ways to compute the same derivatives contradict one another, so no verdict is given. "
+                "Please report it."
+            )
             return without_verdict(void, str(contradiction))
     return _report(subject, case, asked, (*asked.findings, *check.comparisons), check, seed=used)
 
@@ -199,8 +202,8 @@ class _Check:
         missing = int(np.isnan(expected).sum())
         if found.verdict is Verdict.INCONCLUSIVE and missing:
             done = expected.size - missing
-            reason = f"{done:,} of {expected.size:,} entries have a value, and those agree"
-            found = replace(found, reason=reason if done else "no entry has a value")
+            reason = entries(done, expected.size, "was measured, and agrees", "were measured, and agree")
+            found = replace(found, reason=reason if done else "no entry could be measured")
         return found
 
     def measured(self, subject: Subject, clock: Clock, bar: Progress) -> _Check:
@@ -285,7 +288,7 @@ def _report(
 ) -> Report:
     verdict = Verdict.worst(comparison.verdict for comparison in comparisons)
     diagnoses: tuple[Diagnosis, ...] = ()
-    if verdict is Verdict.DISAGREES and is_dense_chain(case.architecture) and check is not None:
+    if verdict is Verdict.DISAGREES and knows(case.architecture.layers) and check is not None:
         right = check.right.gradient
         complete = all(np.isfinite(array).all() for array in right.values())
         observed = [Observation(case, asked.gradient, right)] if complete and not asked.findings else []

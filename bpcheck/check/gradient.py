@@ -28,7 +28,7 @@ from bpcheck.check.problem import Problem, aside, moved, pasteable
 from bpcheck.check.reading import exact
 from bpcheck.check.recognise import recognise
 from bpcheck.check.remedy import remedies
-from bpcheck.diagnosis.diagnose import named
+from bpcheck.diagnosis.diagnose import by_numbers, named
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.numeric import complex_step
@@ -431,9 +431,7 @@ class _Check:
         """AGREES only if an error planted on purpose would not have been AGREES too."""
         if not comparison.verdict.ok or block.control():
             return comparison
-        reason = (
-            "the check is void: an error of twice its limit, planted in the gradient on purpose, was not seen"
-        )
+        reason = "self-test failed: a deliberate error of twice the stated limit went unnoticed, so no verdict is given"
         return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
     def _exactly(self, comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -455,7 +453,7 @@ class _Check:
     # --- beside the point ------------------------------------------------------------------------
 
     def _with_what_lies_beside(self, comparisons: list[Comparison]) -> list[Comparison]:
-        """Look beside θ before anything is called wrong, and wherever kinks decide."""
+        """Check again at parameters moved by 0.1 %, to tell a kink from a bug, before anything is called wrong."""
         kinked = [any(r.half > 0.0 for r in block.readings.values()) for block in self.blocks]
         wrong = [c.verdict is Verdict.DISAGREES for c in comparisons]
         if not any(kinked) and not any(wrong):
@@ -496,7 +494,7 @@ class _Check:
         if self.bug:
             return named(diagnosis, self.bug, "the first call, with arrays in C order, was right")
         if bug:
-            diagnosis = replace(named(diagnosis, bug, ""), equation="", evidence=diagnosis.evidence)
+            diagnosis = by_numbers(diagnosis, bug)
         diagnosis = replace(diagnosis, evidence=(*diagnosis.evidence, *said))
         if (
             not diagnosis.hint
@@ -543,7 +541,7 @@ class _Check:
                 summary = f"{bad[0].label}: {bad[0].reason}." + ("" if advice else f" {verdict.remedy}")
             elif bad:
                 tensors = (
-                    f"{len(bad)} of {len(comparisons)} tensors" if len(comparisons) > 1 else "The tensor"
+                    f"{len(bad)} of {len(comparisons)} tensors" if len(comparisons) > 1 else "The gradient"
                 )
                 summary = f"{tensors}: {verdict.value}."
         random = any(not block.lines.entries for block in self.blocks)

@@ -130,9 +130,9 @@ class MapCheck(Measurements):
         if self.whole:
             label = f"{block.path}: every entry of the Jacobian{of}"
         elif self.reverse:
-            label = f"{block.path}: cotangent{of} along {len(mine)} random directions"
+            label = f"{block.path}: cotangent{of} along {len(mine)} random direction{'s' * (len(mine) != 1)}"
         else:
-            label = f"{block.path}: {len(mine)} random tangents{of}"
+            label = f"{block.path}: {len(mine)} random tangent{'s' * (len(mine) != 1)}{of}"
         shape = (*self.asked.outputs.shapes[output], *block.array.shape) if self.whole else None
         comparison = self.confirmed(label, which, mine, claim, table, natural, shape)
         if not self.whole:
@@ -140,7 +140,7 @@ class MapCheck(Measurements):
                 comparison, block.array.size, output, natural, kinked=bool(table.kink[which].any())
             )
         if comparison.verdict.ok and not self.control_is_caught(comparison, number, output, rows, mine):
-            reason = "an error planted on purpose, twice as large as the limit, was not seen"
+            reason = "self-test failed: a deliberate error of twice the stated limit went unnoticed, so no verdict is given"
             comparison = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
         self.asked.find([comparison])
 
@@ -307,8 +307,8 @@ class MapCheck(Measurements):
             if (abs(claims[number].value - table.value) <= allowed)[known].all():
                 continue
             reason = (
-                "it lies between one-sided derivatives, but outside where all entries are moved alike: a tie may be "
-                "counted twice, or the conventions of several kinks add up to that"
+                "f has corners here (as ReLU at 0); what is claimed is valid where one entry moves, but not where all move "
+                "alike: a tie may be counted twice, or the slopes chosen at several corners add up to that"
             )
             for i, found in enumerate(self.asked.findings):
                 if found.verdict is Verdict.AGREES_AT_KINK and found.path.startswith(f"{block.path}:"):
@@ -432,20 +432,22 @@ class MapCheck(Measurements):
             )
             if comparison.path in self.kinked and fine:
                 reason = (
-                    f"it lies outside of what one kink explains, but {JITTER:g} beside it nothing is wrong: "
-                    "several units may be at their kinks at once"
+                    f"it is no valid slope of a single corner of f, but at arguments moved by {JITTER:g} nothing is wrong: "
+                    "several units may be at their corners at once"
                 )
                 asked.findings[i] = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
             if comparison.verdict is not Verdict.AGREES_AT_KINK or other is None or self.whole:
                 continue
             if other.verdict is Verdict.AGREES:
-                reason = f"{comparison.reason}; {JITTER:g} beside it the claim is right"
+                reason = f"{comparison.reason}; at arguments moved by {JITTER:g} the claim is right"
                 limit = other.detection_limit
                 asked.findings[i] = replace(comparison, reason=reason, detection_limit=limit)
             elif not other.verdict.ok:
-                asked.findings[i] = replace(other, reason=f"{JITTER:g} beside a kink: {other.reason}")
+                asked.findings[i] = replace(
+                    other, reason=f"at arguments moved by {JITTER:g}, beside a corner of f: {other.reason}"
+                )
             else:
-                reason = "there are kinks here and everywhere around: no point was found to decide it"
+                reason = "f has corners here and everywhere around: no point was found that decides it"
                 asked.findings[i] = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
         asked.find([other for other in there.values() if not other.verdict.ok])
 

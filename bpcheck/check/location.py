@@ -12,6 +12,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.numeric.locate import Fault, Index, Sight
+from bpcheck.precision import told_apart
 from bpcheck.tree import Path
 
 __all__ = ["Example", "Finding", "Limit", "Location", "finding", "sizes_of", "times"]
@@ -288,7 +289,7 @@ def finding(fault: Fault, sizes: Mapping[str, int]) -> Finding:
     examples = tuple(Example(at, e.claimed, e.value, e.bar) for at, e in fault.entries)
     if which == "entry":
         (example,) = examples
-        text = f"claimed {example.claimed:.6g}, should be {_with_error(example.expected, example.error)}"
+        text = f"claimed {_as_exact(example)}, should be {_with_error(example.expected, example.error)}"
         if math.isfinite(fault.factor) and fault.factor != 0.0:
             text += f" ({times(fault.factor, fault.factor_error, sizes)})"
         evidence = (
@@ -324,10 +325,10 @@ def _sentence(fault: Fault, part: str, examples: Sequence[Example], sizes: Mappi
     if rule == "zero":
         return f"{part} is claimed to be 0, and is not"
     if rule == "scaled":
-        return f"{part} is {times(fault.factor, fault.factor_error, sizes)} what it should be"
+        return f"{part} {as_factor(times(fault.factor, fault.factor_error, sizes))}"
     if rule.endswith(", scaled"):
-        said = times(fault.factor, fault.factor_error, sizes)
-        return f"{part} is {rule.removesuffix(', scaled')}, and {said} what it should be"
+        said = as_factor(times(fault.factor, fault.factor_error, sizes))
+        return f"{part} is {rule.removesuffix(', scaled')}, and {said}"
     if rule.startswith("off by a multiple of the "):
         what = rule.removeprefix("off by a multiple of the ")
         hint = "weight decay" if what == "parameters" else "an L1 penalty"
@@ -343,7 +344,7 @@ def _sentence(fault: Fault, part: str, examples: Sequence[Example], sizes: Mappi
         first = examples[0]
         shown = f"[{', '.join(map(str, first.index))}]"
         text += (
-            f"; for example {shown}: claimed {first.claimed:.6g}, "
+            f"; for example {shown}: claimed {_as_exact(first)}, "
             f"should be {_with_error(first.expected, first.error)}"
         )
     return text
@@ -354,6 +355,11 @@ def _with_error(value: float, error: float) -> str:
     if error > 0.0 and value != 0.0:
         digits = min(15, max(2, math.ceil(math.log10(abs(value) / error)) + 1)) if abs(value) > error else 2
     return f"{value:.{digits}g} ± {error:.0e}"
+
+
+def _as_exact(example: Example) -> str:
+    """The claim with six digits, and with more where it takes more to tell it from the right value."""
+    return told_apart(example.claimed, example.expected)[0]
 
 
 def times(factor: float, error: float, sizes: Mapping[str, int]) -> str:
@@ -370,6 +376,18 @@ def times(factor: float, error: float, sizes: Mapping[str, int]) -> str:
             return f"{sign}{form.format(whole)} times{hint}"
     digits = min(12, max(3, math.ceil(-math.log10(doubt))))
     return f"{factor:.{digits}g} times"
+
+
+def as_factor(words: str) -> str:
+    """What is said of a part that is so many times the right one.
+
+    Examples
+    --------
+    >>> as_factor("7 times (axis 0 of args[0] is 7)")
+    'is 7 times what it should be (axis 0 of args[0] is 7)'
+    """
+    count, space, hint = words.partition(" (")
+    return f"is {count} what it should be{space}{hint}"
 
 
 def _finite(value: float) -> float | None:

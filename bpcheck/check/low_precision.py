@@ -16,6 +16,7 @@ A probability proves nothing wrong, and errors that add up defeat it. Hence thre
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -318,7 +319,7 @@ class LowPrecision:
         """DISAGREES where even the wider bound is passed (or without one), else INCONCLUSIVE."""
         off = self.form.name
         if beyond is None or beyond.verdict is Verdict.DISAGREES:
-            reason = fault or found.reason.replace("their bound", f"{off} rounding can explain")
+            reason = fault or re.sub("(its bound|their bounds)$", f"{off} rounding can explain", found.reason)
             return replace(found, verdict=Verdict.DISAGREES, reason=reason)
         doubt = fault or f"a difference of more than {SURE:g} standard deviations of {off} rounding"
         return replace(

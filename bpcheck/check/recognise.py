@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bpcheck.check.location import times
-from bpcheck.precision import FORMATS, rounded
+from bpcheck.check.location import as_factor, times
+from bpcheck.precision import FORMATS, rounded, told_apart
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray
 from bpcheck.verdict import Verdict
@@ -143,7 +143,7 @@ def _factor(
     bug = NAMES.get(words, "")
     if EXAMPLES in words:
         bug = "averaged-twice" if "/" in words else "sum-for-mean"
-    return Recognised(bug, f"is {words} what it should be", c, doubt)
+    return Recognised(bug, as_factor(words), c, doubt)
 
 
 def _other(comparison: Comparison, actual: FloatArray, all_: Sequence[Comparison]) -> Recognised | None:
@@ -179,7 +179,8 @@ def _part(actual: FloatArray, expected: FloatArray, wrong: FloatArray) -> Recogn
     if len(index) == 1:
         at = tuple(index[0])
         slug = "never-written-entry" if actual[at] == 0.0 else "one-entry-wrong"
-        text = f"is wrong in one entry: [{place}] is {actual[at]:.6g}, not {expected[at]:.6g}"
+        yours, right = told_apart(float(actual[at]), float(expected[at]))
+        text = f"is wrong in one entry: [{place}] is {yours}, not {right}"
         return Recognised(slug, text)
     if wrong.ndim != 2:
         return None

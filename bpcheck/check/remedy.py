@@ -69,7 +69,7 @@ def _of_the_shape(problem: Problem, readings: Sequence[Reading]) -> list[tuple[f
     """Where the loss has no derivative that differences could find."""
     if problem.has_tables:
         text = (
-            "Take what makes the loss a table out of it: rounding (round, a cast to a short format), a threshold, "
+            "Take out what makes the loss piecewise constant: rounding (round, a cast to a short format), a threshold, "
             "an argmax. Check the function without it."
         )
         return [(INSTEAD, text)]
@@ -90,8 +90,8 @@ def _of_the_shape(problem: Problem, readings: Sequence[Reading]) -> list[tuple[f
     if not rough:
         return []
     text = (
-        f"Kinks or jumps lie on {len(rough)} of {len(readings)} lines: use fewer examples (each brings its own "
-        "kinks), a smooth activation, or other parameters."
+        f"Corners or jumps of the loss lie on {len(rough)} of {len(readings)} lines: use other parameters, or, where the "
+        "loss has them, fewer examples (each brings its own corners) or a smooth activation."
     )
     return [(INSTEAD, text)]
 

@@ -274,5 +274,7 @@ def _diagnoses(
         hint = f"Let {name} start from zero at every call."
     factors = {round(c.scale, 6) for c in wrong if math.isfinite(c.scale) and c.residual <= SAME_FACTOR}
     if len(factors) == 1 and factors != {1.0}:
-        evidence.append(f"what {name} gives is {factors.pop():g} times the right value")
+        factor = factors.pop()
+        times = f"{factor:g} times the right value" if factor else "0 where it should not be"
+        evidence.append(f"what {name} gives is {times}")
     return (Diagnosis("", wrong[0].path, slug, tuple(evidence), hint),)

@@ -559,8 +559,8 @@ def explosion(
     if small:
         draw = initializer("small_random")
         params = fill(
-            unpenalised.parameter_shapes,
-            lambda name, shape: draw(rng, (shape[0], shape[1])) if name == "weight" else np.zeros(shape),
+            unpenalised,
+            lambda role, shape: draw(rng, (shape[0], shape[1])) if role == "weight" else np.zeros(shape),
         )
     x, y, _ = digits()
     first = x[:EXAMPLES], y[:EXAMPLES]

@@ -145,7 +145,7 @@ def network_figure() -> Figure:
     """
     rng = np.random.default_rng(FIGURE_SEED)
     architecture = mlp(WIDTHS, activation="tanh", output="identity")
-    params = fill(architecture.parameter_shapes, lambda _, shape: readable(rng, shape, 0.1, 1.0))
+    params = fill(architecture, lambda _, shape: readable(rng, shape, 0.1, 1.0))
     case = Case(
         architecture, params, readable(rng, (BATCH, WIDTHS[0]), 0.1, 1.0), np.zeros((BATCH, WIDTHS[-1]))
     )
@@ -184,7 +184,7 @@ def paths_figure() -> Figure:
     """
     rng = np.random.default_rng(PATHS_SEED)
     architecture = mlp(PATHS_WIDTHS, activation="tanh", output="sigmoid", loss="half_mse")
-    params = fill(architecture.parameter_shapes, lambda _, shape: readable(rng, shape, 0.2, 1.2))
+    params = fill(architecture, lambda _, shape: readable(rng, shape, 0.2, 1.2))
     x, y = readable(rng, (1, PATHS_WIDTHS[0]), 0.2, 1.0), np.array([[1.0, 0.0]])
     case = Case(architecture, params, x, y)
     trace = build(architecture).trace(case.params, case.x, case.y)

@@ -62,7 +62,7 @@ def draw_case(rng: np.random.Generator, layers: int, *, batch: int | None = None
     widths, drawn = draw_widths(rng, layers)
     architecture = mlp(widths, **options)
     examples = drawn if batch is None else batch
-    params = fill(architecture.parameter_shapes, lambda _, shape: readable(rng, shape, 0.1, 1.5))
+    params = fill(architecture, lambda _, shape: readable(rng, shape, 0.1, 1.5))
     x = readable(rng, (examples, widths[0]), 0.1, 2.0)
     return Case(architecture, params, x, random_targets(rng, architecture.loss, (examples, widths[-1])))
 

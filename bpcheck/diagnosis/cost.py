@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints, Program
-from bpcheck.diagnosis.layers.dense.steps import forward
+from bpcheck.diagnosis.steps import forward
 from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture
 from bpcheck.network.case import Case
 from bpcheck.reference.penalty import penalty
@@ -45,7 +45,7 @@ def loss_with(log: Log, epsilon: float, case: Case) -> tuple[float, float] | Non
     f = forward(case)
     if not f.fused:
         return None
-    p, y = f.a[-1], case.y
+    p, y = f.output, case.y
     with np.errstate(all="ignore"):
         values, moved = -(y * log(p, epsilon)), y / np.maximum(p, epsilon)
         if architecture.loss == "binary_cross_entropy":

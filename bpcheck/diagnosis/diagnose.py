@@ -11,11 +11,12 @@ from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.observation import Observation
 from bpcheck.diagnosis.other_loss import other_loss
 from bpcheck.diagnosis.pattern import not_finite, pattern, wrong_shape
+from bpcheck.diagnosis.words import BY_NUMBERS, sentence_case
 from bpcheck.network.case import Case
 from bpcheck.result import Comparison, Diagnosis
 from bpcheck.verdict import Verdict
 
-__all__ = ["diagnose", "named"]
+__all__ = ["by_numbers", "diagnose", "named"]
 
 MOST_NAMED = 3
 """More bugs that all give the same numbers are no name: the reader is told how many there are."""
@@ -33,7 +34,7 @@ def diagnose(
     comparisons : sequence of Comparison
         Of that case.
     observations : sequence of Observation
-        The failing case and fresh ones, all of dense chains.
+        The failing case and fresh ones, of networks whose layers diagnosis knows.
 
     Returns
     -------
@@ -52,7 +53,12 @@ def diagnose(
     said = () if exact is None else (f"these numbers are the exact gradient of {exact.words}",)
     located = replace(located, evidence=(*located.evidence, *said))
     if hypotheses and len(hypotheses) <= MOST_NAMED:
-        return tuple(d for h in hypotheses for d in _told(located, h, len(observations), len(hypotheses)))
+        tied = len(hypotheses)
+        return tuple(
+            d
+            for number, h in enumerate(hypotheses)
+            for d in _told(located, h, number, len(observations), tied)
+        )
     found = pattern(observations)
     if found is not None:
         return (named(located, *found),)
@@ -63,9 +69,9 @@ def diagnose(
         )
         return (replace(located, equation="loss", bug="other-loss", hint=hint),)
     told = (
-        f"{len(hypotheses)} bugs or pairs of bugs of the catalogue give these numbers, too many to name one"
+        f"{len(hypotheses)} bugs of the catalogue, or pairs of them, give these numbers: too many to name one"
         if hypotheses
-        else "no bug of the catalogue gives these numbers, nor do two of them at once"
+        else "no wrong formula of the catalogue explains these numbers, nor do two of them at once"
     )
     return (replace(located, evidence=(*located.evidence, told)),)
 
@@ -79,19 +85,32 @@ def named(located: Diagnosis, slug: str, evidence: str) -> Diagnosis:
         located,
         equation=located.equation if keeps else bug.equation or "contract",
         bug=slug,
-        evidence=(*located.evidence, evidence),
-        hint=f"{_sentence_case(bug.explanation)} {bug.hint}",
+        evidence=(*located.evidence, evidence) if evidence else located.evidence,
+        hint=f"{sentence_case(bug.explanation)} {bug.hint}",
         hints=bug.hints.ladder,
     )
 
 
-def _told(located: Diagnosis, hypothesis: Hypothesis, cases: int, tied: int) -> list[Diagnosis]:
-    """A diagnosis for each bug of a hypothesis."""
+def by_numbers(located: Diagnosis, slug: str) -> Diagnosis:
+    """A diagnosis with the name of a bug that the numbers show, where no network is known and no equation."""
+    bug = CATALOGUE[slug]
+    explanation, hints = BY_NUMBERS.get(slug, (bug.explanation, bug.hints))
+    return replace(
+        located,
+        equation="",
+        bug=slug,
+        hint=f"{sentence_case(explanation)} {hints.line}",
+        hints=hints.ladder,
+    )
+
+
+def _told(located: Diagnosis, hypothesis: Hypothesis, number: int, cases: int, tied: int) -> list[Diagnosis]:
+    """A diagnosis for each bug of a hypothesis, the one of this number among those that are tied."""
     place = f" {hypothesis.where}" if hypothesis.where else ""
     this = "this mistake" if len(hypothesis.bugs) == 1 else "these two mistakes at once"
     evidence = [f"a backward pass with {this}{place} gives your numbers in {cases} case{'s' * (cases != 1)}"]
     if tied > 1:
-        evidence.append(f"{tied} bugs of the catalogue give these numbers in every case tried")
+        evidence.append(f"{tied} explanations give these numbers in every case tried")
     several = len(hypothesis.bugs) > 1
     return [
         replace(
@@ -101,13 +120,9 @@ def _told(located: Diagnosis, hypothesis: Hypothesis, cases: int, tied: int) -> 
             layer=None if several else located.layer,
             path="" if several and bug.equation != located.equation else located.path,
             evidence=(*located.evidence, *evidence),
-            hint=f"{_sentence_case(bug.explanation)} {bug.hint}",
+            hint=f"{sentence_case(bug.explanation)} {bug.hint}",
             hints=bug.hints.ladder,
+            explanation=number,
         )
         for bug in hypothesis.bugs
     ]
-
-
-def _sentence_case(text: str) -> str:
-    """A capital at the front, but δ stays δ."""
-    return text[:1].upper() + text[1:] if text[:1].isascii() else text

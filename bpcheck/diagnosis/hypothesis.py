@@ -8,13 +8,15 @@ ones somewhere: what is never seen explains nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
-from bpcheck.diagnosis.bug import Bug
-from bpcheck.diagnosis.layers.dense.steps import IN_A_LAYER, Forward, Gradient, Rules, backward, forward
+from bpcheck.diagnosis.mutant import Mutant
 from bpcheck.diagnosis.observation import Observation
+from bpcheck.diagnosis.step import Forward, Gradient, Layer, Rules, Step
+from bpcheck.diagnosis.steps import PENALTY, backward, forward
 from bpcheck.network.case import Case
+from bpcheck.network.names import FIRST_LAYER
 
 __all__ = ["Hypothesis", "standing"]
 
@@ -25,13 +27,13 @@ class Hypothesis:
 
     Attributes
     ----------
-    bugs : tuple of Bug
+    bugs : tuple of Mutant
     rules : Rules
     where : str
         ``""`` for everywhere.
     """
 
-    bugs: tuple[Bug, ...]
+    bugs: tuple[Mutant, ...]
     rules: Rules
     where: str = ""
 
@@ -42,46 +44,91 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class _Layer:
-    """The k-th layer counted from the input (0, 1, …) or from the output (−1, −2, …)."""
+    """The k-th layer counted from the input (0, 1, …) or from the output (−1, −2, …).
+
+    Attributes
+    ----------
+    k : int
+    noun : str
+        What is counted, if it is not the layers that books number.
+    """
 
     k: int
+    noun: str
 
-    def __call__(self, f: Forward, k: int) -> bool:
-        return k == (self.k if self.k >= 0 else len(f.z) + self.k)
+    def __call__(self, layer: Layer) -> bool:
+        return layer.index == (self.k if self.k >= 0 else layer.count + self.k)
 
     @property
     def words(self) -> str:
-        if self.k < 0:
-            return (
-                "in the output layer only" if self.k == -1 else f"only {-1 - self.k} below the output layer"
-            )
-        return "in the first layer only" if self.k == 0 else f"in layer {self.k + 2} only"
+        if self.noun:
+            return f"{self.noun} {self.k + 1}" if self.k >= 0 else f"{self.noun} {-self.k} from the output"
+        if self.k >= 0:
+            return f"layer {self.k + FIRST_LAYER}"
+        near = {-1: "the output layer", -2: "the layer below the output"}
+        return near.get(self.k, f"the layer that is {-1 - self.k} below the output")
 
 
-def _everywhere(bugs: Iterable[Bug]) -> Iterator[Hypothesis]:
+def _everywhere(bugs: Sequence[Mutant]) -> Iterator[Hypothesis]:
     for bug in bugs:
-        if bug.rules is not None:
-            yield Hypothesis((bug,), bug.rules)
+        assert bug.rules is not None
+        yield Hypothesis((bug,), bug.rules)
 
 
-def _in_one_layer(bugs: Iterable[Bug], depth: int) -> Iterator[Hypothesis]:
+def _in_one_layer(bugs: Sequence[Mutant], networks: Sequence[Forward]) -> Iterator[Hypothesis]:
     """Written out by hand, layer after layer, a mistake is made in one of them."""
     for bug in bugs:
-        if bug.rules is None or not bug.rules.changed & IN_A_LAYER:
-            continue
-        for k in (*range(depth), *range(-1, -depth - 1, -1)):
-            layer = _Layer(k)
-            yield Hypothesis((bug,), bug.rules.only(layer), layer.words)
+        assert bug.rules is not None
+        for step in bug.rules.changed:
+            if step.once:
+                continue
+            places = [layer for f in networks for layer in _with_step(f, step)]
+            indices = sorted({layer.index for layer in places})
+            if len({layer.count for layer in places}) > 1:  # else the same layers again
+                indices += sorted({layer.index - layer.count for layer in places}, reverse=True)
+            for k in indices:
+                layer = _Layer(k, places[0].kind.noun)
+                yield Hypothesis((bug,), bug.rules.only(layer), step.where.format(layer=layer.words))
 
 
-def _two(bugs: Iterable[Bug]) -> Iterator[Hypothesis]:
+def _with_step(f: Forward, step: Step) -> list[Layer]:
+    """The layers of a network in which a step is done."""
+    if step is PENALTY:
+        return [layer for layer in f.leaves if layer.params]
+    return [layer for layer in f.every if step in layer.kind.steps]
+
+
+def _two(bugs: Sequence[Mutant]) -> Iterator[Hypothesis]:
     """Two bugs in different steps: each then has numbers of its own."""
-    able = [bug for bug in bugs if bug.rules is not None]
-    for first, second in combinations(able, 2):
+    for first, second in combinations(bugs, 2):
         assert first.rules is not None
         assert second.rules is not None
-        if not first.rules.changed & second.rules.changed:
+        if not first.rules.equations & second.rules.equations:
             yield Hypothesis((first, second), first.rules.with_(second.rules))
+
+
+def _shows(bug: Mutant, seen: Sequence[tuple[Observation, Forward, bool]]) -> bool:
+    """Whether a bug alone would change anything."""
+    for observation, f, _ in seen:
+        predicted = backward(f, bug.rules or Rules())
+        right = replace(observation, claimed=observation.right)
+        if predicted is None or not right.is_reproduced_by(predicted):
+            return True
+    return False
+
+
+def _able(
+    bugs: Iterable[Mutant], observations: Sequence[Observation], networks: Sequence[Forward]
+) -> list[Mutant]:
+    """The bugs that are wrong formulas, of steps that one of the networks has, and about something that was observed."""
+    traits = [observation.traits for observation in observations]
+    return [
+        bug
+        for bug in bugs
+        if bug.rules is not None
+        and any(bug.needs <= there for there in traits)
+        and all(step.once or any(_with_step(f, step) for f in networks) for step in bug.rules.changed)
+    ]
 
 
 def _stands(hypothesis: Hypothesis, seen: Sequence[tuple[Observation, Forward, bool]]) -> bool:
@@ -108,26 +155,31 @@ def _once_each(found: Iterable[Hypothesis]) -> list[Hypothesis]:
     return list(first.values())
 
 
-def standing(observations: Sequence[Observation], bugs: Iterable[Bug]) -> list[Hypothesis]:
+def standing(observations: Sequence[Observation], bugs: Iterable[Mutant]) -> list[Hypothesis]:
     """The hypotheses that reproduce all observations, of the simplest kind that has any.
 
     Parameters
     ----------
     observations : sequence of Observation
-    bugs : iterable of Bug
+    bugs : iterable of Mutant
 
     Returns
     -------
     list of Hypothesis
         One bug everywhere; else one bug in one layer; else two bugs; else none.
     """
-    if not observations:
+    if not any(observation.wrong for observation in observations):
         return []
-    listed = list(bugs)
     seen = [(observation, forward(observation.case), bool(observation.wrong)) for observation in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
-    depth = max(len(f.z) for _, f, _ in seen)
-    for kind in (_everywhere(listed), _in_one_layer(listed, depth), _two(listed)):
+    networks = [f for _, f, _ in seen]
+    able = _able(bugs, observations, networks)
+    found = _once_each(h for h in _everywhere(able) if _stands(h, seen))
+    if found:
+        return found
+    # what changes nothing alone explains nothing in one layer, nor beside another bug
+    able = [bug for bug in able if _shows(bug, seen)]
+    for kind in (_in_one_layer(able, networks), _two(able)):
         found = _once_each(h for h in kind if _stands(h, seen))
         if found:
             return found

@@ -6,45 +6,45 @@ the culprit, and everything below it is only a consequence.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from bpcheck import tree
+from bpcheck.diagnosis.topmost import (
+    SAME_FACTOR,
+    VISIBLE_FACTOR,
+    Compared,
+    by_layer,
+    compared,
+    is_wrong,
+    sentence,
+)
+from bpcheck.network.architecture import PROBABILITY_LOSSES
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
-from bpcheck.network.names import FIRST_LAYER
+from bpcheck.network.layers.spec import Role
+from bpcheck.precision import told_apart
 from bpcheck.result import Comparison, Diagnosis
+from bpcheck.tree import FloatArray
 from bpcheck.verdict import Verdict
 
 __all__ = ["locate"]
 
-# Two numbers count as the same factor if they agree to this: far above rounding in the sums that
-# form the factor (some 1e-14), far below any two factors that a person would write (1/m, ½, λ).
-SAME_FACTOR = 1e-8
+PENALISED: tuple[Role, ...] = ("weight", "table", "bias")
+"""Roles that a penalty may cover, rightly or not."""
 
-# A factor nearer to 1 than this prints as "1 times" with six digits.
-VISIBLE_FACTOR = 1e-5
+FEWEST_NUMBERS = 2
+"""One number is always a multiple of another."""
+
+LOSS_DIGITS = 10
+"""Digits of two losses that differ, and more where it takes more to tell them apart."""
 
 
 _FORM = {
     "return value": "Return the pair (loss, gradient).",
-    "loss": "Return the loss of the whole batch as one finite number.",
+    "loss": "Return the loss as one finite number.",
 }
-
-
-def _tensors(comparisons: Sequence[Comparison]) -> dict[int, dict[str, Comparison]]:
-    """Comparisons of a dense chain by layer index and kind."""
-    found: dict[int, dict[str, Comparison]] = {}
-    for comparison in comparisons:
-        match = re.fullmatch(r"params\[(\d+)\]\['(weight|bias)'\]", comparison.path)
-        if match:
-            found.setdefault(int(match[1]), {})[match[2]] = comparison
-    return found
-
-
-def _is_wrong(comparison: Comparison | None) -> bool:
-    return comparison is not None and comparison.verdict is Verdict.DISAGREES
 
 
 def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
@@ -66,7 +66,7 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     first = max(bad, key=lambda c: c.verdict.severity)
     if first.verdict is not Verdict.DISAGREES:
         return Diagnosis(
-            "", first.path, evidence=(_sentence(first),), hint=_FORM.get(first.path, first.verdict.remedy)
+            "", first.path, evidence=(sentence(first),), hint=_FORM.get(first.path, first.verdict.remedy)
         )
     changed = [c for c in bad if c.path.endswith(" after the call")]
     if changed:
@@ -76,25 +76,17 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
         )
     wrong = [c for c in bad if c.path != "loss" and c.verdict is Verdict.DISAGREES]
     if not wrong:
-        return _loss(comparisons)
-    layers = _tensors(comparisons)
-    if case is None or not is_dense_chain(case.architecture) or len(layers) != len(case.architecture.layers):
-        return Diagnosis("", wrong[0].path, evidence=tuple(_sentence(c) for c in wrong))
-    loss_note = _shared_factor(comparisons)
-    located = _penalty(case, layers) or _by_layer(layers)
-    if loss_note:
-        located = Diagnosis(
-            located.equation, located.path, evidence=(*located.evidence, loss_note), layer=located.layer
-        )
-    return located
-
-
-def _sentence(comparison: Comparison) -> str:
-    text = f"{comparison.label}: {comparison.reason}"
-    factor = comparison.verdict is Verdict.DISAGREES and np.isfinite(comparison.scale)
-    if factor and comparison.residual <= SAME_FACTOR and abs(comparison.scale - 1) > VISIBLE_FACTOR:
-        text += f"; it is {comparison.scale:.6g} times the right value"
-    return text
+        return _loss(case, comparisons)
+    factor = _shared_factor(comparisons)
+    if factor is not None:
+        return _in_other_units(case, factor)
+    layers = None if case is None else compared(case.architecture, comparisons)
+    if case is None or layers is None:
+        return Diagnosis("", wrong[0].path, evidence=tuple(sentence(c) for c in wrong))
+    located = _penalty(case, layers) or by_layer(case.architecture, layers)
+    loss = next((c for c in comparisons if c.path == "loss" and c.verdict is Verdict.DISAGREES), None)
+    also = () if loss is None else (f"the loss is wrong too: it is {_apart(loss)}",)
+    return replace(located, evidence=(*located.evidence, *also))
 
 
 def _apart(loss: Comparison) -> str:
@@ -102,115 +94,116 @@ def _apart(loss: Comparison) -> str:
     assert loss.actual is not None
     assert loss.expected is not None
     actual, expected = float(loss.actual), float(loss.expected)
-    return f"{actual:.10g}, not {expected:.10g} (they differ by {abs(actual - expected):.1e})"
+    texts = told_apart(actual, expected, LOSS_DIGITS)
+    return f"{texts[0]}, not {texts[1]} (they differ by {abs(actual - expected):.1e})"
 
 
-def _loss(comparisons: Sequence[Comparison]) -> Diagnosis:
+def _loss(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     loss = next(c for c in comparisons if c.path == "loss")
     assert loss.actual is not None
     assert loss.expected is not None
-    evidence = (f"every gradient tensor is right, but the loss is {_apart(loss)}",)
+    evidence = (f"no tensor of the gradient is wrong, but the loss is {_apart(loss)}",)
     hint = (
-        "The gradient belongs to the loss that was asked for; the number returned as loss is another one "
-        "(an ε inside a logarithm, a missing ½ or 1/m, a penalty left out)."
+        "The gradient belongs to the loss that was asked for; the number returned as loss is another one"
+        f"{_what_a_loss_may_lack(case)}."
     )
     return Diagnosis("loss", "loss", evidence=evidence, hint=hint)
 
 
-def _shared_factor(comparisons: Sequence[Comparison]) -> str:
-    """A sentence if loss and gradient are off by one common factor."""
+def _what_a_loss_may_lack(case: Case | None) -> str:
+    """What may be wrong with a loss, of what the network's own has."""
+    if case is None:
+        return ""
+    network = case.architecture
+    may = [
+        "a constant factor" if network.loss not in PROBABILITY_LOSSES else "an ε inside a logarithm",
+        *(["the 1/m of a mean over the batch"] if case.batch > 1 and network.reduction == "mean" else []),
+        *(["a penalty that is left out"] if network.l1 or network.l2 else []),
+    ]
+    return f": look for {', '.join(may[:-1])}{' or ' if len(may) > 1 else ''}{may[-1]}"
+
+
+def _in_other_units(case: Case | None, factor: float) -> Diagnosis:
+    """The same cost, multiplied by a number: a convention, or what both have in common and should not."""
+    batch = 1 if case is None else case.batch
+    sums = f" ({batch} examples in the batch: a sum for a mean?)" if batch > 1 and _is(factor, batch) else ""
+    evidence = (f"loss and gradient are both {factor:.6g} times what they should be{sums}",)
+    hint = (
+        f"Both are right for the same cost times {factor:.6g}. If that is meant, say so with conventions=, "
+        f"bpcheck.Conventions(factor={factor:.6g}) for instance; if not, take the factor out of both."
+    )
+    return Diagnosis("loss", "loss", evidence=evidence, hint=hint)
+
+
+def _is(factor: float, size: int) -> bool:
+    return abs(factor - size) <= SAME_FACTOR * size
+
+
+def _shared_factor(comparisons: Sequence[Comparison]) -> float | None:
+    """By what loss and gradient are off, if it is one common factor (other than 1, which tells nothing)."""
     loss = next((c for c in comparisons if c.path == "loss"), None)
     others = [c for c in comparisons if c.path != "loss" and np.isfinite(c.scale)]
     if loss is None or loss.verdict is not Verdict.DISAGREES or not others:
-        return ""
+        return None
     assert loss.actual is not None
     assert loss.expected is not None
     if float(loss.expected) == 0.0:
-        return ""
+        return None
     factor = float(loss.actual) / float(loss.expected)
     same = all(
         abs(c.scale - factor) <= SAME_FACTOR * abs(factor) and c.residual <= SAME_FACTOR for c in others
     )
-    if same:
-        return f"loss and gradient share the factor {factor:.6g}: this is the same cost in other units, not a bug"
-    return f"the loss itself is {_apart(loss)}"
+    return factor if same and abs(factor - 1.0) > VISIBLE_FACTOR else None
 
 
-def _penalty(case: Case, layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis | None:
+def _penalty(case: Case, layers: Sequence[Compared]) -> Diagnosis | None:
     """If every difference is one multiple of the parameters themselves, the penalty is at fault."""
-    if not (case.architecture.l2 or case.architecture.l1):
+    if not (case.architecture.l2 or case.architecture.l1) or any(layer.missing for layer in layers):
+        return None  # where a tensor was set aside, what is wrong with it is not known
+    by_role: dict[Role, list[Comparison]] = {}
+    for layer in layers:
+        for role, comparison in layer.tensors.items():
+            by_role.setdefault(role, []).append(comparison)
+    said = [_multiple_of(case, role, tensors) for role, tensors in by_role.items()]
+    if None in said or not any(said):
         return None
-    if not all("weight" in tensors and "bias" in tensors for tensors in layers.values()):
-        return None  # one of them was set aside
-    evidence = []
-    for kind in ("weight", "bias"):
-        factors = []
-        if sum(case.params[k][kind].size for k in layers) < 2 and any(
-            _is_wrong(t[kind]) for t in layers.values()
-        ):
-            return None  # one number is always a multiple of another
-        for k, tensors in layers.items():
-            comparison = tensors[kind]
-            if comparison.actual is None or comparison.expected is None or comparison.bound is None:
-                return None
-            difference = comparison.actual - comparison.expected
-            if not _is_wrong(comparison):
-                difference = np.zeros_like(difference)
-            values = np.asarray(case.params[k][kind], dtype=float)
-            # λ₂W for L2, λ₁ sign(W) for L1: one of the two spans the difference
-            shape = values if case.architecture.l2 else np.sign(values)
-            norm = float(np.sum(shape * shape))
-            factor = float(np.sum(difference * shape)) / norm if norm else 0.0
-            allowed = comparison.bound + SAME_FACTOR * float(np.max(abs(difference), initial=0.0))
-            if not np.all(abs(difference - factor * shape) <= allowed):
-                return None
-            if norm:
-                factors.append(factor)
-        if factors and max(factors) - min(factors) > SAME_FACTOR * max(map(abs, factors)):
+    path = next(c.path for layer in layers for c in layer.tensors.values() if is_wrong(c))
+    return Diagnosis("penalty", path, evidence=tuple(text for text in said if text))
+
+
+def _multiple_of(case: Case, role: Role, tensors: Sequence[Comparison]) -> str | None:
+    """What all differences of one role are a multiple of; empty where nothing is wrong, None if of nothing."""
+    if not any(map(is_wrong, tensors)):
+        return ""
+    params = {str(path): np.asarray(leaf, dtype=float) for path, leaf in tree.leaves(case.params)}
+    values = [params[comparison.path] for comparison in tensors]
+    if role not in PENALISED or sum(array.size for array in values) < FEWEST_NUMBERS:
+        return None
+    # λ₂W for L2, λ₁ sign(W) for L1: one of the two spans the difference
+    network = case.architecture
+    found = [_factor(c, v if network.l2 else np.sign(v)) for c, v in zip(tensors, values, strict=True)]
+    if None in found:
+        return None
+    factors = [f for f, array in zip(found, values, strict=True) if f is not None and array.any()]
+    if not any(factors):
+        return ""
+    if max(factors) - min(factors) > SAME_FACTOR * max(map(abs, factors)):
+        return None
+    if role == "bias" and len(factors) < 2 and not network.penalize_bias:
+        # a single layer's biases: only λ itself speaks for a penalty that should not be there
+        penalty = network.l2 or network.l1
+        if abs(abs(factors[0]) - penalty) > SAME_FACTOR * penalty:
             return None
-        if kind == "bias" and len(factors) < 2 and any(factors) and not case.architecture.penalize_bias:
-            # a single layer's biases: only λ itself speaks for a penalty that should not be there
-            penalty = case.architecture.l2 or case.architecture.l1
-            if abs(abs(factors[0]) - penalty) > SAME_FACTOR * penalty:
-                return None
-        if factors and any(factors):
-            evidence.append(
-                f"every {kind} gradient is off by exactly {factors[0]:.6g} times the {kind} itself"
-            )
-    if not evidence:
+    of = f"the {role} itself" if network.l2 else f"the sign of the {role}"
+    return f"every {role} gradient is off by exactly {factors[0]:.6g} times {of}"
+
+
+def _factor(comparison: Comparison, shape: FloatArray) -> float | None:
+    """By how many times an array a tensor is off, if that is all that is wrong with it."""
+    if comparison.actual is None or comparison.expected is None or comparison.bound is None:
         return None
-    path = next(c.path for tensors in layers.values() for c in tensors.values() if _is_wrong(c))
-    return Diagnosis("penalty", path, evidence=tuple(evidence))
-
-
-def _half_seen(seen: Comparison, layer: int, missing: str) -> Diagnosis:
-    """Of a layer only weights or only biases are looked at, and they are wrong: by δ or by themselves."""
-    reason = f"everything above layer {layer} is right; its {missing} were set aside, so whether δ is wrong cannot be told"
-    return Diagnosis("", seen.path, evidence=(reason, _sentence(seen)), layer=layer)
-
-
-def _by_layer(layers: Mapping[int, Mapping[str, Comparison]]) -> Diagnosis:
-    top = max(layers)
-    for k in sorted(layers, reverse=True):
-        weight, bias = layers[k].get("weight"), layers[k].get("bias")
-        if weight is None or bias is None:  # one of them was set aside
-            seen = weight or bias
-            if seen is not None and _is_wrong(seen):
-                return _half_seen(seen, k + FIRST_LAYER, "weights" if weight is None else "biases")
-            continue
-        wrong_weight, wrong_bias = _is_wrong(weight), _is_wrong(bias)
-        if not (wrong_weight or wrong_bias):
-            continue
-        layer = k + FIRST_LAYER
-        above = "" if k == top else "everything above this layer is right; "
-        if wrong_weight and wrong_bias:
-            equation = "BP1" if k == top else "BP2"
-            reason = f"{above}weights and biases of layer {layer} are both wrong, so the δ that they share is wrong"
-            evidence = (reason, _sentence(weight), _sentence(bias))
-            return Diagnosis(equation, weight.path, evidence=evidence, layer=layer)
-        if wrong_bias:
-            reason = f"{above}the weights of layer {layer} are right, so δ is right, but its biases are wrong"
-            return Diagnosis("BP3", bias.path, evidence=(reason, _sentence(bias)), layer=layer)
-        reason = f"{above}the biases of layer {layer} are right, so δ is right, but its weights are wrong"
-        return Diagnosis("BP4", weight.path, evidence=(reason, _sentence(weight)), layer=layer)
-    raise AssertionError("locate() is only asked about gradients with a wrong tensor")
+    difference = comparison.actual - comparison.expected if is_wrong(comparison) else np.zeros(shape.shape)
+    norm = float(np.sum(shape * shape))
+    factor = float(np.sum(difference * shape)) / norm if norm else 0.0
+    allowed = comparison.bound + SAME_FACTOR * float(np.max(abs(difference), initial=0.0))
+    return factor if np.all(abs(difference - factor * shape) <= allowed) else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bpcheck.network.case import Case
+from bpcheck.network.names import places
 from bpcheck.tree import FloatArray, Path, rms
 
 __all__ = ["ROUNDINGS", "Observation"]
@@ -29,17 +30,42 @@ class Observation:
     Attributes
     ----------
     case : Case
-        Of dense layers.
     claimed, right : mapping of Path to array
         Without tensors that the caller set aside.
     roundoff : float
         u of the precision in which the claim was computed.
+    is_step : bool
+        Whether the claim was recovered from an update step.
     """
 
     case: Case
     claimed: Mapping[Path, FloatArray]
     right: Mapping[Path, FloatArray]
     roundoff: float = 2.0**-53
+    is_step: bool = False
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """What a mistake can be about here: several examples, several outputs, hidden layers, a penalty, a step.
+
+        Examples
+        --------
+        >>> from bpcheck import mlp
+        >>> case = Case(mlp([1, 2], l2=0.1), [{"weight": [[1.0], [2.0]], "bias": [0.0, 0.0]}], [[1.0]], [[0.0, 1.0]])
+        >>> sorted(Observation(case, {}, {}).traits)
+        ['l2', 'outputs', 'penalty']
+        """
+        network = self.case.architecture
+        there = {
+            "batch": self.case.batch > 1,
+            "outputs": network.outputs > 1,
+            "hidden": sum(place.number is not None for place in places(network)) > 1,
+            "penalty": bool(network.l1 or network.l2),
+            "l1": bool(network.l1),
+            "l2": bool(network.l2),
+            "step": self.is_step,
+        }
+        return frozenset(name for name, is_there in there.items() if is_there)
 
     @property
     def same(self) -> float:

@@ -34,26 +34,28 @@ class OtherLoss:
     loss, reduction : str
     penalised : bool
         Whether with the given penalty.
+    single : bool
+        Whether every case seen has a batch of one, where a mean and a sum are the same.
     """
 
     loss: str
     reduction: str
     penalised: bool
+    single: bool = False
 
     @property
     def words(self) -> str:
         """``the sum of ½‖a − y‖² over the batch, without the penalty``."""
-        over = "mean" if self.reduction == "mean" else "sum"
-        without = "" if self.penalised else ", without the penalty"
-        return f"the {over} of {WORDS[self.loss]} over the batch{without}"
+        over = "{}" if self.single else f"the {self.reduction} of {{}} over the batch"
+        return over.format(WORDS[self.loss]) + ("" if self.penalised else ", without the penalty")
 
 
-def _losses(given: Architecture) -> Iterator[OtherLoss]:
+def _losses(given: Architecture, *, single: bool) -> Iterator[OtherLoss]:
     for loss in LOSSES:
-        for reduction in REDUCTIONS:
+        for reduction in (given.reduction,) if single else REDUCTIONS:
             for penalised in (True, False) if given.l1 or given.l2 else (True,):
                 if (loss, reduction, penalised) != (given.loss, given.reduction, True):
-                    yield OtherLoss(loss, reduction, penalised)
+                    yield OtherLoss(loss, reduction, penalised, single)
 
 
 def other_loss(observations: Sequence[Observation]) -> OtherLoss | None:
@@ -67,9 +69,12 @@ def other_loss(observations: Sequence[Observation]) -> OtherLoss | None:
     -------
     OtherLoss or None
     """
-    if not observations or not any(observation.wrong for observation in observations):
+    wrong = [observation for observation in observations if observation.wrong]
+    # a gradient of 0 is that of any loss that does not depend on the parameters: it speaks for none
+    if not any(values.any() for observation in wrong for values in observation.claimed.values()):
         return None
-    for described in _losses(observations[0].case.architecture):
+    single = all(observation.case.batch == 1 for observation in observations)
+    for described in _losses(observations[0].case.architecture, single=single):
         if all(_is_gradient_of(described, observation) for observation in observations):
             return described
     return None

@@ -9,12 +9,17 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from bpcheck import tree
 from bpcheck.diagnosis.observation import ROUNDINGS, Observation
-from bpcheck.network.dense_chain import dense_chain
-from bpcheck.precision import FORMATS, rounded
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.layers import Dense, Flatten
+from bpcheck.network.names import places
+from bpcheck.precision import FORMATS, rounded, told_apart
+from bpcheck.reference import build
 from bpcheck.result import Comparison
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
@@ -112,45 +117,77 @@ def _one_entry(wrong: Sequence[Observation]) -> tuple[str, str] | None:
         claimed, right = float(observation.claimed[path][index]), float(observation.right[path][index])
         zeros += claimed == 0.0
         place = f"{path}[{', '.join(map(str, index))}]" if index else str(path)
-        sentence = sentence or f"{place} is {claimed:.6g}, not {right:.6g}; every other entry is right"
+        yours, other = told_apart(claimed, right)
+        sentence = sentence or f"{place} is {yours}, not {other}; every other entry is right"
     cases = f" (and so in {len(wrong)} cases)" if len(wrong) > 1 else ""
     slug = "never-written-entry" if zeros == len(wrong) else "one-entry-wrong"
     return slug, sentence + cases
 
 
 def _one_example(wrong: Sequence[Observation]) -> tuple[str, str] | None:
-    """The first layer's weights tell the examples apart: each adds δ_i x_iᵀ."""
-    sentence, telling = "", 0
     several = [observation for observation in wrong if observation.case.batch > 1]
-    for observation in several:
-        path = next(iter(observation.right))  # params[0]['weight'], unless it was set aside
-        if observation.right[path].shape != (
-            dense_chain(observation.case.architecture).widths[1],
-            observation.case.x.shape[1],
-        ):
-            return None
-        x = np.asarray(observation.case.x, dtype=float)
-        difference = np.asarray(observation.claimed[path] - observation.right[path])
-        if x.shape[1] < 2:
-            return None
-        if path not in observation.wrong:  # the example's error did not come down so far: a ReLU was off
-            continue
-        telling += 1
-        # the difference is rounded as the gradient is
-        rounding = ROUNDINGS * observation.roundoff * rms(np.asarray(observation.right[path]))
-        least = min(rounding / rms(difference), MOST_LEFT)
-        fitting = [i for i in range(len(x)) if _left_beside(difference, x[i]) <= least]
-        if len(fitting) != 1:
-            return None
-        amount = difference @ x[fitting[0]]
-        sentence = sentence or (
-            f"what is wrong with {path} is in proportion to example {fitting[0]} of the batch (counted from 0) alone"
-            if amount.any()
-            else ""
-        )
-    if not sentence or 2 * telling <= len(several):
+    said = [_in_proportion(observation) for observation in several]
+    told = [sentence for sentence in said if sentence]
+    if None in said or 2 * len(told) <= len(several):
         return None
-    return "one-example-wrong", sentence
+    return "one-example-wrong", told[0]
+
+
+def _in_proportion(observation: Observation) -> str | None:
+    """Which example alone what is wrong is in proportion to; empty where nothing can be seen, None if to none."""
+    path = _fed_by_the_input(observation.case.architecture)
+    if path is None:
+        return _to_its_gradient(observation)
+    x = np.asarray(observation.case.x, dtype=float).reshape(observation.case.batch, -1)
+    if path not in observation.right or x.shape[1] < 2:
+        return None
+    if path not in observation.wrong:  # the example's error did not come down so far: a ReLU was off
+        return ""
+    right = np.asarray(observation.right[path])
+    # the weights tell the examples apart: each adds δ_i x_iᵀ
+    example = _only_one(observation, observation.claimed[path] - right, right, x)
+    if example is None:
+        return None
+    return (
+        f"what is wrong with {path} is in proportion to example {example} of the batch (counted from 0) alone"
+    )
+
+
+def _to_its_gradient(observation: Observation) -> str | None:
+    """The same where the first layer does not tell examples apart: one that counts twice, or not at all."""
+    case = observation.case
+    network = build(replace(case.architecture, l1=0.0, l2=0.0, penalize_bias=False))
+    rows = []
+    for i in range(case.batch):
+        own = dict(tree.leaves(network.gradient(case.params, case.x[i : i + 1], case.y[i : i + 1])))
+        rows.append(np.concatenate([own[path].ravel() for path in observation.right]))
+    right = np.concatenate([array.ravel() for array in observation.right.values()])
+    claimed = np.concatenate([observation.claimed[path].ravel() for path in observation.right])
+    example = _only_one(observation, (claimed - right)[None, :], right, np.array(rows))
+    if example is None:
+        return None
+    return f"what is wrong is in proportion to the gradient of example {example} of the batch (counted from 0) alone"
+
+
+def _only_one(
+    observation: Observation, difference: FloatArray, right: FloatArray, rows: FloatArray
+) -> int | None:
+    """The one row that all rows of a difference are in proportion to, if there is one."""
+    # the difference is rounded as the gradient is
+    rounding = ROUNDINGS * observation.roundoff * rms(right)
+    least = min(rounding / rms(difference), MOST_LEFT)
+    fitting = [i for i, row in enumerate(rows) if _left_beside(difference, row) <= least]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _fed_by_the_input(architecture: Architecture) -> Path | None:
+    """The weights of a dense layer that x comes to, as it is or flattened."""
+    for place in places(architecture):
+        if isinstance(place.layer, Dense):
+            return place.path.item("weight")
+        if not isinstance(place.layer, Flatten):
+            break
+    return None
 
 
 def _left_beside(difference: FloatArray, x: FloatArray) -> float:

@@ -10,27 +10,33 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.diagnosis.bug import Bug, Hints, Program
-from bpcheck.diagnosis.layers.dense.steps import Forward, Gradient, Rules
+from bpcheck.diagnosis.step import Gradient, Rules, Run
+from bpcheck.diagnosis.steps import RETURNED, forward
 from bpcheck.network.architecture import Architecture
-from bpcheck.network.dense_chain import dense_chain
-from bpcheck.reference import build
-from bpcheck.tree import Path
+from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
+from bpcheck.network.layers.spec import Role
+from bpcheck.network.names import places, role_of
+from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
-
-RIGHT = Rules()
 
 PLANTED_FACTOR = 1.001
 """By what mutants with one wrong entry or example are off: a relative 1e-3, the resolution of all checks."""
 
 
-def _after(change: Callable[[Any, Any, Any, Any], Any]) -> Callable[[Program], Program]:
-    """Right code, of which the gradient is changed afterwards: ``change(gradient, params, x, y)``."""
+def _of_role(architecture: Architecture, values: Any, role: Role) -> list[Any]:
+    """The arrays of all parameters that are for one thing, from the input up."""
+    return [leaf for path, leaf in tree.leaves(values) if role_of(architecture, path) == role]
+
+
+def _after(change: Callable[[Any, Architecture], Any]) -> Callable[[Program], Program]:
+    """Right code, of which the gradient is changed afterwards: ``change(gradient, architecture)``."""
 
     def plant(right: Program) -> Program:
         def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
             loss, gradient = right(params, x, y, architecture)
-            return loss, change(gradient, params, x, y)
+            return loss, change(gradient, architecture)
 
         return program
 
@@ -41,20 +47,25 @@ def _after(change: Callable[[Any, Any, Any, Any], Any]) -> Callable[[Program], P
 
 
 def _entry(value: Callable[[Any], Any]) -> Callable[..., Any]:
-    def change(gradient: Any, params: Any, x: Any, y: Any) -> Any:
-        weight = gradient[-1]["weight"]
-        weight[0, -1] = value(weight[0, -1])
+    def change(gradient: Any, architecture: Architecture) -> Any:
+        weight = _of_role(architecture, gradient, "weight")[-1]
+        index = (0, *[-1] * (weight.ndim - 1))
+        weight[index] = value(weight[index])
         return gradient
 
     return change
 
 
-def _as_column(gradient: Any, params: Any, x: Any, y: Any) -> Any:
-    return [{**layer, "bias": layer["bias"][:, None]} for layer in gradient]
+def _as_column(gradient: Any, architecture: Architecture) -> Any:
+    leaves = [
+        leaf[:, None] if role_of(architecture, path) == "bias" else leaf
+        for path, leaf in tree.leaves(gradient)
+    ]
+    return tree.restore(gradient, leaves)
 
 
 def _rounded_to(kind: Any) -> Callable[..., Any]:
-    def change(gradient: Any, params: Any, x: Any, y: Any) -> Any:
+    def change(gradient: Any, architecture: Architecture) -> Any:
         leaves = [leaf.astype(kind).astype(leaf.dtype) for _, leaf in tree.leaves(gradient)]
         return tree.restore(gradient, leaves)
 
@@ -64,25 +75,26 @@ def _rounded_to(kind: Any) -> Callable[..., Any]:
 def _aliased(right: Program) -> Program:
     def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
         loss, gradient = right(params, x, y, architecture)
-        for layer, own in zip(params, gradient, strict=True):  # the parameters' memory is used for the answer
-            layer["bias"][...] = own["bias"]
-            own["bias"] = layer["bias"]
-        return loss, gradient
+        leaves = []
+        for (path, own), (_, given) in zip(tree.leaves(gradient), tree.leaves(params), strict=True):
+            if role_of(architecture, path) == "bias":  # the parameters' memory is used for the answer
+                given[...] = own
+            leaves.append(given if role_of(architecture, path) == "bias" else own)
+        return loss, tree.restore(gradient, leaves)
 
     return program
 
 
-def _reversed(f: Forward, gradient: Gradient) -> Gradient | None:
-    top = f.top
+def _reversed(run: Run, gradient: Gradient) -> Gradient | None:
+    layers = [layer for layer in run.forward.leaves if layer.params]
     found: Gradient = {}
-    for k in range(top + 1):
-        for name in ("weight", "bias"):
-            theirs = gradient[Path("params").item(top - k).item(name)]
-            path = Path("params").item(k).item(name)
-            if theirs.shape != gradient[path].shape:
-                return None
-            found[path] = theirs
-    return found
+    for layer, other in zip(layers, reversed(layers), strict=True):
+        if set(layer.params) != set(other.params):
+            return None
+        found |= {layer.place(key): gradient[other.place(key)] for key in layer.params}
+    if any(found[path].shape != values.shape for path, values in gradient.items()):
+        return None
+    return {path: found[path] for path in gradient}
 
 
 # --- what is changed or kept ------------------------------------------------------------------------------------
@@ -102,7 +114,7 @@ def _accumulating(right: Program) -> Program:
 
     def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
         loss, gradient = right(params, x, y, architecture)
-        key = (dense_chain(architecture).widths, len(x))
+        key = (x.shape, *(leaf.shape for _, leaf in tree.leaves(params)))
         before = kept.get(key)
         if before is not None:
             leaves = [
@@ -140,13 +152,19 @@ def _reads_memory(right: Program) -> Program:
     return program
 
 
+def _logits(case: Case) -> FloatArray:
+    f = forward(case)
+    inside = case.architecture.output == "softmax" and not f.fused
+    return np.asarray(f.leaves[-1].saved.pre_activation if inside else f.logits)
+
+
 def _unshifted(right: Program) -> Program:
     def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
         loss, gradient = right(params, x, y, architecture)
         if architecture.output != "softmax" and architecture.loss != "cross_entropy":
             return loss, gradient
         with np.errstate(all="ignore"):
-            weights = np.exp(build(architecture).trace(params, x, y).pre_activations[-1])
+            weights = np.exp(_logits(Case(architecture, params, x, y)))
             whole = weights / weights.sum(axis=1, keepdims=True)
         if np.isfinite(whole).all():
             return loss, gradient
@@ -175,6 +193,10 @@ def _one_example(right: Program) -> Program:
     return program
 
 
+def _has_equal_widths(architecture: Architecture) -> bool:
+    return is_dense_chain(architecture) and len(set(dense_chain(architecture).widths)) == 1
+
+
 def _wrong_where(condition: Callable[[Architecture, int], bool]) -> Callable[[Program], Program]:
     """Right code that forgets half of the gradient of the weights where a condition holds."""
 
@@ -182,8 +204,8 @@ def _wrong_where(condition: Callable[[Architecture, int], bool]) -> Callable[[Pr
         def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
             loss, gradient = right(params, x, y, architecture)
             if condition(architecture, len(x)):
-                for layer in gradient:
-                    layer["weight"] *= 0.5
+                for weight in _of_role(architecture, gradient, "weight"):
+                    weight *= 0.5
             return loss, gradient
 
         return program
@@ -234,8 +256,8 @@ BUGS = (
     _bug(
         "never-written-entry",
         "one entry never written",
-        "one entry holds what its memory held before: it is never written.",
-        "One single number of the gradient is 0, or nothing that the formula could give.",
+        "one entry is 0 and should not be: it may never be written.",
+        "One single number of the gradient is 0, and should not be.",
         "Does the loop reach the first and the last index?",
         "Let the loop run over all indices; allocate with np.zeros, so that what is forgotten can be seen.",
         _after(_entry(lambda value: 0.0 * value)),
@@ -266,7 +288,7 @@ BUGS = (
         "a gradient has another shape than its parameter: NumPy broadcasts it in the update without a word.",
         "A gradient is not shaped as its parameter is.",
         "Which shape has each gradient, and which has its parameter?",
-        "Return (n,) for a bias of shape (n,): an (n, 1) turns the update into an (n, n) matrix.",
+        "Return each gradient in the shape of its parameter: (n,) beside (n, 1) turns the update into an (n, n) matrix.",
         _after(_as_column),
     ),
     _bug(
@@ -278,13 +300,13 @@ BUGS = (
         "Reverse the list before it is returned, or write by index.",
         None,
         silent="raises, or is of wrong shape, unless widths are equal; one layer",
-        rules=RIGHT.but(finish=_reversed),
+        rules=Rules().but(RETURNED, _reversed),
     ),
     _bug(
         "cast-to-float32",
         "float32 on the way",
         "something was stored in float32 on the way.",
-        "All numbers are off by about 1e-8 of their size.",
+        "All numbers are off by up to 6e-8 of their size, a rounding of float32.",
         "Which arrays are not float64?",
         "Compute in float64 throughout, or return float32 to be judged as such.",
         _after(_rounded_to(np.float32)),
@@ -293,7 +315,7 @@ BUGS = (
         "cast-to-float16",
         "float16 on the way",
         "something was stored in float16 on the way.",
-        "All numbers are off by about 1e-4 of their size.",
+        "All numbers are off by up to 5e-4 of their size, a rounding of float16.",
         "Which arrays are not float64?",
         "Compute in float64 throughout, or return float16 to be judged as such.",
         _after(_rounded_to(np.float16)),
@@ -352,7 +374,7 @@ BUGS = (
         "exp of a large logit overflows, and ∞/∞ is NaN.",
         "Exact for logits of ordinary size, NaN for large ones.",
         "How large may z get before exp(z) overflows?",
-        "Subtract the largest logit of each example first: z - z.max(axis=1, keepdims=True).",
+        "Subtract the largest logit of each example first: z - z.max(axis=1, keepdims=True) where examples are rows.",
         _unshifted,
         silent="logits below 700",
         equation="BP1",
@@ -385,7 +407,7 @@ BUGS = (
         "One layer: right. Two or more: wrong.",
         "What changes where the error has to pass through a layer?",
         "Check the step from layer l + 1 to layer l, and which layers it reaches.",
-        _wrong_where(lambda architecture, m: len(architecture.layers) > 1),
+        _wrong_where(lambda architecture, m: len([p for p in places(architecture) if p.parameters]) > 1),
         silent="no hidden layer",
         equation="",
     ),
@@ -395,8 +417,8 @@ BUGS = (
         "the gradient is right where widths differ and wrong where they are equal.",
         "Distinct widths: right. Equal widths: wrong.",
         "Which code asks for a shape, or relies on one?",
-        "Look for if shapes are equal, and for broadcasts that only equal lengths allow.",
-        _wrong_where(lambda architecture, m: len(set(dense_chain(architecture).widths)) == 1),
+        "Look for tests whether shapes are equal, and for broadcasts that only equal lengths allow.",
+        _wrong_where(lambda architecture, m: _has_equal_widths(architecture)),
         silent="widths that differ",
         equation="",
     ),

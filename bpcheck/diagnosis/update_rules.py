@@ -10,6 +10,7 @@ from typing import Any
 
 from bpcheck import tree
 from bpcheck.diagnosis.bug import Hints
+from bpcheck.diagnosis.words import sentence_case
 from bpcheck.reference.optimizer import SGD, Adam, Clipped, Grouped, Momentum, Nesterov, RMSprop, Rule, State
 from bpcheck.reference.optimizer.arithmetic import constant, power, sqrt
 from bpcheck.reference.optimizer.rule import Slots
@@ -56,10 +57,8 @@ class UpdateBug:
 
     @property
     def sentence(self) -> str:
-        """The explanation with a capital, unless it begins with a symbol: v is not V."""
-        first = self.explanation.split()[0]
-        is_word = first.isascii() and first.isalpha() and (len(first) > 1 or first == "a")
-        return self.explanation[0].upper() + self.explanation[1:] if is_word else self.explanation
+        """The explanation, as a sentence begins."""
+        return sentence_case(self.explanation)
 
 
 @dataclass(frozen=True, kw_only=True)

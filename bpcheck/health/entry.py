@@ -155,8 +155,8 @@ def _case(
         else:
             draw = initializer(initialization)
             params = fill(
-                architecture.parameter_shapes,
-                lambda name, shape: draw(rng, shape) if name == "weight" else zeros(rng, shape),
+                architecture,
+                lambda role, shape: draw(rng, shape) if role == "weight" else zeros(rng, shape),
             )
             rule = initialization
         drawn.append(f"parameters ({rule})")

@@ -8,10 +8,21 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from bpcheck.network.architecture import Architecture
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
 from bpcheck.network.layers.spec import LayerSpec, Role, Shape
 from bpcheck.tree import Path
 
-__all__ = ["FIRST_LAYER", "LETTERS", "Place", "book_name", "is_penalised", "number_of", "places", "role_of"]
+__all__ = [
+    "FIRST_LAYER",
+    "LETTERS",
+    "Place",
+    "book_name",
+    "in_words",
+    "is_penalised",
+    "number_of",
+    "places",
+    "role_of",
+]
 
 FIRST_LAYER = 2
 """Books count the input as layer 1, so ``params[0]`` holds W² and b²."""
@@ -128,3 +139,21 @@ def is_penalised(architecture: Architecture, path: Path | str) -> bool:
     """
     role = role_of(architecture, path)
     return role in ("weight", "table") or (role == "bias" and architecture.penalize_bias)
+
+
+def in_words(architecture: Architecture) -> str:
+    """What a network is, for a sentence.
+
+    Examples
+    --------
+    >>> from bpcheck.network.architecture import mlp
+    >>> from bpcheck.network.layers import Conv1d, Dense, Flatten
+    >>> in_words(mlp([2, 3, 1]))
+    'a network of widths [2, 3, 1]'
+    >>> in_words(Architecture((1, 4), (Conv1d(2, 3), Flatten(), Dense(1))))
+    "a network of Conv1d(2, 3), Flatten(), Dense(units=1, activation='identity') for inputs of shape (1, 4)"
+    """
+    if is_dense_chain(architecture):
+        return f"a network of widths {list(dense_chain(architecture).widths)}"
+    layers = ", ".join(map(repr, architecture.layers))
+    return f"a network of {layers} for inputs of shape {architecture.input_shape}"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from bpcheck.diagnosis.layers.kinds import EQUATIONS as STEPS
+from bpcheck.precision import told_apart
 from bpcheck.result import Comparison, Diagnosis, Report
 from bpcheck.verdict import Verdict
 
@@ -14,11 +17,14 @@ __all__ = [
     "EQUATIONS",
     "MEANINGS",
     "TITLES",
+    "advice",
+    "equation",
     "footer",
     "hint",
     "limits",
     "meaning",
     "render",
+    "symbols",
     "to_do",
 ]
 
@@ -43,27 +49,75 @@ TITLES = {
 }
 
 EQUATIONS = {
-    "BP1": "BP1, error of the output: δ^L = ∇_a C ⊙ σ'(z^L)",
-    "BP2": "BP2, error of a hidden layer: δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l)",
-    "BP3": "BP3, bias gradient: ∂C/∂b^l = Σ δ^l over the batch",
-    "BP4": "BP4, weight gradient: ∂C/∂W^l = Σ δ^l (a^{l-1})ᵀ over the batch",
-    "loss": "the loss, not the gradient",
-    "penalty": "the weight penalty: λ₁ sign(W) + λ₂ W",
-    "contract": "no equation: how a function treats what it is given, and what it returns",
+    **{name: equation.title for name, equation in STEPS.items()},
+    "loss": "the loss: which cost is computed",
+    "penalty": "the weight penalty",
+    "contract": "none of the equations: what is returned, or what is done to the arguments",
     "update": "the update rule, not the gradient",
 }
 
 MEANINGS = {
-    "BP1": "δ is ∂C/∂z, how the cost C moves with the sum z of a unit; ⊙ multiplies entry by entry",
-    "BP2": "δ is ∂C/∂z; it comes down from the layer above, through the weights and then the slope σ'",
-    "BP3": "a bias is added to z, so its gradient is the error δ of its unit",
-    "BP4": "a weight multiplies an activation a, so its gradient is the error δ above times the a below",
-    "loss": "the number returned as loss is not the cost that the gradient belongs to",
+    **{name: equation.meaning for name, equation in STEPS.items()},
+    "loss": "loss and gradient do not both belong to the cost that was asked for",
     "penalty": "what a cost on large weights adds to their gradient",
-    "contract": "the same numbers give the same gradient, call after call, and the caller's arrays stay as they were",
+    "contract": "gradients are finite, as exact as the parameters, shaped and ordered like them, the same at every "
+    "call; each example counts alike; arguments stay as they were",
     "update": "what is done with the gradient once it is right: how far and where each parameter moves",
 }
 """Each equation in one line, for somebody who meets it for the first time."""
+
+SYMBOLS = (
+    (
+        "[Wb][⁰¹²³⁴⁵⁶⁷⁸⁹]",
+        "W² and b² are the weights and biases of layer 2, the first above the input x; the raised number is the layer, "
+        "not a power",
+    ),
+    (r"\^(L|l|\{l)", "L is the output layer, l any layer"),
+    ("δ", "δ is ∂C/∂z"),
+    (r"z\^|∂z|sum z", "z = W a + b, a = σ(z)"),
+    ("∇_a C", "∇_a C is ∂C/∂a"),
+    ("σ'", "σ' is the derivative of the activation σ"),
+    ("⊙", "⊙ multiplies entry by entry"),
+    ("ᵀ", "ᵀ transposes"),
+    (r"1/m\b|\bm times", "m is the batch size"),
+    ("λ", "λ is the strength of the penalty"),
+)
+"""What stands in a report about a network, and what it means; what is said of one may name those that come later."""
+
+
+def symbols(text: str) -> str:
+    """What the symbols in a text mean, those apart that it explains itself; empty where there are none.
+
+    Examples
+    --------
+    >>> symbols("δ is ∂C/∂z; what stands beside δ in the gradient of W?"), symbols("δ^L is 0")
+    ('z = W a + b, a = σ(z)', 'L is the output layer, l any layer; δ is ∂C/∂z; z = W a + b, a = σ(z)')
+    """
+    flat, said = " ".join(text.split()), ""
+    for pattern, meaning in SYMBOLS:
+        if re.search(pattern, flat + said) and meaning not in flat:
+            said += f"; {meaning}"
+    return said.removeprefix("; ")
+
+
+def equation(name: str, report: Report) -> str:
+    """An equation as a heading; of a penalty, that of the network at hand.
+
+    Examples
+    --------
+    >>> from bpcheck.result import Report
+    >>> equation("BP3", Report("f", Verdict.DISAGREES))
+    'BP3, bias gradient: ∂C/∂b^l = Σ δ^l over the batch'
+    """
+    if name != "penalty" or report.counterexample is None:
+        return EQUATIONS[name]
+    network = report.counterexample.architecture
+    forms = {
+        (False, True): ": ½λ‖W‖² adds λ W to the gradient of W",
+        (True, False): ": λ‖W‖₁ adds λ sign(W) to the gradient of W",
+        (True, True): ": λ₁‖W‖₁ + ½λ₂‖W‖² adds λ₁ sign(W) + λ₂ W to the gradient of W",
+    }
+    return EQUATIONS[name] + forms.get((bool(network.l1), bool(network.l2)), "")
 
 
 def render(report: Report) -> str:
@@ -87,18 +141,23 @@ def render(report: Report) -> str:
     <BLANKLINE>
       seed 0
     """
-    advice = dict.fromkeys((*to_do(report), *report.remedies))
-    count = len(report.diagnoses)
+    said = advice(report)
+    told = [text for _, text in said]
+    limit = limits(report)
     blocks = [
         _head(report, meaning(report)),
-        _rows("to do", "or", advice),
+        _labelled((*said, *(("or", text) for text in report.remedies if text not in told))),
         _fill(report.summary),
         _row("network", report.inferred),
-        *(_diagnosis(diagnosis, number, count) for number, diagnosis in enumerate(report.diagnoses)),
+        *(_diagnosis(report, number) for number in range(len(report.diagnoses))),
         "" if report.ok else _table(report),
+    ]
+    blocks += [
+        _meant(report, [*blocks, limit]),
         _reproducer(report),
-        _row("limit", limits(report)),
+        _row("limit", limit),
         *(_row("note", warning) for warning in report.warnings),
+        *(_row("unseen", sentence) for sentence in report.unchecked),
         _fill(footer(report)),
     ]
     return "\n\n".join(filter(None, blocks))
@@ -129,19 +188,22 @@ def hint(report: Report, verbosity: str = "hint") -> str:
     symptoms, questions = (
         dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints) for place in (SYMPTOM, QUESTION)
     )
-    equations = dict.fromkeys(d.equation for d in report.diagnoses)
+    equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
     if verbosity == "symptom":
         equations, questions = {}, {}
     # where no bug has a name there is one hint alone; the symptom of a wrong gradient is the verdict itself
-    advice = to_do(report) if verbosity == "hint" or not wrong else ()
+    said = advice(report, "hint") if verbosity == "hint" or not wrong else ()
     blocks = [
         # of a wrong gradient, a summary may say by how much; then the verdict has to speak for itself
         _head(report, report.verdict.value if wrong else meaning(report)),
         "" if wrong else _fill(report.summary),
         _rows("seen", "or", symptoms),
-        "\n".join(filter(None, map(_equation, equations))),
+        "\n".join(_equation(name, report) for name in equations),
         _rows("ask", "or", questions),
-        _rows("hint", "or", advice),
+        _labelled(said),
+    ]
+    blocks += [
+        _meant(report, blocks),
         # no form of a report may agree without saying what it did not look at
         _rows("note", "", (f"{one.kind}, as declared: {one.path}" for one in report.set_aside)),
     ]
@@ -178,22 +240,45 @@ def _where_to_look(report: Report) -> str:
     if report.verdict is not Verdict.DISAGREES:
         return report.verdict.remedy
     first = (*report.diagnoses, Diagnosis(""))[0]
-    if first.equation.startswith("BP"):
+    if first.equation in STEPS:
         layer = f" in layer {first.layer}" if first.layer is not None else ""
-        return f"Look at how your code computes {first.equation}{layer}, then run the same case again."
+        return f"Look at how your code computes {STEPS[first.equation].spoken}{layer}, then run the same case again."
+    return f"Look at the lines of your code that compute {_what_is_wrong(report)}."
+
+
+def _what_is_wrong(report: Report) -> str:
+    """The tensors that are wrong, to end a sentence with."""
     wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
-    path = (first.path or "".join(wrong[:1])) or "the gradient"
-    return f"Look at the lines of your code that compute {_quantity(path, wrong)}."
-
-
-def _quantity(path: str, wrong: Sequence[str]) -> str:
-    """What is computed at a path, and whether the mistake need not be there."""
-    if path.startswith("params"):
+    named = [d.path for d in report.diagnoses[:1] if d.path]
+    where = next(iter(named or wrong), "the gradient").partition(" along ")[0]
+    if where.startswith("params"):
         # the first wrong tensor need not be where the mistake is: an error goes down to all that come before
-        before = ", and at the backward steps that lead to it" if len(wrong) > 1 else ""
-        return f"the gradient of {path}{before}"
-    tensor, colon, _ = path.partition(": ")  # z: every entry of the Jacobian
-    return f"the derivatives with respect to {tensor}" if colon else path
+        more = ", and at the backward steps that lead to it" if len(wrong) > 1 else ""
+        return f"the gradient of {where}{more}"
+    # z: every entry of the Jacobian
+    return f"the derivatives with respect to {where.partition(': ')[0]}" if ": " in where else where
+
+
+def advice(report: Report, label: str = "to do") -> tuple[tuple[str, str], ...]:
+    """What to do, each sentence with the word that leads to it: "and" for mistakes made at once, "or" for alternatives.
+
+    Examples
+    --------
+    >>> from bpcheck.result import Diagnosis, Report
+    >>> two = (Diagnosis("BP3", hint="Sum δ."), Diagnosis("BP4", hint="Sum δ aᵀ.", explanation=1, apart="Try 2 examples."))
+    >>> for row in advice(Report("f", Verdict.DISAGREES, diagnoses=two)):
+    ...     print(row)
+    ('to do', 'Sum δ.')
+    ('or', 'Sum δ aᵀ.')
+    ('which?', 'Try 2 examples.')
+    """
+    first = {d.hint: d.explanation for d in reversed(report.diagnoses)}
+    rows: list[tuple[str, str]] = []
+    for text in to_do(report):
+        same = bool(rows) and first.get(text) == first.get(rows[-1][1])
+        rows.append(("and" if same else "or", text) if rows else (label, text))
+    apart = next((d.apart for d in report.diagnoses if d.apart), "")
+    return (*rows, ("which?", apart)) if apart and len(rows) > 1 else tuple(rows)
 
 
 def meaning(report: Report) -> str:
@@ -214,9 +299,26 @@ def _head(report: Report, said: str) -> str:
     return f"{first}\n{_fill(said)}" if said else first
 
 
-def _equation(name: str) -> str:
-    """Nothing where the name is that of no equation."""
-    return _rows("equation", "", filter(None, (EQUATIONS.get(name), MEANINGS.get(name))))
+def _is_of_a_network(report: Report) -> bool:
+    """Whether a report speaks of a network's layers and equations."""
+    return (
+        report.counterexample is not None
+        or any(c.name for c in report.comparisons)
+        or any(d.equation in STEPS for d in report.diagnoses)
+    )
+
+
+def _equation(name: str, report: Report) -> str:
+    return f"{_row('equation', equation(name, report))}\n{_row('', MEANINGS[name])}"
+
+
+def _labelled(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(_row(label, text) for label, text in rows)
+
+
+def _meant(report: Report, blocks: Iterable[str]) -> str:
+    """What the symbols in some blocks mean, where the report speaks of a network."""
+    return _row("symbols", symbols("\n".join(filter(None, blocks)))) if _is_of_a_network(report) else ""
 
 
 def _reproducer(report: Report) -> str:
@@ -239,15 +341,31 @@ def _rows(first: str, others: str, texts: Iterable[str]) -> str:
     return "\n".join(_row(others if i else first, text) for i, text in enumerate(texts))
 
 
-def _diagnosis(diagnosis: Diagnosis, number: int, total: int) -> str:
+def _diagnosis(report: Report, number: int) -> str:
+    diagnosis = report.diagnoses[number]
     rows = []
-    if number == 0 or total == 1:
+    if diagnosis.equation in EQUATIONS and diagnosis.equation not in {
+        d.equation for d in report.diagnoses[:number]
+    }:
+        rows.append(_equation(diagnosis.equation, report))
+    if diagnosis.path and number == 0:
         layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
-        rows += [_equation(diagnosis.equation), _row("where", diagnosis.path and f"{diagnosis.path}{layer}")]
-    rows.append(_row("bug" if total == 1 else f"bug {number + 1}/{total}", diagnosis.bug))
+        rows.append(_row("where", f"{diagnosis.path}{layer}"))
+    rows.append(_row(_numbered(report.diagnoses, number), diagnosis.bug))
     if number == 0:
         rows += [_row("" if i else "because", text, "- ") for i, text in enumerate(diagnosis.evidence)]
     return "\n".join(filter(None, rows))
+
+
+def _numbered(diagnoses: Sequence[Diagnosis], number: int) -> str:
+    """``bug``, ``bug 2/3`` of three alternatives, ``and bug`` for what is wrong at the same time."""
+    explanation = diagnoses[number].explanation
+    if any(d.explanation == explanation for d in diagnoses[:number]):
+        return "and bug"
+    alternatives = list(dict.fromkeys(d.explanation for d in diagnoses))
+    return (
+        f"bug {alternatives.index(explanation) + 1}/{len(alternatives)}" if len(alternatives) > 1 else "bug"
+    )
 
 
 def _table(report: Report) -> str:
@@ -276,11 +394,14 @@ def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:
     index = comparison.worst_index
     place = f"[{', '.join(map(str, index))}]" if index else ""
     name = f" ({comparison.name})" if comparison.name else ""
+    actual, expected = float(comparison.actual[index]), float(comparison.expected[index])
+    wrong = comparison.verdict.severity > Verdict.INCONCLUSIVE.severity
+    yours, right = told_apart(actual, expected) if wrong else (f"{actual + 0.0:.6g}", f"{expected + 0.0:.6g}")
     return (
         f"{comparison.path}{place}{name}",
-        f"{float(comparison.actual[index]):.6g}",
-        f"{float(comparison.expected[index]):.6g}",
-        f"{abs(float(comparison.actual[index]) - float(comparison.expected[index])):.1e}",
+        yours,
+        right,
+        f"{abs(actual - expected):.1e}",
         f"{float(comparison.bound[index]):.1e}",
         word,
     )
@@ -298,24 +419,38 @@ def limits(report: Report) -> str:
     limit = report.detection_limit.maximum
     if not report.ok or math.isnan(limit):
         return ""
-    worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
-    many = report.examples > 1
-    chance = report.detection_limit.miss_probability
-    text = (
-        f"An entry that is wrong by more than {limit:.1e} of its tensor's root mean square would have been seen"
-        f"{' in every case' if many else ''}{f' with probability 1 - {chance:.0e}' if chance else ''} "
-        f"(the coarsest is {worst})."
-    )
     zero = [c.label for c in report.comparisons if c.reason.startswith("zero to within")]
+    text = _seen(report, limit, alone=not zero)
     if zero:
         more = f" and {len(zero) - 1} more" if len(zero) > 1 else ""
         text += (
             f" {zero[0]}{more}: zero as far as can be seen; there the limit is relative to the size that would be "
             "natural for it, and an error smaller than that shows nowhere."
         )
-    if many:
+    if report.examples > 1:
         text += " Networks of other kinds than those compared were not looked at."
     return text
+
+
+def _seen(report: Report, limit: float, *, alone: bool) -> str:
+    """How small an error would have been seen; of a single number (``alone``: which is not zero) relative to itself."""
+    chance = report.detection_limit.miss_probability
+    often = " in every case" if report.examples > 1 else ""
+    seen = f"would have been seen{often}{f' with probability 1 - {chance:.0e}' if chance else ''}"
+    if not limit:
+        return f"Any wrong entry {seen}."
+    tensors = len(report.detection_limit)
+    if (
+        alone
+        and tensors == 1
+        and [c.expected is not None and c.expected.size for c in report.comparisons] == [1]
+    ):
+        return f"A derivative that is wrong by more than {limit:.1e} of itself {seen}."
+    worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
+    coarsest = f" (the coarsest is {worst})" if tensors > 1 else ""
+    return (
+        f"An entry that is wrong by more than {limit:.1e} of its tensor's root mean square {seen}{coarsest}."
+    )
 
 
 def footer(report: Report) -> str:

@@ -15,17 +15,19 @@ from bpcheck.diagnosis import diagnose as explain
 from bpcheck.diagnosis.cost import logarithm
 from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.hypothesis import Hypothesis, standing
+from bpcheck.diagnosis.layers.kinds import EQUATIONS, knows
 from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain, is_dense_chain
+from bpcheck.network.names import in_words, places
 from bpcheck.result import Diagnosis
 from bpcheck.search.cases.experiment import Experiment, experiments, separating
+from bpcheck.search.cases.plan import planned
 from bpcheck.search.cases.sample import jittered, random_architecture, random_case
 from bpcheck.search.cases.shrink import shrink
 from bpcheck.search.cases.sources import Source
-from bpcheck.search.cases.sweep import sweep
+from bpcheck.search.cases.sweep import depth, sweep
 from bpcheck.search.judging import Judge, Judged
 from bpcheck.verdict import Verdict
 
@@ -72,6 +74,7 @@ class Investigation:
     _hypotheses: list[Hypothesis] = field(default_factory=list)
     _pattern: bool = False
     _advice: str = ""
+    _apart: str = ""
 
     def identity(self, judged: Judged) -> tuple[str, ...]:
         """What counts as failing in the same way: verdict, equation, and the same bug or pattern; not the place."""
@@ -82,7 +85,7 @@ class Investigation:
 
     def _mark(self, judged: Judged) -> str:
         """The first explanation that holds for these numbers too, or the pattern that they show."""
-        observations = self._observations([judged]) if is_dense_chain(judged.case.architecture) else []
+        observations = self._observations([judged]) if knows(judged.case.architecture.layers) else []
         if not observations or judged.first_call_ok:
             return ""
         if self._hypotheses:
@@ -115,12 +118,12 @@ class Investigation:
         self._pattern = bool(observations) and not self._hypotheses and pattern(observations) is not None
 
     def _is_ours(self, judged: Judged) -> bool:
-        """Whether the catalogue speaks of such code: a dense chain, held against our own gradient."""
-        return is_dense_chain(judged.case.architecture) and self.judge.reference is None
+        """Whether the catalogue speaks of such code: layers of kinds that it knows, held against our own gradient."""
+        return knows(judged.case.architecture.layers) and self.judge.reference is None
 
     def _experiments(self, case: Case) -> Iterator[Experiment]:
         # code that is not handed the network's description has its penalty inside
-        return experiments(case, self.source, self.rng, penalties=self.judge.subject.takes_architecture)
+        return experiments(case, self.source, self.rng, free=self.judge.subject.takes_architecture)
 
     def _tell_apart(self, judged: Judged) -> None:
         """Look for networks on which the explanations differ, and ask there."""
@@ -132,19 +135,21 @@ class Investigation:
             try:
                 self._seen.append(self.judge(case))
             except (SubjectError, InputError, HungError):
-                self._advice = f"to tell them apart, compare on {words}, which this code did not take"
+                self._apart = (
+                    f"Compare on {words}, which this code did not take: there they give other numbers."
+                )
                 continue
             before, left = self._hypotheses, standing(self._observations(self._seen), CATALOGUE.values())
             self._hypotheses = left
             if not left:  # what explained everything so far does not hold here: then it is no explanation
                 slugs = sorted({bug.slug for hypothesis in before for bug in hypothesis.bugs})
-                self._advice = f"{', '.join(slugs)} gave these numbers until {words} was tried"
+                self._advice = f"{', '.join(slugs)} gave these numbers too, until {words} was tried"
                 return
             if len(left) == 1:
-                self._advice = f"told from the other explanations by {words}"
+                self._advice = f"{words}, which was tried, tells this from the other explanations"
                 return
-        if len(self._hypotheses) > 1 and not self._advice:
-            self._advice = "no network that was tried tells them apart"
+        if len(self._hypotheses) > 1 and not self._apart:
+            self._apart = "No network that was tried tells them apart."
 
     def smallest(self, judged: Judged) -> tuple[Judged, bool]:
         """The smallest case that fails alike, judged once more, and whether it failed again."""
@@ -152,13 +157,17 @@ class Investigation:
         self.look(judged)
         identity = self.identity(judged)
 
+        told = _is_loss_right(judged)
+
         def fails_alike(candidate: Case) -> bool:
             try:
-                return self.identity(self.judge(candidate, calls=calls)) == identity
+                answer = self.judge(candidate, calls=calls)
             except (SubjectError, InputError):  # it does not take networks of that shape
                 return False
+            # where the loss was right and no longer is, the subject computes another network than the candidate's
+            return self.identity(answer) == identity and (_is_loss_right(answer) or not told)
 
-        smallest = shrink(judged.case, fails_alike, free=self.judge.subject.takes_architecture)
+        smallest = shrink(judged.case, fails_alike, free=self.judge.subject.takes_architecture, told=told)
         final = self.judge(smallest, calls=calls)
         return (final, True) if self.identity(final) == identity else (judged, False)
 
@@ -170,6 +179,8 @@ class Investigation:
         diagnoses = explain(smallest.case, smallest.comparisons, observations)
         if self._advice:
             diagnoses = tuple(replace(d, evidence=(*d.evidence, self._advice)) for d in diagnoses)
+        if len({d.explanation for d in diagnoses}) > 1:
+            diagnoses = tuple(replace(d, apart=self._apart) for d in diagnoses)
         if smallest.case is not judged.case and judged.verdict.severity > Verdict.DISAGREES.severity:
             # of a small network one entry is soon all there is: the one found first says what kind of fault it is
             whole = explain(judged.case, judged.comparisons)[0]
@@ -186,19 +197,19 @@ class Investigation:
         if self._right_for_two(judged.case):
             diagnoses = tuple(replace(d, evidence=(*d.evidence, ALONE), hint=SQUEEZED) for d in diagnoses)
         first_seen = locate(judged.case, judged.comparisons)
-        widths = dense_chain(judged.case.architecture).widths
+        network = in_words(judged.case.architecture)
         if (
             smallest.case is judged.case
             or not first_seen.path
-            or widths == dense_chain(smallest.case.architecture).widths
+            or network == in_words(smallest.case.architecture)
         ):
             return diagnoses
         layer = f", layer {first_seen.layer}" if first_seen.layer is not None else ""
-        seen_at = f"first seen in a network of widths {list(widths)}, at {first_seen.path}{layer}"
+        seen_at = f"first seen in {network}, at {first_seen.path}{layer}"
         return tuple(replace(d, evidence=(*d.evidence, seen_at)) for d in diagnoses)
 
     def _right_for_two(self, case: Case) -> bool:
-        """Whether one example alone is the trouble: beside a second one, a little off the first, all is well."""
+        """Whether it fails for a batch of one and works for two: the same example, and one a little off it."""
         if case.batch != 1:
             return False
         beside = jittered(case, self.rng)
@@ -248,7 +259,7 @@ class Investigation:
         # without a hidden layer there is no BP2, and no second layer: that a bug of either does not show there says nothing
         absent = first.equation == "BP2" or _is_right_in_a_layer(judged)
         # … nor does it where only some networks with a hidden layer are wrong: then it is something else about them
-        some = any(not j.failed for j in self._seen if len(j.case.params) > 1)
+        some = any(not j.failed for j in self._seen if depth(j.case.architecture) > 1)
         return None if found is not None and found[0] == DEPTH and (absent or some) else found
 
     def _by_chance(self, judged: Judged) -> tuple[str, str] | None:
@@ -262,7 +273,9 @@ class Investigation:
         """A first call that is right and a second one that is not: a sum that is never reset, or chance."""
         located = replace(locate(smallest.case, smallest.comparisons), evidence=(), layer=None)
         try:
-            answers = [judged.claimed] + [self.judge(judged.case).claimed for _ in range(2)]
+            answers = [
+                self.judge(judged.case).claimed for _ in range(4)
+            ]  # with nothing else asked between them
         except (SubjectError, InputError, HungError):
             answers = []
         grows = [
@@ -293,6 +306,7 @@ class Investigation:
                 {path: array / factor(j.case.architecture) for path, array in j.claimed.items()},
                 {path: array / factor(j.case.architecture) for path, array in j.right.items()},
                 j.roundoff,
+                is_step=self.judge.subject.is_step,
             )
             for j in seen
             if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())
@@ -330,7 +344,7 @@ class Investigation:
         architecture = case.architecture
         if self.source is None:  # raised before it was known what the subject computes
             return ""
-        if not is_dense_chain(architecture) or len(set(dense_chain(architecture).widths)) == 1:
+        if len(set(planned(architecture).widths)) == 1:
             return ""
         observed = []
         try:
@@ -349,18 +363,23 @@ class Investigation:
             return ""
         diagnoses = explain(wrong[0].case, wrong[0].comparisons, self._observations(observed))
         first = diagnoses[0]
-        name = f", {first.bug}" if first.bug else ""
+        equation = first.equation if first.equation in EQUATIONS else ""
+        said = ", ".join(text for text in (equation, first.bug) if text)
         return (
-            f"\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong: "
-            f"{first.equation or ('equation unknown' if not name else 'its bug')}{name}. {first.hint}"
+            "\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong"
+            f"{f' ({said})' if said else ''}. {first.hint}"
         ).rstrip()
 
 
 def _is_right_in_a_layer(judged: Judged) -> bool:
     """Whether some layer's gradient is right though the whole is not."""
-    wrong = [c.path for c in judged.comparisons if not c.verdict.ok]
-    layers = [f"params[{k}]" for k in range(len(judged.case.params))]
-    return not all(any(path.startswith(layer) for path in wrong) for layer in layers)
+    wrong = {c.path for c in judged.comparisons if not c.verdict.ok}
+    layers = [place for place in places(judged.case.architecture) if place.parameters]
+    return not all(any(str(path) in wrong for path in layer.parameters) for layer in layers)
+
+
+def _is_loss_right(judged: Judged) -> bool:
+    return any(c.path == "loss" and c.verdict.ok for c in judged.comparisons)
 
 
 def _losses(judged: Judged) -> tuple[float, float] | None:

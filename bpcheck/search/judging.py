@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
 from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.layers import LayerSpec
 from bpcheck.network.names import book_name
 from bpcheck.precision import FORMATS
 from bpcheck.reference import Enclosure, Network, build
@@ -149,16 +150,25 @@ def reproducer(case: Case, name: str, conventions: Conventions = OURS, declared:
     for word in (", params=", ", x=", ", y=", ", seed="):
         text = text.replace(word, f",\n    {word[2:]}", 1)
     text = text.replace("Case(", "Case(\n    ", 1)[:-1] + ",\n)"
-    skip = (
-        ""
-        if is_dense_chain(case.architecture)
-        else "\nfrom bpcheck.network.architecture import Architecture, Dense, Skip"
-    )
     numpy = "import numpy as np\n" if "np." in text else ""
     return (
-        f"{numpy}import bpcheck\nfrom bpcheck import Case, mlp{skip}\n\ncase = {text}\n"
+        f"{numpy}import bpcheck\n{_imports(case.architecture)}\n\ncase = {text}\n"
         f"print(bpcheck.compare({called}, cases=[case]{said}))"
     )
+
+
+def _imports(architecture: Architecture) -> str:
+    """What the text of a network needs."""
+    if repr(architecture).startswith("mlp("):
+        return "from bpcheck import Case, mlp"
+    used = sorted({type(layer).__name__ for layer in _with_inner(architecture.layers)})
+    return f"from bpcheck import Architecture, Case\nfrom bpcheck.network.layers import {', '.join(used)}"
+
+
+def _with_inner(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:
+    for layer in layers:
+        yield layer
+        yield from _with_inner(layer.inner)
 
 
 @dataclass(eq=False)

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bpcheck import tree
 from bpcheck.check.memory import LAYOUTS, laid_out, overwritten, refused
 from bpcheck.diagnosis.diagnose import named
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.names import places
 from bpcheck.result import Comparison, Diagnosis
 from bpcheck.search.cases.sample import jittered
 from bpcheck.search.dialect.translate import translated
@@ -155,8 +156,9 @@ class Probes:
 
     def _at_large_logits(self, case: Case) -> Broken | None:
         """Every logit larger by the same amount: softmax stays what it is, unless exp overflows on the way."""
-        last = {**case.params[-1], "bias": case.params[-1]["bias"] + LOGIT}
-        case = replace(case, params=[*case.params[:-1], last], seed=None)
+        bias = _bias_of_logits(case)
+        shifted = [values + LOGIT if path == bias else values for path, values in tree.leaves(case.params)]
+        case = replace(case, params=tree.restore(case.params, shifted), seed=None)
         try:
             judged = self.judge(case)
         except SubjectError as error:
@@ -177,7 +179,16 @@ class Probes:
 
 
 def _has_softmax(case: Case) -> bool:
-    """Whether probabilities are made of logits by softmax, in the last layer or inside the loss."""
-    return is_dense_chain(case.architecture) and (
-        case.architecture.output == "softmax" or case.architecture.loss == "cross_entropy"
-    )
+    """Whether probabilities are made by softmax, in the last layer or inside the loss, of logits that a bias shifts."""
+    softmax = case.architecture.output == "softmax" or case.architecture.loss == "cross_entropy"
+    return softmax and _bias_of_logits(case) is not None
+
+
+def _bias_of_logits(case: Case) -> tree.Path | None:
+    """The bias that is added to the logits with nothing done to them afterwards, None if there is none."""
+    layers = places(case.architecture)
+    last = [place for place in layers if place.parameters][-1]
+    is_output = last is layers[-1] and len(last.path.keys) == 1  # its activation is softmax, or none
+    if last.layer.output_activation != "identity" and not is_output:
+        return None
+    return next((path for path, role in last.parameters.items() if role == "bias"), None)

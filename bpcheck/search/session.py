@@ -13,11 +13,14 @@ from bpcheck.check.contract import HungError
 from bpcheck.check.declared import AWAY, merged, mostly_away, set_aside_in_short, spoken_of
 from bpcheck.diagnosis.locate import locate
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.layers import Dense
 from bpcheck.report.progress import Progress
 from bpcheck.result import Comparison, Diagnosis, Report, SetAside
 from bpcheck.search.cases.degenerate import hidden_by
+from bpcheck.search.cases.plan import planned
 from bpcheck.search.cases.sample import GENERIC, SPECIAL, SPECIAL_EVERY, jittered, random_case
 from bpcheck.search.cases.sources import Pins, Source, given, pinned, resolvable_cases, templated
 from bpcheck.search.cost.infer import Inference, Observed, infer, observe
@@ -41,23 +44,19 @@ LEAST_DECIDED = 0.5
 MOST_ATTEMPTS = 2  # so that many attempts an example are enough to tell
 
 AVERAGED_TWICE = (
-    "the step moves by the right gradient divided by the batch size once more: is the rate η/m applied to a gradient "
-    "that is a mean over the batch already?"
+    "The step moves by the right gradient divided by the batch size once more. Is the rate η/m applied to a gradient that "
+    "is a mean over the batch already? Then apply η."
 )
+"""The hint of the bug ``averaged-twice`` where the gradient was recovered from a step."""
 COUNTED_OTHERWISE = Diagnosis(
     "loss",
     "loss",
-    evidence=(
-        "loss and every gradient tensor are right for the same network with its cost counted otherwise",
-    ),
+    evidence=("loss and gradient are those of the same network with another scale or penalty convention",),
     hint=(
-        "The cost is counted otherwise than was said: a sum or a mean, a factor, what stands before the penalty. Say how "
-        "with conventions= (a note below says which), or change loss and gradient."
+        "The cost differs from the one that was said in scale or penalty convention alone: a sum or a mean, a factor, what "
+        "stands before the penalty. Say how with conventions= (a note below says which), or change loss and gradient."
     ),
 )
-# A recovered gradient keeps some twelve digits; no two factors that people write are this near.
-SAME_FACTOR = 1e-6
-
 # Examples in a second case, to tell a factor m from a factor 2: one of them is not that of the first.
 FRESH_BATCHES = (5, 7)
 
@@ -68,6 +67,11 @@ ROWS = (
 OTHER_LAYOUTS = (
     "\nIt raised in every other layout that was tried too (weights (in, out), examples as columns or one at a time, "
     "class indices, …); if yours is another, say it with conventions=bpcheck.Conventions(...)."
+)
+
+ONE_LAYOUT = (
+    "\nOther layouts were not tried: a network with other layers than dense ones is handed over in bpcheck's own layout, "
+    "params[k] being the layer's: a dict by key, {} for a layer without parameters, a list for a skip connection."
 )
 
 VISIT_ALL = SPECIAL_EVERY * len(SPECIAL)
@@ -84,6 +88,7 @@ class Session:
     bar: Progress
     pins: Pins
     warnings: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     inferred: str = ""
     comparisons: list[Comparison] = field(default_factory=list)
     judged: int = 0
@@ -109,12 +114,12 @@ class Session:
 
     def run(self, cases: list[Case] | None, architectures: Any) -> Report:
         """Choose where cases come from, look at them, report."""
-        self.warnings += self.subject.notes
+        self.unchecked += self.subject.notes
         try:
             if cases is not None:
                 meant = [self._meant(case) for case in cases]
                 self.investigation.source = given(meant)
-                self.warnings += hidden_by(meant)
+                self.unchecked += hidden_by(meant)
                 return self._look(lambda: iter(meant), len(meant), every_one=True)
             if architectures is not None:
                 source = self._described(pinned(self.rng, architectures))
@@ -130,7 +135,7 @@ class Session:
             source = self._sayable(source)
             self.investigation.source = source
             if self.examples < VISIT_ALL:
-                self.warnings.append(
+                self.unchecked.append(
                     f"{self.examples} examples do not visit all kinds of network ({VISIT_ALL} do): "
                     "some bugs show only in special ones"
                 )
@@ -143,7 +148,19 @@ class Session:
 
     def _meant(self, case: Case) -> Case:
         """A case of the caller's, which counts its cost as the subject does, in our words."""
+        self._check_layout(case.architecture)
         return replace(case, architecture=self.judge.conventions.describe(case.architecture))
+
+    def _check_layout(self, architecture: Architecture) -> None:
+        """Refuse conventions that lay out dense layers for a network that has others."""
+        said = self.judge.conventions
+        if not (is_dense_chain(architecture) or said.is_ours):
+            other = next(layer for layer in architecture.layers if not isinstance(layer, Dense))
+            raise InputError(
+                f"conventions={said!r} lay out dense layers alone, and this network has {other!r}: leave them out, and "
+                "take params as a list with one entry a layer (a dict by key, {} for a layer without parameters, a list "
+                "for a skip connection)."
+            )
 
     def _described(self, source: Source) -> Source:
         return lambda index: self._meant(source(index))
@@ -169,6 +186,8 @@ class Session:
     def _settle(self, case: Case) -> Report | bool:
         """Find the layout of a subject that goes wrong in ours; whether there is one, or a question."""
         self.settled = True
+        if not is_dense_chain(case.architecture):
+            return False
         reading = settle_known(self.judge, self.seed, case)
         if reading.trial is None:
             self.warnings += [reading.warning] if reading.warning else []
@@ -255,6 +274,7 @@ class Session:
         else:
             self.judge.scaling = inference.scaling
             self.warnings += inference.warnings
+            self.unchecked += inference.unchecked
         return replace(inference, template=template)
 
     def _nothing_fits(self, answered: list[Observed], why: str) -> Report:
@@ -302,8 +322,9 @@ class Session:
                 if found is False:
                     if isinstance(error, InputError):
                         raise
+                    note = OTHER_LAYOUTS if is_dense_chain(case.architecture) else ONE_LAYOUT
                     self.investigation.raised(
-                        case, error, note=OTHER_LAYOUTS if self.judge.conventions.is_ours else ""
+                        case, error, note=note if self.judge.conventions.is_ours else ""
                     )
                 return (
                     found if isinstance(found, Report) else self._look_again(draw, total, every_one=every_one)
@@ -376,7 +397,7 @@ class Session:
                 summary=broken.summary,
             )
         if self.undecided:
-            self.warnings.append(
+            self.unchecked.append(
                 f"{self.undecided} of {attempts} random cases could not be decided at this precision and were replaced"
             )
         verdict = self.decisive.verdict
@@ -462,17 +483,18 @@ class Session:
         self.set_aside += [*judged.set_aside, *smallest.set_aside]
         if self.judge.declared and (unknown := self.judge.declared.unknown(sorted(self.judge.known))):
             self.warnings.append(unknown)
-        for warning in (*judged.warnings, *smallest.warnings):
-            if warning not in self.warnings:
-                self.warnings.append(warning)
-        if self.subject.gradient_like_params and _is_averaged_twice(judged):
-            self.warnings.append(AVERAGED_TWICE)
+        # what is odd at the smallest case need not be: a step that was made to change nothing there, say
+        self.warnings += [warning for warning in judged.warnings if warning not in self.warnings]
         other = self._counted_otherwise(judged)
         if other:
             self.warnings.append(other)
             diagnoses: tuple[Diagnosis, ...] = (COUNTED_OTHERWISE,)  # a convention has no bug's name
         else:
             diagnoses = self.investigation.diagnose(judged, smallest)
+            if self.subject.is_step:
+                diagnoses = tuple(
+                    replace(d, hint=AVERAGED_TWICE) if d.bug == "averaged-twice" else d for d in diagnoses
+                )
         tried = self.judged + self.undecided
         after = (
             f"Right in {tried} case{'s' * (tried != 1)}, wrong in the next"
@@ -495,7 +517,7 @@ class Session:
         if "loss" not in wrong or wrong == {"loss"} or judged.verdict is not Verdict.DISAGREES:
             return ""
         case, batch = judged.case, next(b for b in FRESH_BATCHES if b != judged.case.batch)
-        rng = np.random.default_rng([self.seed, *dense_chain(case.architecture).widths])
+        rng = np.random.default_rng([self.seed, *planned(case.architecture).sizes])
         try:
             fresh = fitted(random_case(rng, case.architecture, GENERIC, batch=batch), self.judge.conventions)
             return counted_otherwise(self.judge, [case, fresh])
@@ -528,6 +550,7 @@ class Session:
             else reproducer(counterexample, self.subject.name, conventions, self.judge.declared),
             detection_limit=detection_limit(self.comparisons or comparisons),
             warnings=tuple(self.warnings),
+            unchecked=tuple(self.unchecked),
             set_aside=aside,
             inferred="; ".join(inferred),
             examples=self.judged + self.undecided + (verdict.severity > Verdict.INCONCLUSIVE.severity),
@@ -545,15 +568,4 @@ def _may_be_layout(judged: Judged) -> bool:
     return any(
         c.verdict is Verdict.WRONG_STRUCTURE or (c.path == "loss" and not c.verdict.ok)
         for c in judged.comparisons
-    )
-
-
-def _is_averaged_twice(judged: Judged) -> bool:
-    """Whether every tensor is the right one divided by the batch size."""
-    m = judged.case.batch
-    tensors = [c for c in judged.comparisons if c.path != "loss"]
-    return m > 1 and all(
-        abs(c.scale * m - 1) <= SAME_FACTOR and c.residual * m <= SAME_FACTOR
-        for c in tensors
-        if not c.verdict.ok
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from bpcheck.network.architecture import Architecture
+from bpcheck.network.layers import LayerSpec
+from bpcheck.network.layers.spec import Role
 from bpcheck.tree import FloatArray
 
 __all__ = ["DECIMALS", "fill", "random_targets", "readable"]
@@ -42,14 +45,25 @@ def random_targets(rng: np.random.Generator, loss: str, shape: tuple[int, int]) 
     return readable(rng, shape, 0.1, 2.0)
 
 
-def fill(shapes: Any, make: Callable[[str, tuple[int, ...]], FloatArray]) -> Any:
-    """Parameters laid out as ``shapes`` (of an Architecture); ``make(name, shape)`` makes each tensor.
+def fill(architecture: Architecture, make: Callable[[Role, tuple[int, ...]], FloatArray]) -> Any:
+    """Parameters of a network; ``make(role, shape)`` makes each tensor.
 
     Examples
     --------
-    >>> fill([{"bias": (2,)}], lambda name, shape: np.zeros(shape))
-    [{'bias': array([0., 0.])}]
+    >>> from bpcheck import mlp
+    >>> fill(mlp([1, 2]), lambda role, shape: np.full(shape, 1.0 if role == "weight" else 0.0))
+    [{'weight': array([[1.],
+           [1.]]), 'bias': array([0., 0.])}]
     """
-    if isinstance(shapes, list):
-        return [fill(inner, make) for inner in shapes]
-    return {name: make(name, shape) for name, shape in shapes.items()}
+    return _filled(architecture.layers, architecture.parameter_shapes, make)
+
+
+def _filled(
+    layers: Sequence[LayerSpec], shapes: Sequence[Any], make: Callable[[Role, tuple[int, ...]], FloatArray]
+) -> list[Any]:
+    return [
+        _filled(layer.inner, own, make)
+        if layer.inner
+        else {key: make(layer.roles[key], shape) for key, shape in own.items()}
+        for layer, own in zip(layers, shapes, strict=True)
+    ]

@@ -135,6 +135,7 @@ def from_step(
         takes_architecture=has_parameter(step, "architecture"),
         notes=tuple(told),
         gradient_like_params=True,
+        is_step=True,
     )
 
 

@@ -62,6 +62,8 @@ class Subject:
         Sentences that a report repeats as warnings.
     gradient_like_params : bool
         Whether the gradient comes back nested as the parameters were given, whatever a convention says.
+    is_step : bool
+        Whether it is an update step, from which the gradient is recovered.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Subject:
     takes_architecture: bool = False
     notes: tuple[str, ...] = field(default=())
     gradient_like_params: bool = False
+    is_step: bool = False
 
 
 def name_of(function: Any) -> str:

@@ -22,7 +22,7 @@ from bpcheck.network.names import places
 from bpcheck.symbolic.layers.chain import Chain
 from bpcheck.symbolic.layers.kinds import chain_of
 
-__all__ = ["FORMULA_LIMIT", "LIMITS", "Limit", "refuse_large_formula", "refuse_much_work"]
+__all__ = ["FORMULA_LIMIT", "LIMITS", "Limit", "refuse_large_formula", "refuse_much_work", "ways"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def _work(architecture: Architecture, batch: int) -> int:
     return parameters * _chain(architecture).connections * batch * layers
 
 
-def _paths(architecture: Architecture, batch: int) -> int:
+def ways(architecture: Architecture, batch: int) -> int:
+    """How many ways lead from an input to an output, times the examples: how long the cost is when it is printed."""
     return batch * _chain(architecture).paths * architecture.outputs
 
 
@@ -92,7 +93,7 @@ def _refuse(architecture: Architecture, batch: int, what: str, size: int, limit:
 
 def refuse_large_formula(architecture: Architecture, batch: int) -> None:
     """Raise InputError for a cost that is too long to be written down."""
-    paths = _paths(architecture, batch)
+    paths = ways(architecture, batch)
     _refuse(architecture, batch, "its number of paths from input to output", paths, FORMULA_LIMIT, "")
 
 
@@ -103,5 +104,5 @@ def refuse_much_work(architecture: Architecture, batch: int, engine: str) -> Non
     work = _work(architecture, batch)
     _refuse(architecture, batch, "parameters × connections × batch × layers", work, limit.work, remedy)
     if limit.paths is not None:
-        paths = _paths(architecture, batch)
+        paths = ways(architecture, batch)
         _refuse(architecture, batch, "its number of paths from input to output", paths, limit.paths, remedy)

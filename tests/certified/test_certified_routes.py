@@ -44,7 +44,7 @@ def test_forward_confirms_every_loss_and_its_value(name, options):
 
 
 @settings(max_examples=15)
-@given(strategies.cases(skips=True, max_width=3, max_depth=3, max_batch=2))
+@given(strategies.cases(kinds=["dense", "skip"], max_width=3, max_depth=3, max_batch=2))
 def test_forward_confirms_random_networks(case):
     try:
         found = certified.confirm(case)

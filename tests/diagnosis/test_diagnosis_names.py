@@ -8,9 +8,11 @@ import pytest
 import bpcheck
 from bpcheck import Verdict, mlp
 from bpcheck.diagnosis import CATALOGUE, Observation, diagnose
-from bpcheck.diagnosis.bug import program_of
 from bpcheck.diagnosis.hypothesis import standing
-from bpcheck.diagnosis.layers.dense.steps import Rules, backward, forward
+from bpcheck.diagnosis.layers.kinds import EQUATIONS
+from bpcheck.diagnosis.mutant import program_of
+from bpcheck.diagnosis.step import Rules
+from bpcheck.diagnosis.steps import PENALTY, RETURNED, backward, forward
 from bpcheck.network.dense_chain import dense_chain
 from bpcheck.reference import build
 from bpcheck.search.cases.sample import GENERIC, random_case
@@ -52,8 +54,11 @@ def test_the_equation_of_a_bug_is_the_step_that_it_changes():
     for bug in CATALOGUE.values():
         if bug.rules is None:
             continue
-        steps = {"BP1": "bp1", "BP2": "bp2", "BP3": "bp3", "BP4": "bp4", "penalty": "penalty"}
-        assert bug.rules.changed == {steps.get(bug.equation, "finish")}, bug.slug
+        (step,) = bug.rules.changed
+        if step.equation is None:
+            assert step is (PENALTY if bug.equation == "penalty" else RETURNED), bug.slug
+        else:
+            assert step.equation is EQUATIONS[bug.equation], bug.slug
 
 
 @pytest.mark.parametrize(
@@ -85,17 +90,17 @@ def test_a_right_gradient_has_no_bug():
 @pytest.mark.parametrize("k", [0, 1, 2])
 @pytest.mark.parametrize("slug", ["bias-not-summed", "last-sample-wins", "weight-absent"])
 def test_a_bug_in_one_layer_only_is_named_with_its_place(slug, k):
-    rules = CATALOGUE[slug].rules.only(lambda f, layer: layer == k)
+    rules = CATALOGUE[slug].rules.only(lambda layer: layer.index == k)
     found = standing(observed(rules, DEEP), CATALOGUE.values())
     assert slugs(found) == [(slug,)]
-    assert found[0].where == ("in the first layer only", "in layer 3 only", "in layer 4 only")[k]
+    assert found[0].where == ("in layer 2 only", "in layer 3 only", "in layer 4 only")[k]
 
 
 def test_a_bug_of_one_hidden_layer_is_not_taken_for_one_of_all():
-    rules = CATALOGUE["hidden-derivative-missing"].rules.only(lambda f, k: k == 0)
+    rules = CATALOGUE["hidden-derivative-missing"].rules.only(lambda layer: layer.index == 0)
     found = standing(observed(rules, DEEP), CATALOGUE.values())
     assert slugs(found) == [("hidden-derivative-missing",)]
-    assert found[0].where == "in the first layer only"
+    assert found[0].where == "in layer 2 only"
 
 
 PAIRS = [
@@ -178,7 +183,7 @@ def test_two_explanations_of_the_callers_own_case_are_told_apart_elsewhere(truth
     assert {(truth,), (other,)} <= set(slugs(tied))
     report = bpcheck.compare(CATALOGUE[truth].program(), cases=cases, seed=0)
     assert [d.bug for d in report.diagnoses] == [truth], str(report)
-    assert any("told from the other explanations" in e for e in report.diagnoses[0].evidence)
+    assert any("tells this from the other explanations" in e for e in report.diagnoses[0].evidence)
 
 
 def test_what_no_experiment_can_tell_apart_is_named_together():
@@ -195,7 +200,10 @@ def test_what_no_experiment_can_tell_apart_is_named_together():
 
     report = bpcheck.compare(for_this_shape_only, cases=[case], seed=0)
     assert {"factor-two", "outputs-not-averaged"} <= {d.bug for d in report.diagnoses}
-    assert any("to tell them apart" in e for e in report.diagnoses[0].evidence), str(report)
+    assert all("did not take: there they give other numbers" in d.apart for d in report.diagnoses), str(
+        report
+    )
+    assert [d.explanation for d in report.diagnoses] == list(range(len(report.diagnoses)))
 
 
 # --- the loss that was meant ------------------------------------------------------------------------------
@@ -259,7 +267,7 @@ def test_an_explanation_that_fails_elsewhere_is_no_name():
     report = bpcheck.compare(backprop, cases=drawn(mlp([3, 4, 2], loss="mse")), seed=0)
     assert report.verdict is Verdict.DISAGREES
     assert [d.bug for d in report.diagnoses] == [""], str(report)
-    assert any("gave these numbers until" in e for e in report.diagnoses[0].evidence)
+    assert any("gave these numbers too, until" in e for e in report.diagnoses[0].evidence)
 
 
 def added_along_the_batch(params, x, y):

@@ -236,7 +236,7 @@ def test_a_forward_pass_that_is_wrong_for_large_values_is_not_blamed_on_depth():
 def test_a_mistake_of_all_inputs_is_left_unnamed():
     report, bugs = named(lambda gradient, x, y: [{k: np.sin(v) for k, v in w.items()} for w in gradient])
     assert bugs == [""]
-    assert any("no bug of the catalogue" in text for text in report.diagnoses[0].evidence)
+    assert any("no wrong formula of the catalogue" in text for text in report.diagnoses[0].evidence)
 
 
 @pytest.mark.full

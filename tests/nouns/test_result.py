@@ -100,6 +100,8 @@ def test_json_is_strict_and_complete():
         "evidence": ["because"],
         "hint": "look",
         "hints": [],
+        "explanation": 0,
+        "apart": "",
     }
     again = data["counterexample"]
     assert Case(CASE.architecture, again["params"], again["x"], again["y"], seed=again["seed"]) == CASE

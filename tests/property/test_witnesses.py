@@ -9,18 +9,18 @@ import importlib
 import numpy as np
 import pytest
 import sympy
-from hypothesis import event, given, note, settings
+from hypothesis import event, given, note
 
-from bpcheck import Case, Verdict, certified, mlp, numeric, reference, strategies, symbolic
+from bpcheck import Architecture, Case, Verdict, certified, mlp, numeric, reference, strategies, symbolic
 from bpcheck.certified import activation as certified_activation
 from bpcheck.certified import units
 from bpcheck.certified.layers import affine
 from bpcheck.check import witness
 from bpcheck.check.agreement import agree
 from bpcheck.errors import InputError
-from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.layers import Conv2d, Dense, Flatten
 from bpcheck.reference import activation as reference_activation
-from bpcheck.reference.layers import dense
+from bpcheck.reference.layers import convolution, dense
 from bpcheck.reference.numbers.ball import EVALUATION_ULPS
 from bpcheck.strategies.values import case_from_seed
 from bpcheck.symbolic import activation as symbolic_activation
@@ -86,7 +86,10 @@ def check_agreement(first, second, case):
     return comparisons
 
 
-@given(strategies.cases(skips=True, max_width=4, max_depth=3))
+EVERY_KIND = ["dense", "skip", "flatten", "conv1d", "conv2d"]
+
+
+@given(strategies.cases(kinds=EVERY_KIND, max_width=4, max_depth=3, max_image=4))
 def test_backprop_agrees_with_perturbation(case):
     if at_a_kink(case):
         event("at a kink")
@@ -94,7 +97,7 @@ def test_backprop_agrees_with_perturbation(case):
     check_agreement(witness.testify(case), perturbed(case), case)
 
 
-@given(strategies.cases(skips=True, **SMALL))
+@given(strategies.cases(kinds=["dense", "skip"], **SMALL))
 def test_backprop_agrees_with_the_formula(case):
     if at_a_kink(case):
         event("at a kink")
@@ -102,7 +105,7 @@ def test_backprop_agrees_with_the_formula(case):
     check_agreement(witness.testify(case), symbolic.testify(case), case)
 
 
-@given(strategies.cases(skips=True, **SMALL))
+@given(strategies.cases(kinds=["dense", "skip"], **SMALL))
 def test_perturbation_agrees_with_the_formula(case):
     if at_a_kink(case):
         event("at a kink")
@@ -110,7 +113,7 @@ def test_perturbation_agrees_with_the_formula(case):
     check_agreement(perturbed(case), symbolic.testify(case), case)
 
 
-@given(strategies.cases(skips=True, max_width=4, max_depth=3))
+@given(strategies.cases(kinds=["dense", "skip"], max_width=4, max_depth=3))
 def test_backprop_agrees_with_the_certified_enclosure(case):
     if at_a_kink(case):
         event("at a kink")
@@ -118,7 +121,7 @@ def test_backprop_agrees_with_the_certified_enclosure(case):
     check_agreement(witness.testify(case), certified.testify(case), case)
 
 
-@given(strategies.cases(skips=True, **SMALL))
+@given(strategies.cases(kinds=["dense", "skip"], **SMALL))
 def test_the_formula_agrees_with_the_certified_enclosure(case):
     if at_a_kink(case):
         event("at a kink")
@@ -298,9 +301,16 @@ def test_a_nan_from_any_witness_never_agrees():
     assert not all(c.verdict.ok for c in agree(honest, nan))
 
 
-@settings(max_examples=20)
-@given(strategies.cases(max_batch=3))
-def test_strategies_draw_what_they_promise(case):
-    assert case.batch <= 3
-    assert max(dense_chain(case.architecture).widths) <= 5
-    assert all((array != 0).all() for layer in case.params for array in layer.values())
+@pytest.mark.parametrize("step", ["kernel_gradient", "bias_gradient", "error_below"])
+def test_a_fault_in_a_step_of_a_convolution_breaks_the_agreement(step, monkeypatch):
+    layers = (
+        Conv2d(2, (2, 3), stride=(1, 2), padding=1, activation="tanh"),
+        Conv2d(2, 2),
+        Flatten(),
+        Dense(2),
+    )
+    case = case_from_seed(Architecture((2, 3, 4), layers), batch=2, seed=0)
+    honest, right = perturbed(case), getattr(convolution, step)
+    assert all(comparison.verdict.ok for comparison in agree(witness.testify(case), honest))
+    monkeypatch.setattr(convolution, step, lambda *arguments: right(*arguments) * (1 + 1e-6))
+    assert disagrees(witness.testify(case), honest)

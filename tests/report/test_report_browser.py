@@ -17,6 +17,12 @@ SAMPLES = [
     "not finite",
     "kink",
     "large",
+    "skip",
+    "nested skips",
+    "conv1d",
+    "conv2d",
+    "skip around conv",
+    "large conv",
 ]
 
 
@@ -140,6 +146,53 @@ def test_what_is_not_computed_yet_cannot_be_seen(browser, window, tmp_path):
     assert [bad for _, bad in counts][:8] == [0] * 8
     assert counts[8][1] == 3  # the wrong δ
     assert counts[9][1] > 3  # and the wrong gradients
+
+
+@pytest.mark.parametrize(
+    "name", ["skip", "nested skips", "conv1d", "conv2d", "skip around conv", "large conv"]
+)
+def test_every_step_of_any_network_shows_something_new(browser, window, tmp_path, name):
+    window()
+    file = load(browser, name, tmp_path)
+    click(browser, "first")
+    total = int(step(browser).split()[-1])
+    titles, framed = [], []
+    for number in range(total):
+        assert step(browser) == f"step {number + 1} of {total}"
+        titles.append(title(browser))
+        framed.append(seen(browser, ".network .window"))
+        if "(not drawn)" not in titles[-1] and "∂C/∂b" not in titles[-1]:
+            assert seen(browser, ".network .now, .network [data-during]"), titles[-1]
+        click(browser, "next")
+    assert len(set(titles)) == total
+    # frames stand at the steps of convolutions that they belong to, and nowhere else
+    kernels = [
+        ("Σ W" in text and "∂C/∂a" not in text) or ("∂C/∂W" in text and "[o, c" in text) for text in titles
+    ]
+    assert [count > 0 for count in framed] == kernels
+    quiet(browser, file)
+
+
+@pytest.mark.parametrize(
+    "name", ["skip", "nested skips", "conv1d", "conv2d", "skip around conv", "large conv"]
+)
+def test_texts_of_the_drawing_do_not_lie_on_one_another(browser, window, tmp_path, name):
+    window(width=2400)
+    load(browser, name, tmp_path)
+    click(browser, "last")
+    hits = browser.execute_script("""
+      const texts = [...document.querySelectorAll("div:not([hidden]) > svg.network text")]
+        .filter(n => getComputedStyle(n).visibility === "visible");
+      const boxes = texts.map(n => [n.getBoundingClientRect(), n.textContent, n.classList.contains("weight")]);
+      const found = [];
+      boxes.forEach(([a, one, edge], i) => boxes.slice(0, i).forEach(([b, other, line]) => {
+        if (edge && line) return;  // weights on lines that cross may touch
+        const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (wide > 1 && high > 4) found.push([one, other, wide, high]);
+      }));
+      return found;""")
+    assert hits == []
 
 
 def test_the_arrow_keys_step_and_leave_a_selection_alone(browser, window, tmp_path):
@@ -267,7 +320,9 @@ return poor;
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["2-3-2", "agrees", "inconclusive", "black box"])
+@pytest.mark.parametrize(
+    "name", ["2-3-2", "agrees", "inconclusive", "black box", "skip", "conv2d", "skip around conv"]
+)
 def test_all_text_can_be_read_in_light_and_in_dark(browser, window, tmp_path, name, scheme):
     window(scheme=scheme)
     load(browser, name, tmp_path)

@@ -9,13 +9,14 @@ import pytest
 from samples import sample
 
 import bpcheck
-from bpcheck.report.page.drawing import draw, window
+from bpcheck.report.page.drawing import draw
 from bpcheck.report.page.numbers import beside, show
 from bpcheck.report.page.page import page
 from bpcheck.report.page.replay import replay
 from bpcheck.report.page.steps import steps
 from bpcheck.report.page.tables import side_by_side
 from bpcheck.report.page.walk import walk
+from bpcheck.report.page.window import window
 
 
 def trace_of(report):
@@ -107,12 +108,13 @@ def test_a_single_wrong_bias_is_marked_in_its_box_and_nowhere_else():
 def test_of_a_wide_layer_the_worst_unit_is_drawn():
     report = sample("large")
     seen = window(replay(report))
-    assert len(seen.layers) == 4
+    units = {one.station.number: one.items for one in seen.seen}
+    assert len(units) == 4
     checked = 0
     for comparison in report.comparisons:
         found = re.fullmatch(r"params\[(\d+)\]\['bias'\]", comparison.path)
-        if found and int(found[1]) + 2 in seen.layers and not comparison.verdict.ok:
-            assert comparison.worst_index[0] in seen.units[int(found[1]) + 2]
+        if found and int(found[1]) + 2 in units and not comparison.verdict.ok:
+            assert comparison.worst_index[0] in units[int(found[1]) + 2]
             checked += comparison.worst_index[0] >= 6
     assert checked  # one at least that the first six would not have shown
 
@@ -158,7 +160,7 @@ def test_every_step_says_its_numbers_for_every_example():
 
 def test_the_steps_of_layers_that_are_not_drawn_say_so():
     titles = [said(row.find("p")) for row in step_texts(sample("large"))]
-    seen = window(replay(sample("large"))).layers
+    seen = [one.station.number for one in window(replay(sample("large"))).seen]
     for title in titles:
         layer = int(re.search(r"layer (\d+)|the cost", title)[1] or seen[-1])
         assert ("(not drawn)" in title) is (layer not in seen)

@@ -102,7 +102,7 @@ def test_code_for_two_layers_only_is_served_and_the_rest_is_said():
 
     report = bpcheck.compare(backprop, examples=40, seed=2)
     assert report.ok
-    assert sum("were not checked" in warning for warning in report.warnings) == 3
+    assert sum("were not checked" in sentence for sentence in report.unchecked) == 3
 
 
 def test_code_that_breaks_in_its_hidden_layers_does_not_pass_on_the_rest():

@@ -23,8 +23,8 @@ def written(found: Formula | None) -> Html | None:
     if found is None:
         return None
     names = (
-        "Wl_j_k is the weight from unit k of layer l − 1 to unit j of layer l, bl_j a bias; x_i_k and y_i_k are input "
-        "and target of example i. Everything counts from 1."
+        f"{'; '.join(found.symbols)}; bl_j is a bias. x_i_… and y_i_… are input and target of example i. "
+        "Everything counts from 1."
     )
     steps = "t1, t2, … are parts that are used again. " if len(found.lines) > 1 else ""
     text = "\n".join(f"{name} = {expression}" for name, expression in found.lines)
@@ -68,7 +68,7 @@ def reproducer(report: Report, *, interactive: bool) -> Html | None:
 
 
 def proof(report: Report) -> Html | None:
-    """What an AGREES could have missed, for every tensor; None for other verdicts.
+    """What was not looked at, and what an AGREES could have missed, for every tensor; None where nothing is to be said.
 
     Examples
     --------
@@ -76,9 +76,10 @@ def proof(report: Report) -> Html | None:
     >>> proof(Report("f", Verdict.DISAGREES)) is None
     True
     """
+    left_out = tag("ul", *(tag("li", text) for text in report.unchecked)) if report.unchecked else None
     said = limits(report)
     if not said:
-        return None
+        return left_out and join(tag("p", "Not looked at:"), left_out)
     limit = report.detection_limit
     rows = [
         tag("tr", tag("th", tag("code", path), scope="row"), tag("td", show(value, 2)))
@@ -88,7 +89,12 @@ def proof(report: Report) -> Html | None:
     head = tag("tr", tag("th", "tensor", scope="col"), tag("th", "limit", scope="col"))
     caption = tag("caption", f"Smallest relative error that would have been seen{more}")
     table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="evidence")
-    return join(tag("p", said), scrolling("Table of the limits", table))
+    return join(
+        tag("p", said),
+        scrolling("Table of the limits", table),
+        tag("p", "Not looked at:") if left_out else None,
+        left_out,
+    )
 
 
 def totals(report: Report) -> Html:

@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from bpcheck import tree
 from bpcheck.errors import InputError
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.names import places
+from bpcheck.report.page.layers.kinds import weights_of
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison, Report
-from bpcheck.symbolic import cost
+from bpcheck.symbolic import SymbolicCost, cost
+from bpcheck.symbolic.size import ways
 
 __all__ = ["Formula", "wrong_comparison", "wrong_formula"]
 
@@ -53,6 +53,8 @@ class Formula:
         Of the derivative at the case.
     note : str
         What the formula leaves out; empty if nothing.
+    symbols : tuple of str
+        What the symbols of weights mean, one for each kind of layer.
     """
 
     entry: str
@@ -61,6 +63,7 @@ class Formula:
     mathml: tuple[str, ...]
     value: float | None
     note: str
+    symbols: tuple[str, ...]
 
 
 def wrong_comparison(report: Report) -> Comparison | None:
@@ -73,8 +76,8 @@ def wrong_comparison(report: Report) -> Comparison | None:
     True
     """
     wrong = [c for c in report.comparisons if c.path != "loss" and wrong_entries(c).any()]
-    named = [c for c in wrong if report.diagnoses and c.path == report.diagnoses[0].path]
-    return next(iter(named or wrong), None)
+    path = report.diagnoses[0].path if report.diagnoses else None
+    return next((c for c in wrong if c.path == path), next(iter(wrong), None))
 
 
 def wrong_formula(report: Report) -> Formula | None:
@@ -91,6 +94,7 @@ def wrong_formula(report: Report) -> Formula | None:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from bpcheck import Verdict, mlp
     >>> case = Case(mlp([1, 1]), [{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
     >>> wrong = Comparison(
@@ -127,49 +131,62 @@ def _single(case: Case, comparison: Comparison) -> Formula | None:
 def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
     import sympy
 
-    if case.batch * int(np.prod(dense_chain(case.architecture).widths, dtype=float)) > MOST_PATHS:
+    written, ours = _short_cost(case), comparison.in_our_layout
+    if written is None:
         return None
-    try:
-        written = cost(case.architecture, case.batch)
-    except InputError:
+    symbols = {str(path): leaf for path, leaf in tree.leaves(written.params)}.get(ours.path)
+    if symbols is None:
         return None
-    leaves = {str(path): leaf for path, leaf in tree.leaves(written.params)}
-    ours = comparison.in_our_layout
-    if ours.path not in leaves:
+    symbol = symbols[ours.worst_index]
+    expression = sympy.factor_terms(sympy.diff(written.expression, symbol))
+    lines = _in_lines(f"∂C/∂{symbol}", expression)
+    if lines is None:
         return None
-    symbol = leaves[ours.path][ours.worst_index]
-    expression = sympy.diff(written.expression, symbol)
-    lines = _lines(expression, f"∂C/∂{symbol}")
-    if not lines:
-        return None
-    pairs = zip(tree.leaves(written.params), tree.leaves(case.params), strict=True)
-    arrays = [(written.x, case.x), (written.y, case.y), *((ours, theirs) for (_, ours), (_, theirs) in pairs)]
-    values = {
-        name: float(v) for names, array in arrays for name, v in zip(names.flat, array.flat, strict=True)
-    }
     index = f"[{', '.join(map(str, comparison.worst_index))}]"
+    meanings = dict.fromkeys(weights_of(place.layer) for place in places(case.architecture))
     return Formula(
         comparison.path + index,
         str(symbol),
         tuple((name, str(part)) for name, part in lines),
         tuple(_mathml(name, part) for name, part in lines),
-        _value(expression, values),
+        _value(expression, _numbers(written, case)),
         note,
+        tuple(filter(None, meanings)),
     )
 
 
-def _lines(expression: Any, name: str) -> list[tuple[str, Any]]:
-    """The expression, in steps where it is long; nothing where it is longer than anybody reads."""
+def _short_cost(case: Case) -> SymbolicCost | None:
+    """The cost as a formula; None if it would be too long, or a layer has no formula."""
+    try:
+        short = ways(case.architecture, case.batch) <= MOST_PATHS
+        return cost(case.architecture, case.batch) if short else None
+    except InputError:
+        return None
+
+
+def _numbers(written: SymbolicCost, case: Case) -> dict[Any, float]:
+    """The number of every symbol at a case."""
+    leaves = zip(tree.leaves(written.params), tree.leaves(case.params), strict=True)
+    pairs = [(symbols, numbers) for (_, symbols), (_, numbers) in leaves]
+    pairs += [(written.x, case.x), (written.y, case.y)]
+    values: dict[Any, float] = {}
+    for symbols, numbers in pairs:
+        values.update(zip(symbols.flat, map(float, numbers.flat), strict=True))
+    return values
+
+
+def _in_lines(name: str, expression: Any) -> list[tuple[str, Any]] | None:
+    """The formula in lines that can be read, the last one being the derivative; None if it would fill a book."""
     import sympy
 
-    odd = [number for number in expression.atoms(sympy.Rational) if number.q > LARGEST_DENOMINATOR]
-    readable = expression.xreplace({number: sympy.Symbol(repr(float(number))) for number in odd})
-    parts, (reduced,) = [], [readable]
+    long = {number for number in expression.atoms(sympy.Rational) if number.q > LARGEST_DENOMINATOR}
+    readable = expression.xreplace({number: sympy.Symbol(repr(float(number))) for number in long})
+    parts: list[tuple[Any, Any]] = []
     if len(str(readable)) > LINE:
-        parts, (reduced,) = sympy.cse(readable, symbols=sympy.numbered_symbols("t", start=1))
-    lines = [*((str(part), value) for part, value in parts), (name, reduced)]
-    too_long = len(parts) > MOST_STEPS or any(len(str(value)) > LINE for _, value in lines)
-    return [] if too_long else lines
+        parts, (readable,) = sympy.cse(readable, symbols=sympy.numbered_symbols("t", start=1))
+    lines = [*((str(part), value) for part, value in parts), (name, readable)]
+    fits = len(parts) <= MOST_STEPS and all(len(str(value)) <= LINE for _, value in lines)
+    return lines if fits else None
 
 
 def _value(expression: Any, values: Any) -> float | None:

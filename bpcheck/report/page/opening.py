@@ -5,7 +5,7 @@ from __future__ import annotations
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.report.page.markup import Html, join, prose, tag
 from bpcheck.report.page.signs import SIGNS
-from bpcheck.report.text import EQUATIONS, MEANINGS, TITLES, meaning, to_do
+from bpcheck.report.text import EQUATIONS, MEANINGS, TITLES, advice, equation, meaning
 from bpcheck.result import Diagnosis, Report
 
 __all__ = ["opening", "where"]
@@ -24,9 +24,10 @@ def opening(report: Report) -> Html:
     badge = tag(
         "span", tag("span", sign, aria_hidden="true"), f" {TITLES[report.verdict]}", class_=f"badge {kind}"
     )
-    said, advice = meaning(report), to_do(report)
-    items = [tag("p", tag("b", "Or: " if i else "To do: "), prose(text)) for i, text in enumerate(advice)]
-    others = [tag("li", text) for text in report.remedies if text not in advice]
+    said, rows = meaning(report), advice(report)
+    items = [tag("p", tag("b", f"{label.capitalize().rstrip('?')}: "), prose(text)) for label, text in rows]
+    told = [text for _, text in rows]
+    others = [tag("li", text) for text in report.remedies if text not in told]
     return tag(
         "header",
         tag("h1", badge, " ", tag("code", report.subject)),
@@ -48,7 +49,10 @@ def where(report: Report) -> Html | None:
     '<dl><div><dt>network</dt><dd>tanh</dd></div></dl>'
     """
     rows = [
-        *(("equation", _equation(name)) for name in dict.fromkeys(d.equation for d in report.diagnoses)),
+        *(
+            ("equation", _equation(name, report))
+            for name in dict.fromkeys(d.equation for d in report.diagnoses)
+        ),
         *(("where", _place(diagnosis)) for diagnosis in report.diagnoses[:1]),
         *(("bug", _bug(diagnosis)) for diagnosis in report.diagnoses),
         ("network", report.inferred),
@@ -57,11 +61,11 @@ def where(report: Report) -> Html | None:
     return tag("dl", *known) if known else None
 
 
-def _equation(name: str) -> str:
+def _equation(name: str, report: Report) -> str:
     if name not in EQUATIONS:
         return ""
     said = tag("span", f"{MEANINGS[name]}.", class_="soft")
-    return join(tag("span", prose(EQUATIONS[name]), class_="equation"), tag("br"), said)
+    return join(tag("span", prose(equation(name, report)), class_="equation"), tag("br"), said)
 
 
 def _place(diagnosis: Diagnosis) -> str:

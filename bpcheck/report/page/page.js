@@ -5,12 +5,15 @@ for (const walk of document.querySelectorAll(".walk[data-start]")) {
   const button = name => walk.querySelector(`[data-go="${name}"]`);
   const count = walk.querySelector(".count");
   let now = start;
+  for (const node of walk.querySelectorAll(".moving")) node.classList.remove("moving");
   function show() {
     rows.forEach((row, step) => { row.hidden = step !== now; });
     for (const node of walk.querySelectorAll("[data-at]")) {
       node.classList.toggle("later", +node.dataset.at > now);
       node.classList.toggle("now", +node.dataset.at === now);
     }
+    for (const node of walk.querySelectorAll("[data-during]"))
+      node.classList.toggle("later", +node.dataset.during !== now);
     for (const box of walk.querySelectorAll("[data-layer]"))
       box.classList.toggle("current", box.querySelector(".now") !== null);
     // not `disabled`: a button that loses the keyboard's focus at the end would send the reader back to the top

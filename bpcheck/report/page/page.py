@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from importlib import resources
 
-from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.architecture import Architecture
 from bpcheck.report.page.closing import proof, reproducer, totals, written
 from bpcheck.report.page.evidence import evidence
 from bpcheck.report.page.formula import wrong_formula
+from bpcheck.report.page.layers.kinds import unknown
 from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.opening import opening, where
-from bpcheck.report.page.replay import Replay, replay
+from bpcheck.report.page.replay import replay
+from bpcheck.report.page.replayed import Replay
 from bpcheck.report.page.tensors import tensors
 from bpcheck.report.page.walk import walk
 from bpcheck.report.text import TITLES
@@ -97,7 +99,7 @@ def _sections(report: Report, *, interactive: bool) -> list[Html]:
         "The smallest case, to paste" if wrong else "The case, to paste": reproducer(
             report, interactive=interactive
         ),
-        "How much this proves": proof(report),
+        "How much this proves" if report.ok else "What this leaves open": proof(report),
     }
     sections = [
         tag("section", tag("h2", title), body, aria_label=title)
@@ -113,12 +115,7 @@ def _network(report: Report, found: Replay | None, *, interactive: bool) -> Html
         return None
     described = scrolling("The network", tag("code", repr(case.architecture)), name="p")
     if found is None:
-        why = (
-            "It has skip connections, which are not drawn."
-            if not is_dense_chain(case.architecture)
-            else "Its numbers leave the range of float64, so there is nothing to draw."
-        )
-        return join(described, tag("p", why))
+        return join(described, tag("p", _why_not(case.architecture)))
     drawn = walk(found, interactive=interactive)
     if interactive:
         return join(described, drawn)
@@ -129,3 +126,11 @@ def _network(report: Report, found: Replay | None, *, interactive: bool) -> Html
         class_="soft small",
     )
     return join(described, drawn, how)
+
+
+def _why_not(architecture: Architecture) -> str:
+    """Why a network is not drawn."""
+    kinds = unknown(architecture)
+    if kinds:
+        return f"The page cannot draw {' and '.join(kinds)} layers yet; the evidence and the tables below hold all numbers."
+    return "Its numbers cannot be computed again, so there is nothing to draw; the tables below hold what was found."

@@ -1,43 +1,17 @@
-"""The steps of a pass through the network, forward and backward, each with its equation and its meaning."""
+"""The steps of a pass through the network, forward and backward, in the order in which they are computed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from bpcheck.report.page.numbers import layer_name
-from bpcheck.report.page.replay import Replay
-from bpcheck.report.page.wrong import wrong_entries
-from bpcheck.report.text import MEANINGS
+from bpcheck.report.page.layers.kinds import kind_of
+from bpcheck.report.page.markup import tag
+from bpcheck.report.page.numbers import layer_name, show
+from bpcheck.report.page.replayed import Layer, Replay
+from bpcheck.report.page.said import listed
+from bpcheck.report.page.step import Step
 
-__all__ = ["Step", "first_wrong", "steps"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step.
-
-    Attributes
-    ----------
-    kind : {"input", "z", "a", "cost", "delta", "gradient"}
-    layer : int
-        The book's.
-    equation : str
-    meaning : str
-        One sentence.
-    wrong : bool
-        Whether something that the caller computed in this step is wrong.
-    """
-
-    kind: str
-    layer: int
-    equation: str
-    meaning: str
-    wrong: bool = False
-
-    @property
-    def phase(self) -> str:
-        """``"forward"`` or ``"backward"``."""
-        return "backward" if self.kind in ("delta", "gradient") else "forward"
+__all__ = ["first_wrong", "numbers_of", "steps"]
 
 
 def steps(found: Replay) -> tuple[Step, ...]:
@@ -59,67 +33,49 @@ def steps(found: Replay) -> tuple[Step, ...]:
     >>> [step.kind for step in steps(replay(Report("f", Verdict.DISAGREES, counterexample=case)))]
     ['input', 'z', 'a', 'cost', 'delta', 'gradient']
     """
-    architecture = found.case.architecture
-    listed = [Step("input", 1, f"{layer_name('a', 1)} = x", "The input is the activation of layer 1.")]
-    for layer in found.layers:
-        n = layer.number
-        z, a, below = layer_name("z", n), layer_name("a", n), layer_name("a", n - 1)
-        weights, biases = layer_name("W", n), layer_name("b", n)
-        listed.append(
-            Step(
-                "z", n, f"{z} = {weights} {below} + {biases}",
-                "Every unit adds up what comes in, each number times its weight, and its bias.",
-            )
-        )  # fmt: skip
-        listed.append(
-            Step(
-                "a", n, f"{a} = {layer.activation}({z})",
-                "The activation function turns the sum z of a unit into what it sends on, a.",
-            )
-        )  # fmt: skip
-    top = found.layers[-1].number
-    several = found.case.batch > 1
-    penalty = " and the penalty" if architecture.l1 or architecture.l2 else ""
-    listed.append(
-        Step(
-            "cost", top, f"C = {architecture.loss}({layer_name('a', top)}, y)",
-            "How far the output is from the target y"
-            + (f", the {architecture.reduction} over {found.case.batch} examples{penalty}." if several else f"{penalty}."),
-        )
+    name = layer_name("a", 1)
+    start = Step(
+        "input", 1, f"{name} = x", "The input is the activation of layer 1.",
+        of_example=lambda example: listed(name, found.case.x[example]),
     )  # fmt: skip
-    for layer in reversed(found.layers):
-        n = layer.number
-        delta, z, above = layer_name("δ", n), layer_name("z", n), n + 1
-        if n == top:
-            rule, equation = "BP1", f"{delta} = ∂C/∂{layer_name('a', n)} ⊙ σ'({z})"
-        else:
-            rule = "BP2"
-            equation = f"{delta} = (({layer_name('W', above)})ᵀ {layer_name('δ', above)}) ⊙ σ'({z})"
-        listed.append(
-            Step(
-                "delta", n, f"{rule}: {equation}", f"{MEANINGS[rule]}.",
-                bool(layer.wrong_delta.any()),
-            )
-        )  # fmt: skip
-        total = "Σ " if several else ""
-        listed.append(
-            Step(
-                "gradient", n,
-                f"BP3, BP4: ∂C/∂{layer_name('b', n)} = {total}{delta},   "
-                f"∂C/∂{layer_name('W', n)} = {total}{delta} ({layer_name('a', n - 1)})ᵀ",
-                "A bias is added to z, so its gradient is the error of its unit; a weight multiplies an activation, so "
-                "its gradient is the error above times the activation below"
-                + (", summed over the examples." if several else "."),
-                any(
-                    c is not None and bool(wrong_entries(c).any())
-                    for c in (layer.weight_comparison, layer.bias_comparison)
-                ),
-            )
-        )  # fmt: skip
-    return tuple(listed)
+    up = [step for layer in found.every for step in kind_of(layer.spec).forward(found, layer)]
+    down, _ = _backward(found, found.layers, f"∂C/∂{found.layers[-1].name}")
+    return (start, *up, _cost(found), *down)
 
 
-def first_wrong(listed: tuple[Step, ...]) -> int | None:
+def _cost(found: Replay) -> Step:
+    architecture, top = found.case.architecture, found.layers[-1]
+    penalty = " and the penalty" if architecture.l1 or architecture.l2 else ""
+    examples = (
+        f", the {architecture.reduction} over {found.case.batch} examples" if found.case.batch > 1 else ""
+    )
+    return Step(
+        "cost", top.number, f"C = {architecture.loss}({top.name}, y)",
+        f"How far the output is from the target y{examples}{penalty}.",
+        place="the cost", of_all=tag("p", f"C = {show(found.cost)}"),
+    )  # fmt: skip
+
+
+def _backward(found: Replay, layers: Sequence[Layer], above: str) -> tuple[list[Step], str]:
+    """The steps down through some layers, and a formula of what comes out of them at the bottom."""
+    listed_steps: list[Step] = []
+    for layer in reversed(layers):
+        kind, inner = kind_of(layer.spec), ""
+        if layer.inner:
+            listed_steps += kind.arrival(found, layer, above)
+            within, inner = _backward(found, layer.inner, f"∂C/∂{layer.name}")
+            listed_steps += within
+        listed_steps += kind.backward(found, layer, above, inner)
+        above = kind.below(layer)
+    return listed_steps, above
+
+
+def numbers_of(listed_steps: Sequence[Step]) -> dict[tuple[str, str], int]:
+    """The number of a step by its kind and the key of its layer."""
+    return {(step.kind, step.key): number for number, step in enumerate(listed_steps)}
+
+
+def first_wrong(listed_steps: Sequence[Step]) -> int | None:
     """Number of the first step that is wrong; None if none is.
 
     Examples
@@ -127,4 +83,4 @@ def first_wrong(listed: tuple[Step, ...]) -> int | None:
     >>> first_wrong((Step("z", 2, "", ""), Step("delta", 2, "", "", wrong=True)))
     1
     """
-    return next((number for number, step in enumerate(listed) if step.wrong), None)
+    return next((number for number, step in enumerate(listed_steps) if step.wrong), None)

@@ -126,7 +126,9 @@ def _table(
 ) -> Html:
     head = None
     if not is_vector:
-        heads = [tag("th", str(j), scope="col") for j in shown.columns]
+        axes = np.asarray(comparison.expected).shape[1:]
+        places = (np.unravel_index(j, axes) for j in shown.columns)
+        heads = [tag("th", ", ".join(map(str, place)), scope="col") for place in places]
         head = tag("thead", tag("tr", tag("td"), *heads))
     rows = []
     for i in shown.rows:

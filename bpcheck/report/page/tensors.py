@@ -30,7 +30,7 @@ def tensors(report: Report) -> Html | None:
     kept = most_severe(shown)
     opened = _opened(report, kept)
     parts = [_tensor(c, is_open=any(c is one for one in opened)) for c in kept]
-    drawn = ": unit 1 of the drawing has index 0" if report.counterexample is not None else ""
+    drawn = ": unit 1 or map 1 of the drawing has index 0" if report.counterexample is not None else ""
     note = f"Indices as in code, from 0{drawn}."
     if len(shown) > len(kept):
         note += f" {len(shown) - len(kept)} more tensors are left out."

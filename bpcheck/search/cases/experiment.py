@@ -9,10 +9,12 @@ import numpy as np
 
 from bpcheck.diagnosis.hypothesis import Hypothesis
 from bpcheck.diagnosis.observation import Observation
-from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.dense_chain import is_dense_chain
+from bpcheck.network.layers import Dense
+from bpcheck.network.names import in_words
+from bpcheck.search.cases.plan import planned
 from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.search.cases.sources import Source
 
@@ -29,7 +31,7 @@ BATCH, OUTPUTS = 5, 4
 
 
 def experiments(
-    case: Case, source: Source | None, rng: np.random.Generator, *, penalties: bool
+    case: Case, source: Source | None, rng: np.random.Generator, *, free: bool
 ) -> Iterator[Experiment]:
     """Networks to try: fresh ones of the caller's kind, then variations of one that failed.
 
@@ -39,42 +41,47 @@ def experiments(
         One that failed.
     source : Source or None
     rng : numpy.random.Generator
-    penalties : bool
-        Whether the penalty may vary too.
+    free : bool
+        Whether penalties and kinds of layers may vary too (the subject reads the architecture).
     """
     if source is not None:
         for index in range(FRESH):
             fresh = source(index)
-            yield (
-                f"a network of widths {list(dense_chain(fresh.architecture).widths)} and a batch of {fresh.batch}",
-                fresh,
-            )
+            yield f"{in_words(fresh.architecture)} and a batch of {fresh.batch}", fresh
     architecture = case.architecture
-    widths = list(dense_chain(architecture).widths)
     batch = BATCH if case.batch != BATCH else BATCH + 1
-    outputs = OUTPUTS if widths[-1] != OUTPUTS else OUTPUTS + 1
-    hidden = [*widths[:-1], max(widths[:-1]) + 1, widths[-1]]
-    for words, shape, size in (
-        (f"a batch of {batch} examples", widths, batch),
-        (f"{outputs} outputs", [*widths[:-1], outputs], case.batch),
-        (f"{outputs} outputs and a batch of {batch}", [*widths[:-1], outputs], batch),
-        ("one more hidden layer", hidden, batch),
+    outputs = OUTPUTS if architecture.outputs != OUTPUTS else OUTPUTS + 1
+    others = _with_outputs(architecture, outputs)
+    one_more = _with_one_more_layer(architecture, any_layer=free)
+    for words, network, size in (
+        (f"a batch of {batch} examples", architecture, batch),
+        (f"a network with {outputs} outputs", others, case.batch),
+        (f"a network with {outputs} outputs and a batch of {batch}", others, batch),
+        ("a network with one more hidden layer", one_more, batch),
     ):
-        with_shape = _with_widths(architecture, shape)
-        if with_shape is not None:
-            yield words, random_case(rng, with_shape, GENERIC, batch=size)
-    if not penalties or not (architecture.l1 or architecture.l2):
+        if network is not None:
+            yield words, random_case(rng, network, GENERIC, batch=size)
+    if not free or not (architecture.l1 or architecture.l2):
         return
     for penalty in (1.7, 0.3):
         stronger = replace(architecture, l1=penalty * architecture.l1, l2=penalty * architecture.l2)
         yield f"a penalty {penalty:g} times as strong", random_case(rng, stronger, GENERIC, batch=batch)
 
 
-def _with_widths(architecture: Architecture, widths: Sequence[int]) -> Architecture | None:
-    try:
-        return dense_chain(architecture).with_widths(tuple(widths))
-    except InputError:
+def _with_outputs(architecture: Architecture, outputs: int) -> Architecture | None:
+    plan = planned(architecture)
+    other = plan.of_widths([*plan.widths[:-1], outputs]).architecture()
+    return None if other is None or other.outputs != outputs else other
+
+
+def _with_one_more_layer(architecture: Architecture, *, any_layer: bool) -> Architecture | None:
+    """One more dense layer below the output, like those that are there; of other kinds only where they are read."""
+    below, last = architecture.layers[:-1], architecture.layers[-1]
+    if not isinstance(last, Dense) or not (any_layer or is_dense_chain(architecture)):
         return None
+    units = max(planned(architecture).widths[:-1]) + 1
+    hidden = next((layer for layer in below if isinstance(layer, Dense)), Dense(units, "tanh"))
+    return replace(architecture, layers=(*below, replace(hidden, units=units), last))
 
 
 def separating(hypotheses: Sequence[Hypothesis], candidates: Iterator[Experiment]) -> Iterator[Experiment]:

@@ -24,7 +24,10 @@ from bpcheck.network.architecture import (
 from bpcheck.network.case import Case
 from bpcheck.network.dense_chain import dense_chain, is_dense_chain
 from bpcheck.network.layers.activations import ACTIVATIONS
-from bpcheck.reference import build
+from bpcheck.network.layers.spec import Role
+from bpcheck.network.names import places, role_of
+from bpcheck.search.cases.passed import largest_logit
+from bpcheck.search.cases.plan import planned
 from bpcheck.strategies.numbers import DECIMALS, fill, random_targets, readable
 from bpcheck.tree import FloatArray
 
@@ -52,6 +55,9 @@ SPECIAL_EVERY = 5
 SATURATED_INPUT = 4.0
 LARGEST_LOGIT = 20.0
 SATURATED_LOGITS = (9.0, 18.0)
+
+# An image of a network of a stratum is larger than the template's by so much at most, along each axis.
+WIDER_IMAGES = 2
 
 # How far a case is moved off its kinks, relative to each number: far beyond rounding, and near enough
 # for the gradient to be the one beside the kink.
@@ -94,45 +100,27 @@ def random_architecture(
     depths: Sequence[int] = (1, 2, 3, 4),
     widths: Sequence[int] | None = None,
 ) -> Architecture:
-    """A dense network of a stratum.
+    """A network of a stratum.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     kind : Stratum
     template : Architecture, optional
-        Takes activation, output, loss, reduction and penalties from it; None draws them too.
+        Takes activation, output, loss, reduction and penalties from it; None draws them too. One with other layers than
+        dense ones keeps its layers, and is drawn with other numbers of units and channels and other images.
     depths : sequence of int
-        Numbers of weight layers to choose from.
+        Numbers of weight layers to choose from, for dense networks.
     widths : sequence of int, optional
-        Fixes the widths.
+        Fixes the widths of a dense network.
 
     Returns
     -------
     Architecture
     """
     if template is None:
-        loss = str(rng.choice(LOSSES))
-        output = None
-        if loss not in ("binary_cross_entropy", "cross_entropy") and rng.random() < 0.5:
-            output = str(rng.choice(ACTIVATIONS))
-        elif rng.random() < 0.25:
-            output = "identity"
-        penalties = {"l1": 0.0, "l2": 0.0, "penalize_bias": False}
-        if rng.random() < 0.5:
-            penalties = {
-                "l1": float(rng.choice([0.0, 0.05])),
-                "l2": float(rng.choice([0.1, 0.3])),
-                "penalize_bias": bool(rng.random() < 0.3),
-            }
-        draw: dict[str, Any] = {
-            "activation": str(rng.choice(ACTIVATIONS)),
-            "output": DEFAULT_OUTPUT[loss] if output is None else output,
-            "loss": loss,
-            "reduction": str(rng.choice(REDUCTIONS)),
-            **penalties,
-        }
-    else:
+        draw = _any_cost(rng)
+    elif is_dense_chain(template):
         draw = {
             "activation": dense_chain(template).hidden,
             "output": template.output,
@@ -142,8 +130,53 @@ def random_architecture(
             "l2": template.l2,
             "penalize_bias": template.penalize_bias,
         }
+    else:
+        return _alike(rng, kind, template)
     least = 2 if "softmax" in (draw["output"], draw["activation"]) or draw["loss"] == "cross_entropy" else 1
     return mlp(_widths(rng, kind, depths, least) if widths is None else widths, **draw)
+
+
+def _any_cost(rng: np.random.Generator) -> dict[str, Any]:
+    """Activations, loss, reduction and penalties."""
+    loss = str(rng.choice(LOSSES))
+    output = None
+    if loss not in PROBABILITY_LOSSES and rng.random() < 0.5:
+        output = str(rng.choice(ACTIVATIONS))
+    elif rng.random() < 0.25:
+        output = "identity"
+    penalties = {"l1": 0.0, "l2": 0.0, "penalize_bias": False}
+    if rng.random() < 0.5:
+        penalties = {
+            "l1": float(rng.choice([0.0, 0.05])),
+            "l2": float(rng.choice([0.1, 0.3])),
+            "penalize_bias": bool(rng.random() < 0.3),
+        }
+    return {
+        "activation": str(rng.choice(ACTIVATIONS)),
+        "output": DEFAULT_OUTPUT[loss] if output is None else output,
+        "loss": loss,
+        "reduction": str(rng.choice(REDUCTIONS)),
+        **penalties,
+    }
+
+
+def _alike(rng: np.random.Generator, kind: Stratum, template: Architecture) -> Architecture:
+    """The layers of a network with other units, channels and images: kernels, strides and padding stay."""
+    plan = planned(template)
+    count = len(plan.widths)
+    if kind == "equal widths":
+        widths = [int(rng.integers(2, 5))] * count
+    else:
+        widths = [int(width) for width in rng.permutation(np.arange(2, max(6, count + 1) + 1))[:count]]
+    uses_softmax = any(layer.output_activation == "softmax" for layer in template.layers)
+    if kind == "one output":
+        widths[-1] = 2 if uses_softmax or template.loss == "cross_entropy" else 1
+    images = [size + int(rng.integers(WIDER_IMAGES + 1)) for size in template.input_shape[1:]]
+    if kind == "equal widths":
+        images = images[:1] * len(images)
+    resized = plan.of_widths(widths)
+    resized = replace(resized, input_shape=(resized.input_shape[0], *images))
+    return resized.architecture() or template
 
 
 def random_case(
@@ -171,13 +204,13 @@ def random_case(
             batch = architecture.outputs
     one_sign = kind == "pre-activations of one sign"
 
-    def make(name: str, shape: tuple[int, ...]) -> FloatArray:
-        # weights shrink with the width, so that z stays of order one from layer to layer
-        high = 1.6 / np.sqrt(shape[1]) if name == "weight" else 1.0
+    def make(role: Role, shape: tuple[int, ...]) -> FloatArray:
+        # weights shrink with the number of inputs of a unit, so that z stays of order one from layer to layer
+        high = 1.6 / np.sqrt(np.prod(shape[1:])) if role == "weight" else 1.0
         values = readable(rng, shape, 0.1, max(high, 0.2))
         return abs(values) if one_sign else values
 
-    params = fill(architecture.parameter_shapes, make)
+    params = fill(architecture, make)
     x = readable(rng, (batch, *architecture.input_shape), 0.1, 2.0)
     if one_sign:
         x = abs(x)
@@ -185,12 +218,10 @@ def random_case(
         # some examples, not all: a batch that is saturated throughout has no gradient to look at
         rows = rng.random(batch) < 0.5
         x[rows] *= SATURATED_INPUT
-        params = _scaled(params, 2.0)
+        params = _scaled(architecture, params, 2.0)
     y = random_targets(rng, architecture.loss, (batch, architecture.outputs))
     case = Case(architecture, params, x, y, seed=seed)
-    if not is_dense_chain(architecture):
-        return case
-    largest = _logits(case)
+    largest = largest_logit(case)
     if kind == "saturated" and 0 < largest < LARGEST_LOGIT:
         # behind bounded hidden units logits stay small: the last layer makes up for it
         return _stretched(case, rng.uniform(*SATURATED_LOGITS) / largest)
@@ -199,30 +230,25 @@ def random_case(
     return case
 
 
-def _logits(case: Case) -> float:
-    """Largest |z^L|."""
-    with np.errstate(all="ignore"):
-        return float(
-            abs(build(case.architecture).trace(case.params, case.x, case.y).pre_activations[-1]).max()
-        )
-
-
 def _stretched(case: Case, factor: float) -> Case:
-    """The case with its last layer multiplied, rounded towards zero: |z^L| ends at or below the aim."""
-    last = {
-        name: np.trunc(values * factor * 10**DECIMALS) / 10**DECIMALS
-        for name, values in case.params[-1].items()
-    }
-    return replace(case, params=[*case.params[:-1], last])
+    """The case with its last parameters multiplied, rounded towards zero: |z^L| ends at or below the aim."""
+    last = [place.path for place in places(case.architecture) if place.parameters][-1]
+    params = [
+        np.trunc(values * factor * 10**DECIMALS) / 10**DECIMALS if path.keys[:-1] == last.keys else values
+        for path, values in tree.leaves(case.params)
+    ]
+    return replace(case, params=tree.restore(case.params, params))
 
 
-def _scaled(params: Any, factor: float) -> Any:
-    if isinstance(params, list):
-        return [_scaled(inner, factor) for inner in params]
-    return {
-        name: np.round(values * (factor if name == "weight" else 1.0), DECIMALS)
-        for name, values in params.items()
-    }
+def _scaled(architecture: Architecture, params: Any, factor: float) -> Any:
+    """Parameters with their weights multiplied."""
+    return tree.restore(
+        params,
+        [
+            np.round(values * (factor if role_of(architecture, path) == "weight" else 1.0), DECIMALS)
+            for path, values in tree.leaves(params)
+        ],
+    )
 
 
 def jittered(case: Case, rng: np.random.Generator) -> Case:

@@ -1,7 +1,8 @@
 """Make a failing case small: fewer layers, examples and units, then simpler numbers.
 
-A greedy search to a fixpoint over a fixed list of moves. A move is kept only if the smaller case
-fails *in the same way*, otherwise shrinking slips from one bug to another.
+A greedy search to a fixpoint over a fixed list of moves, of which those about one kind of layer stand in
+``layers/<kind>.py``. A move is kept only if the smaller case fails *in the same way*, otherwise shrinking slips from
+one bug to another.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.errors import InputError
-from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain, is_dense_chain
+from bpcheck.network.layers import LayerSpec
 from bpcheck.network.layers.activations import ACTIVATIONS
-from bpcheck.reference import build
+from bpcheck.network.names import Place, places
 from bpcheck.reference.activation import ACTIVATION
+from bpcheck.reference.layers.kinds import layer_of
+from bpcheck.reference.network import TRAINING
+from bpcheck.search.cases.layers.kinds import moves_of
+from bpcheck.search.cases.layers.moves import Piece
+from bpcheck.search.cases.passed import pre_activations
+from bpcheck.search.cases.plan import Plan, changed, planned
 
 __all__ = ["shrink"]
 
@@ -58,40 +64,43 @@ class _Search:
 
 
 def _near_kink(case: Case) -> bool:
-    layers = case.architecture.layers
-    if not any(ACTIVATION[getattr(layer, "activation", "relu")].kink for layer in layers):
+    if not any(_is_bent(place) for place in places(case.architecture)):
         return False
-    with np.errstate(all="ignore"):
-        trace = build(case.architecture).trace(case.params, case.x, case.y)
-    for layer, z in zip(layers, trace.pre_activations, strict=True):
-        kink = getattr(layer, "activation", None)
-        if kink and ACTIVATION[kink].kink and np.any(abs(z) < KINK_DISTANCE):
-            return True
-    return False
+    return any(
+        _is_bent(place) and z is not None and bool(np.any(abs(z) < KINK_DISTANCE))
+        for place, z in pre_activations(case)
+    )
 
 
-def shrink(case: Case, fails_alike: Callable[[Case], bool], *, free: bool = False) -> Case:
+def _is_bent(place: Place) -> bool:
+    return ACTIVATION[place.layer.output_activation].kink is not None
+
+
+def shrink(
+    case: Case, fails_alike: Callable[[Case], bool], *, free: bool = False, told: bool = False
+) -> Case:
     """The smallest case found that still fails in the same way.
 
     Parameters
     ----------
     case : Case
-        A failing case of a dense chain (others are returned as they are).
+        A failing case.
     fails_alike : callable
         Whether a candidate fails with the same identity.
     free : bool
-        Whether the activation and penalties may change too (the subject reads the architecture).
+        Whether all may change that the shapes of parameters and input do not tell: activations, penalties, strides,
+        padding (the subject reads the architecture).
+    told : bool
+        Whether ``fails_alike`` sees that a subject computes another network than the candidate's (its loss tells).
 
     Returns
     -------
     Case
     """
-    if not is_dense_chain(case.architecture):
-        return case
     search = _Search(case, fails_alike, 0, time.monotonic() + MAX_SECONDS)
     while not search.exhausted:
         before = repr(search.case)
-        for moves in (_structure(search, free), _numbers(search)):
+        for moves in (_structure(search, free, told), _numbers(search)):
             for _ in moves:
                 if search.exhausted:
                     break
@@ -101,12 +110,12 @@ def shrink(case: Case, fails_alike: Callable[[Case], bool], *, free: bool = Fals
     return shrunk if shrunk is case else replace(shrunk, seed=None)  # no seed draws it any more
 
 
-def _structure(search: _Search, free: bool) -> Iterator[None]:
+def _structure(search: _Search, free: bool, told: bool) -> Iterator[None]:
     """Moves that make the network or the batch smaller; restart after a success."""
     changed = True
     while changed and not search.exhausted:
         changed = False
-        for candidate in _smaller(search.case, free):
+        for candidate in _smaller(search.case, free, told):
             if search.attempt(candidate):
                 changed = True
                 break
@@ -114,86 +123,109 @@ def _structure(search: _Search, free: bool) -> Iterator[None]:
     yield
 
 
-def _smaller(case: Case, free: bool) -> Iterator[Case | None]:
-    widths = list(dense_chain(case.architecture).widths)
-    for k in range(len(widths) - 2, 0, -1):
-        for seed in (None, 1, 2):
-            yield _resized(case, widths[:k] + widths[k + 1 :], drop=k, seed=seed)
+def _smaller(case: Case, free: bool, told: bool) -> Iterator[Case | None]:
+    plan = planned(case.architecture)
+    # what code without a description does in a layer it can only know from the layer's place, unless all are alike
+    if free or told or len({place.layer.output_activation for place in places(case.architecture)[:-1]}) <= 1:
+        yield from _fewer_layers(case, plan)
     m = case.batch
     for batch in dict.fromkeys((1, m // 2, m - 1)):
         if 0 < batch < m:
             yield replace(case, x=case.x[:batch], y=case.y[:batch])
             yield replace(case, x=case.x[-batch:], y=case.y[-batch:])
+    if free:  # before images shrink: one position of two says more than one with padding beside it
+        for pieces in _with_one_plainer(plan.pieces):
+            yield replace(plan, pieces=pieces).of(case)
     for top in (1, 2, 3):
-        if max(widths) > top:
-            yield _resized(case, [min(width, top) for width in widths])
-            yield _resized(case, [min(width, top) for width in widths], seed=1)
-    for i, width in enumerate(widths):
-        for smaller in dict.fromkeys((1, width // 2, width - 1)):
-            if 0 < smaller < width:
-                yield _resized(case, [*widths[:i], smaller, *widths[i + 1 :]])
-    for i in range(len(widths) - 1):
-        if widths[i] == widths[i + 1] > 1:
-            pair = [widths[i] - 1] * 2
-            yield _resized(case, [*widths[:i], *pair, *widths[i + 2 :]])
-    if len(set(widths)) == 1 and widths[0] > 1:
-        yield _resized(case, [widths[0] - 1] * len(widths))
+        if max(plan.sizes) > top:
+            clamped = plan.resized([min(size, top) for size in plan.sizes])
+            yield clamped.of(case)
+            yield clamped.of(case, rng=np.random.default_rng(1))
+    for sizes in _smaller_sizes(plan):
+        yield plan.resized(sizes).of(case)
     if free:
-        yield from _plainer(case)
+        yield from _plainer(case, plan)
 
 
-def _plainer(case: Case) -> Iterator[Case | None]:
+def _fewer_layers(case: Case, plan: Plan) -> Iterator[Case | None]:
+    """Without one layer, from the output down; each also with fresh numbers, where slicing loses the failure."""
+    yield _from_above(case)
+    for pieces in _with_one_replaced(plan.pieces):
+        shorter = replace(plan, pieces=pieces)
+        architecture = shorter.architecture()
+        if architecture is None or architecture.output != case.architecture.output:
+            continue
+        for seed in (None, 1, 2):
+            yield shorter.of(case, rng=None if seed is None else np.random.default_rng(seed))
+
+
+def _with_one_replaced(pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, ...]]:
+    for number in reversed(range(len(pieces))):
+        piece, before, after = pieces[number], pieces[:number], pieces[number + 1 :]
+        for instead in moves_of(piece.layer).without(piece):
+            yield (*before, *instead, *after)
+        for inner in _with_one_replaced(piece.inner):
+            yield (*before, replace(piece, inner=inner), *after)
+
+
+def _from_above(case: Case) -> Case | None:
+    """The case without its first layer, if that has no parameters: its output is the input then."""
+    a = case.architecture
+    if len(a.layers) == 1 or a.parameter_shapes[0]:
+        return None
+    x, _, _ = layer_of(a.layers[0]).forward(case.params[0], case.x, TRAINING)
+    shorter = replace(a, input_shape=x.shape[1:], layers=a.layers[1:])
+    return replace(case, architecture=shorter, params=case.params[1:], x=x)
+
+
+def _smaller_sizes(plan: Plan) -> Iterator[list[int]]:
+    """Each alone to 1, half and one less; equal neighbours together, and all where all are equal; an image and a kernel."""
+    sizes = plan.sizes
+    for i, size in enumerate(sizes):
+        for smaller in dict.fromkeys((1, size // 2, size - 1)):
+            if 0 < smaller < size:
+                yield [*sizes[:i], smaller, *sizes[i + 1 :]]
+    for i in range(len(sizes) - 1):
+        if sizes[i] == sizes[i + 1] > 1:
+            yield [*sizes[:i], *[sizes[i] - 1] * 2, *sizes[i + 2 :]]
+    if len(set(sizes)) == 1 and sizes[0] > 1:
+        yield [sizes[0] - 1] * len(sizes)
+    # as many positions of the kernel as before: outputs that were not there have no targets
+    spans = [i for i, is_width in enumerate(plan.which_are_widths) if not is_width and sizes[i] > 1]
+    for pair in combinations(spans, 2):
+        yield [size - (i in pair) for i, size in enumerate(sizes)]
+
+
+def _plainer(case: Case, plan: Plan) -> Iterator[Case | None]:
+    """What only the description of the whole network tells: no penalty, simpler activations below the output."""
     a = case.architecture
     if a.l1 or a.l2:
-        yield _with(case, replace(a, l1=0.0, l2=0.0, penalize_bias=False))
+        yield replace(case, architecture=replace(a, l1=0.0, l2=0.0, penalize_bias=False))
         if a.l1:
-            yield _with(case, replace(a, l1=0.0))
-    if len(a.layers) > 1:
-        for name in ACTIVATIONS[: ACTIVATIONS.index(dense_chain(a).hidden)]:
-            yield _with(case, dense_chain(a).with_widths(dense_chain(a).widths, activation=name))
+            yield replace(case, architecture=replace(a, l1=0.0))
+    hidden = [piece.layer for piece in plan.leaves if piece is not plan.pieces[-1]]
+    for used in dict.fromkeys(layer.output_activation for layer in hidden):
+        for name in ACTIVATIONS[: ACTIVATIONS.index(used)]:
+            yield replace(plan, pieces=_activated(plan.pieces, used, name)).of(case)
 
 
-def _with(case: Case, architecture: Architecture) -> Case | None:
-    try:
-        return replace(case, architecture=architecture)
-    except InputError:
-        return None
+def _with_one_plainer(pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, ...]]:
+    for number, piece in enumerate(pieces):
+        before, after = pieces[:number], pieces[number + 1 :]
+        for layer in moves_of(piece.layer).plainer(piece.layer):
+            yield (*before, replace(piece, layer=layer), *after)
+        for inner in _with_one_plainer(piece.inner):
+            yield (*before, replace(piece, inner=inner), *after)
 
 
-def _resized(
-    case: Case, widths: list[int], *, drop: int | None = None, seed: int | None = None
-) -> Case | None:
-    """The case on other widths: leading slices, or fresh readable numbers (``seed``) where slicing loses the failure.
+def _activated(pieces: tuple[Piece, ...], used: str, name: str) -> tuple[Piece, ...]:
+    """The pieces below the output with one activation in the place of another."""
 
-    ``drop`` is the index of the hidden width that was removed; its weights go with it.
-    """
-    a = case.architecture
-    hidden = {getattr(layer, "activation", "") for layer in a.layers[:-1]}
-    if len(hidden) > 1:
-        return None
-    if a.loss == "cross_entropy" and widths[-1] < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    layers = [layer for k, layer in enumerate(case.params) if k != (None if drop is None else drop - 1)]
+    def change(layer: LayerSpec) -> LayerSpec:
+        return replace(layer, activation=name) if layer.output_activation == used else layer  # type: ignore[type-var]
 
-    def fit(values: Any, shape: tuple[int, ...]) -> Any:
-        fresh = np.round(rng.uniform(0.5, 1.5, shape), 1) * np.where(rng.random(shape) < 0.5, -1.0, 1.0)
-        if seed is not None:
-            return fresh.astype(values.dtype)
-        overlap = tuple(slice(0, min(old, new)) for old, new in zip(values.shape, shape, strict=True))
-        # where the new array is larger (a layer was dropped) ones fill the gap: no random number is needed
-        filled = np.ones(shape, values.dtype)
-        filled[overlap] = values[overlap]
-        return filled
-
-    params = [
-        {"weight": fit(layer["weight"], (after, before)), "bias": fit(layer["bias"], (after,))}
-        for layer, before, after in zip(layers, widths[:-1], widths[1:], strict=True)
-    ]
-    y = case.y[:, : widths[-1]].copy()
-    if a.loss == "cross_entropy":
-        y[y.sum(axis=1) == 0, 0] = 1.0  # the class that was cut away becomes the first one
-    return Case(dense_chain(a).with_widths(widths), params, case.x[:, : widths[0]], y, seed=case.seed)
+    below, last = pieces[:-1], pieces[-1]
+    return (*changed(below, change), *(changed((last,), change) if last.inner else (last,)))
 
 
 def _numbers(search: _Search) -> Iterator[None]:

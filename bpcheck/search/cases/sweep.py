@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from bpcheck.errors import InputError, SubjectError
+from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import dense_chain
+from bpcheck.network.names import places
+from bpcheck.search.cases.plan import planned
 from bpcheck.search.cases.sample import GENERIC, random_case
 from bpcheck.search.judging import Judge
 from bpcheck.verdict import Verdict
 
-__all__ = ["sweep"]
+__all__ = ["depth", "sweep"]
 
 TRIES = 4
 """Cases a sweep asks for: a mistake that shows in half of them is missed by all in 6 %, and then it is the sentence that
@@ -35,7 +37,6 @@ def sweep(judge: Judge, case: Case, rng: np.random.Generator) -> tuple[str, str]
     -------
     (slug, evidence) or None
     """
-    widths = dense_chain(case.architecture).widths
     if case.batch > 1 and _all_right(judge, _examples(case)):
         if case.batch > 2 and _all_right(judge, iter([replace(case, x=case.x[:2], y=case.y[:2])])):
             return None  # wrong for some batches, and not for all of several examples
@@ -43,17 +44,27 @@ def sweep(judge: Judge, case: Case, rng: np.random.Generator) -> tuple[str, str]
             "right-only-for-batch-1",
             f"right for each of the {case.batch} examples alone, wrong for the batch of them",
         )
-    if len(widths) > 2 and _all_right(judge, _fresh(case, (widths[0], widths[-1]), rng)):
-        if len(widths) > 3 and _all_right(judge, _fresh(case, (*widths[:2], widths[-1]), rng)):
+    plan = planned(case.architecture)
+    shallow = plan.with_hidden(0).architecture()
+    if depth(case.architecture) > 1 and depth(shallow) == 1 and _all_right(judge, _fresh(shallow, rng)):
+        deeper = plan.with_hidden(1).architecture()
+        if deeper != case.architecture and _all_right(judge, _fresh(deeper, rng)):
             return None  # one hidden layer does no harm either
         return "right-only-for-depth-1", f"right on {TRIES} networks without a hidden layer, wrong with one"
-    distinct = tuple(int(width) for width in range(widths[0] + 1, widths[0] + 1 + len(widths)))
-    if len(widths) > 1 and len(set(widths)) == 1 and _all_right(judge, _fresh(case, distinct, rng)):
+    widths = plan.widths
+    distinct = plan.of_widths(range(widths[0] + 1, widths[0] + 1 + len(widths))).architecture()
+    if len(widths) > 1 and len(set(widths)) == 1 and _all_right(judge, _fresh(distinct, rng)):
+        assert distinct is not None
         return (
             "wrong-only-for-equal-widths",
-            f"right on {TRIES} networks of widths {list(distinct)}, wrong where all widths are equal",
+            f"right on {TRIES} networks of widths {list(planned(distinct).widths)}, wrong where all widths are equal",
         )
     return None
+
+
+def depth(architecture: Architecture | None) -> int:
+    """How many layers have parameters."""
+    return 0 if architecture is None else sum(bool(place.parameters) for place in places(architecture))
 
 
 def _examples(case: Case) -> Iterator[Case]:
@@ -61,10 +72,8 @@ def _examples(case: Case) -> Iterator[Case]:
         yield replace(case, x=case.x[i : i + 1], y=case.y[i : i + 1])
 
 
-def _fresh(case: Case, widths: tuple[int, ...], rng: np.random.Generator) -> Iterator[Case]:
-    try:
-        architecture = dense_chain(case.architecture).with_widths(widths)
-    except InputError:
+def _fresh(architecture: Architecture | None, rng: np.random.Generator) -> Iterator[Case]:
+    if architecture is None:
         return
     for _ in range(TRIES):
         yield random_case(rng, architecture, GENERIC)

@@ -71,6 +71,8 @@ class Inference:
     text : str
         What was inferred, for the report.
     warnings : tuple of str
+    unchecked : tuple of str
+        Networks that are left out, and why.
     """
 
     template: Architecture
@@ -78,6 +80,7 @@ class Inference:
     depths: tuple[int, ...]
     text: str
     warnings: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -286,7 +289,7 @@ def _on_all_depths(
     judge: Judge, observations: Sequence[Observed], template: Architecture, scaling: Scaling, misfit: float
 ) -> Inference | str:
     """The fit with the depths where it holds, unless the subject answers at a depth where it does not."""
-    depths, odd, warnings = [], [], []
+    depths, odd, warnings, unchecked = [], [], [], []
     for observed in observations:
         if observed.error is not None:
             continue
@@ -298,7 +301,7 @@ def _on_all_depths(
     unread = [o.depth for o in odd if o.depth > max(depths) and _leaves_unread(judge, o, max(depths))]
     if unread:
         odd = [o for o in odd if o.depth not in unread]
-        warnings.append(
+        unchecked.append(
             f"networks with {_listed(sorted(unread))} were not checked: the function uses the first "
             f"{max(depths)} only, whatever the parameters of the others are"
         )
@@ -312,12 +315,12 @@ def _on_all_depths(
             continue
         if observed.error is not None and observed.equal:
             cause = observed.error.__cause__
-            warnings.append(
+            unchecked.append(
                 f"networks with {_listed([observed.depth])} were not checked: there the function raised "
                 f"{type(cause).__name__}: {cause}"
             )
         elif observed.error is None:
-            warnings.append(
+            unchecked.append(
                 f"networks with {_listed([observed.depth])} were not checked: the function takes them only if all "
                 "widths are equal, and then computes something else"
             )
@@ -336,7 +339,7 @@ def _on_all_depths(
     if template.l2:
         text += f", l2={template.l2:g}{' on biases too' if template.penalize_bias else ''}"
     text += f" (inferred from the loss on {probes} networks)"
-    return Inference(template, scaling, tuple(sorted(set(depths))), text, tuple(warnings))
+    return Inference(template, scaling, tuple(sorted(set(depths))), text, tuple(warnings), tuple(unchecked))
 
 
 def _leaves_unread(judge: Judge, observed: Observed, used: int) -> bool:

@@ -55,9 +55,8 @@ def counted_otherwise(judge: Judge, cases: list[Case]) -> str:
             }
             said = ", ".join(f"{name}={value!r}" for name, value in changed.items())
             return (
-                "loss and gradient are both right for the same network with its cost counted otherwise: this is another "
-                f"convention, not a wrong gradient. If it is meant, say conventions=bpcheck.Conventions({said}), beside "
-                "what else you say there"
+                "loss and gradient are both right for the same network with another scale or penalty convention: no wrong "
+                f"gradient. If it is meant, say conventions=bpcheck.Conventions({said}), beside what else you say there"
             )
     return ""
 

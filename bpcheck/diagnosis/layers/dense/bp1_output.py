@@ -3,49 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
+from bpcheck.diagnosis.layers.dense.steps import BP1, OUTPUT_ERROR, activation, output_slope, sigma
+from bpcheck.diagnosis.step import Forward, Layer, Rules, Run, Step
+from bpcheck.diagnosis.steps import COST_GRADIENT
 from bpcheck.reference.layers.four_equations import bp1_output_error
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
-RIGHT = Rules()
+right = OUTPUT_ERROR.right
 
-Delta = Callable[[Forward], FloatArray]
+BATCH, OUTPUTS = frozenset({"batch"}), frozenset({"outputs"})
 
-
-def _derivative_missing(f: Forward) -> FloatArray:
-    return f.cost_gradient
+Factor = Callable[[Forward], float]
 
 
-def _derivative_twice(f: Forward) -> FloatArray:
-    return bp1_output_error(RIGHT.bp1(f), f.output_slope) if f.fused else RIGHT.bp1(f)
+def _derivative_missing(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
+    return error
 
 
-def _softmax_diagonal(f: Forward) -> FloatArray:
-    if f.sigma(f.top) != "softmax":
-        return RIGHT.bp1(f)
-    p = f.a[-1]
+def _derivative_twice(run: Run, layer: Layer, error: FloatArray) -> Any:
+    delta = right(run, layer, error)
+    return bp1_output_error(delta, output_slope(run, layer)) if run.forward.fused else delta
+
+
+def _softmax_diagonal(run: Run, layer: Layer, error: FloatArray) -> Any:
+    f = run.forward
+    if sigma(layer) != "softmax":
+        return right(run, layer, error)
+    p = activation(run, layer)
     if not f.fused:
-        return np.asarray(f.cost_gradient * p * (1.0 - p))
+        return np.asarray(error * p * (1.0 - p))
     weight = 1.0 / f.case.batch if f.case.architecture.reduction == "mean" else 1.0
     return np.asarray(-weight * f.case.y * (1.0 - p))  # −y/p times the diagonal p(1 − p)
 
 
-def _softmax_over_batch(f: Forward) -> FloatArray:
-    if f.sigma(f.top) != "softmax" or not f.fused:
-        return RIGHT.bp1(f)
-    weights = np.exp(f.z[-1] - f.z[-1].max(axis=0, keepdims=True))
+def _softmax_over_batch(run: Run, layer: Layer, error: FloatArray) -> Any:
+    f = run.forward
+    if sigma(layer) != "softmax" or not f.fused:
+        return right(run, layer, error)
+    weights = np.exp(f.logits - f.logits.max(axis=0, keepdims=True))
     scale = 1.0 / f.case.batch if f.case.architecture.reduction == "mean" else 1.0
     return np.asarray(scale * (weights / weights.sum(axis=0, keepdims=True) - f.case.y))
 
 
-def _scaled(factor: Callable[[Forward], float]) -> Delta:
-    return lambda f: RIGHT.bp1(f) * factor(f)
+def _scaled(factor: Factor) -> Callable[[Run], FloatArray]:
+    return lambda run: run.forward.cost_gradient * factor(run.forward)
 
 
 def _batch(f: Forward) -> float:
@@ -61,19 +69,30 @@ def _bug(
     title: str,
     explanation: str,
     hints: tuple[str, str, str],
-    delta: Delta,
+    rule: Callable[..., Any],
     *,
+    step: Step = COST_GRADIENT,
     silent: str = "",
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
+    rules = Rules().but(step, rule)
     return Bug(
-        slug, title, "BP1", explanation, Hints(*hints), RIGHT.but(bp1=delta), silent=silent, confused=confused
+        slug,
+        title,
+        BP1.name,
+        explanation,
+        Hints(*hints),
+        rules,
+        silent=silent,
+        confused=confused,
+        needs=needs,
     )
 
 
 FROM_THE_TOP = "All layers are wrong, the output layer too."
-ONE_FACTOR = "All gradients point the right way, but all are {} by one factor."
-AVERAGE = "BP1: how often is the 1/m of the mean over the batch applied, in the loss and in δ^L?"
+ONE_FACTOR = "What the loss adds to the gradients points the right way, but is {} by one factor."
+AVERAGE = "BP1: how often is 1/m applied, in the loss and in δ^L?"
 
 BUGS = (
     _bug(
@@ -87,6 +106,7 @@ BUGS = (
             "and softmax with cross-entropy).",
         ),
         _derivative_missing,
+        step=OUTPUT_ERROR,
         silent="identity output, fused pairs",
     ),
     _bug(
@@ -99,6 +119,7 @@ BUGS = (
             "For a cross-entropy with its own activation, a − y already contains σ'(z^L).",
         ),
         _derivative_twice,
+        step=OUTPUT_ERROR,
         silent="losses that are not fused with their output",
     ),
     _bug(
@@ -108,9 +129,10 @@ BUGS = (
         (
             FROM_THE_TOP,
             "BP1: does output k of a softmax depend on z_k alone?",
-            "Use the whole Jacobian p_k (1[k=j] − p_j); with cross-entropy it collapses to p − y.",
+            "Use the whole Jacobian p_k (1[k=j] − p_j); with cross-entropy, and targets that sum to 1, δ^L becomes p − y.",
         ),
         _softmax_diagonal,
+        step=OUTPUT_ERROR,
         silent="no softmax at the output",
         confused=("output-derivative-twice",),
     ),
@@ -121,9 +143,10 @@ BUGS = (
         (
             FROM_THE_TOP,
             "BP1: which numbers must add up to 1, those of an example or those of an output?",
-            "Sum over axis=1 (the outputs) with keepdims=True.",
+            "Sum over the outputs of each example, with keepdims=True: axis=1 where examples are rows.",
         ),
         _softmax_over_batch,
+        step=OUTPUT_ERROR,
         silent="no softmax at the output",
     ),
     _bug(
@@ -131,7 +154,7 @@ BUGS = (
         "the sign is wrong",
         "the gradient points the wrong way: y − a for a − y.",
         (
-            "All gradients have the right size and the wrong sign.",
+            "What the loss adds to the gradients has the right size and the wrong sign.",
             "BP1: is ∇_a C equal to a − y or to y − a?",
             "Look at the sign of the output error.",
         ),
@@ -143,8 +166,8 @@ BUGS = (
         "the output error is twice what it should be.",
         (
             ONE_FACTOR.format("too large"),
-            "BP1: has the loss a ½ that cancels the 2 of the square's derivative?",
-            "The ½ of ½‖a − y‖² cancels the 2 of its derivative.",
+            "BP1: which constant factors has the loss, and which has δ^L?",
+            "Take the 2 out of δ^L: where the loss has a ½, that cancels the 2 of a square's derivative.",
         ),
         _scaled(lambda f: 2.0),
         confused=("outputs-not-averaged", "sum-for-mean"),
@@ -155,8 +178,8 @@ BUGS = (
         "the output error is half of what it should be.",
         (
             ONE_FACTOR.format("too small"),
-            "BP1: has the loss a ½, or does the 2 of the square's derivative stay?",
-            "A loss without ½ has a 2 in its derivative.",
+            "BP1: which constant factors has δ^L that the loss has not?",
+            "Take the ½ out of δ^L: only a ½ in the loss cancels the 2 of a square's derivative.",
         ),
         _scaled(lambda f: 0.5),
         confused=("mean-over-outputs", "averaged-twice"),
@@ -164,37 +187,40 @@ BUGS = (
     _bug(
         "mean-over-outputs",
         "divided by the number of outputs",
-        "the output error is divided by the number of outputs.",
+        "the output error is divided by the number of outputs once too often.",
         (
             ONE_FACTOR.format("too small"),
             "BP1: which axes does the loss average over, and which does δ^L?",
-            "The loss sums over outputs; only its batch axis is averaged.",
+            "Divide by the number of outputs as often as the loss does: never, if it is a sum over them.",
         ),
         _scaled(lambda f: 1.0 / _outputs(f)),
         silent="one output",
         confused=("averaged-twice", "factor-half"),
+        needs=OUTPUTS,
     ),
     _bug(
         "outputs-not-averaged",
         "not divided by the number of outputs",
-        "the output error is not divided by the number of outputs.",
+        "the output error is the number of outputs times too large.",
         (
             ONE_FACTOR.format("too large"),
             "BP1: which axes does the loss average over, and which does δ^L?",
-            "The loss is a mean over outputs; its derivative needs the same 1/n.",
+            "If the loss is a mean over the n outputs, δ^L needs the same 1/n; if it is a sum, neither has a factor.",
         ),
         _scaled(_outputs),
         silent="one output",
         confused=("sum-for-mean", "factor-two"),
+        needs=OUTPUTS,
     ),
     _bug(
         "sum-for-mean",
         "the 1/m of the mean forgotten",
         "the gradient is summed over the batch, the loss is a mean: it is m times too large.",
-        (ONE_FACTOR.format("too large"), AVERAGE, "Divide by the batch size m once."),
+        (ONE_FACTOR.format("too large"), AVERAGE, "Divide δ^L by the batch size m, once, as the loss does."),
         _scaled(lambda f: _batch(f) if f.case.architecture.reduction == "mean" else 1.0),
         silent="batch of one, a loss that is a sum",
         confused=("outputs-not-averaged", "factor-two"),
+        needs=BATCH,
     ),
     _bug(
         "averaged-twice",
@@ -203,21 +229,23 @@ BUGS = (
         (
             ONE_FACTOR.format("too small"),
             AVERAGE,
-            "Divide by the batch size m once, not in the output error and again in the sums.",
+            "Divide by the batch size m as often as the loss does: once for a mean, in δ^L or in the sums over the "
+            "batch, and never for a sum.",
         ),
         _scaled(lambda f: 1.0 / _batch(f)),
         silent="batch of one",
         confused=("mean-over-outputs", "factor-half"),
+        needs=BATCH,
     ),
     _bug(
         "output-error-zero",
         "the output error is zero",
-        "δ^L is 0: the gradient is zero everywhere, whatever the loss does.",
+        "δ^L is 0: nothing of the loss reaches the gradients.",
         (
-            "All gradients are zero though the loss depends on the parameters.",
+            "No gradient depends on the data, though the loss does.",
             "BP1: is δ^L computed before it is used?",
             "Compute δ^L = ∇_a C ⊙ σ'(z^L) and hand it on; look for arrays that are allocated and never filled.",
         ),
-        lambda f: np.zeros_like(RIGHT.bp1(f)),
+        _scaled(lambda f: 0.0),
     ),
 )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
+from bpcheck.diagnosis.layers.dense.steps import BP2, HIDDEN_ERROR, SENT_DOWN, WEIGHT_GRADIENT, sigma
+from bpcheck.diagnosis.step import Layer, Rules, Run, Step
+from bpcheck.diagnosis.steps import PENALTY
+from bpcheck.network.layers import Dense
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.four_equations import bp1_output_error, bp2_hidden_error
 from bpcheck.subject.step import STEP_RATES
@@ -15,71 +19,72 @@ from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
-RIGHT = Rules()
+right_error, right_bracket = HIDDEN_ERROR.right, SENT_DOWN.right
+
+HIDDEN = frozenset({"hidden"})
 
 JUDGED_RATE = STEP_RATES[0]
 """The learning rate whose step :func:`bpcheck.from_step` takes for the gradient."""
 
-Deltas = list[FloatArray]
-Delta = Callable[[Forward, int, Deltas], FloatArray]
+
+def _derivative_missing(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
+    return error
 
 
-def _derivative_missing(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    return bp2_hidden_error(f.weight(k + 1), delta[k + 1])
-
-
-def _raw_error(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    raw = f.cost_gradient
-    for above in range(f.top, k, -1):
-        raw = bp2_hidden_error(f.weight(above), raw)
-    return bp1_output_error(raw, f.derivative[k])
-
-
-def _with_slope(f: Forward, k: int, delta: Deltas, slope: FloatArray) -> FloatArray:
-    return bp2_hidden_error(f.weight(k + 1), delta[k + 1], slope)
-
-
-def _derivative_of_activation(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    activation = ACTIVATION[f.sigma(k)]
-    a = f.a[k + 1]
-    return _with_slope(f, k, delta, activation.derivative(a, activation.value(a)))
+def _derivative_of_activation(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
+    activation, a = ACTIVATION[sigma(layer)], layer.saved.activation
+    return bp1_output_error(error, activation.derivative(a, activation.value(a)))
 
 
 # σ' as a formula in a, for the activations that have one
 FORMULA_IN_A = {"sigmoid": lambda v: v * (1.0 - v), "tanh": lambda v: 1.0 - v * v}
 
 
-def _formula_on_z(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    formula = FORMULA_IN_A.get(f.sigma(k))
-    return RIGHT.bp2(f, k, delta) if formula is None else _with_slope(f, k, delta, formula(f.z[k]))
+def _formula_on_z(run: Run, layer: Layer, error: FloatArray) -> Any:
+    formula = FORMULA_IN_A.get(sigma(layer))
+    if formula is None:
+        return right_error(run, layer, error)
+    return bp1_output_error(error, formula(layer.saved.pre_activation))
 
 
-def _not_transposed(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    return bp1_output_error(delta[k + 1] @ f.weight(k + 1).T, f.derivative[k])
+def _mask_overwrites(run: Run, layer: Layer, error: FloatArray) -> Any:
+    return layer.saved.derivative if sigma(layer) == "relu" else right_error(run, layer, error)
 
 
-def _wrong_matrix(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    return bp2_hidden_error(f.weight(k), delta[k + 1], f.derivative[k])
+def _leak_lost(run: Run, layer: Layer, error: FloatArray) -> Any:
+    if sigma(layer) != "leaky_relu":
+        return right_error(run, layer, error)
+    return bp1_output_error(error, np.where(layer.saved.pre_activation > 0, 1.0, 0.0))
 
 
-def _stale(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    return bp2_hidden_error(f.weight(f.top), delta[f.top], f.derivative[k])
+def _nothing(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
+    return np.zeros_like(layer.saved.pre_activation)
 
 
-def _mask_overwrites(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    return f.derivative[k] if f.sigma(k) == "relu" else RIGHT.bp2(f, k, delta)
+def _raw_error(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> FloatArray:
+    return bp2_hidden_error(layer.params["weight"], error)
 
 
-def _leak_lost(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    if f.sigma(k) != "leaky_relu":
-        return RIGHT.bp2(f, k, delta)
-    return _with_slope(f, k, delta, np.where(f.z[k] > 0, 1.0, 0.0))
+def _not_transposed(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> FloatArray:
+    return np.asarray(delta @ layer.params["weight"].T)
 
 
-def _updated_first(f: Forward, k: int, delta: Deltas) -> FloatArray:
-    above = f.weight(k + 1)
-    gradient = RIGHT.bp4(f, k + 1, delta[k + 1]) + RIGHT.penalty(f, k + 1, "weight", above)
-    return bp2_hidden_error(above - JUDGED_RATE * gradient, delta[k + 1], f.derivative[k])
+def _wrong_matrix(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> Any:
+    below = layer.below
+    if below is None or not isinstance(below.spec, Dense):
+        return right_bracket(run, layer, delta, error)
+    return bp2_hidden_error(below.params["weight"], delta)
+
+
+def _stale(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> FloatArray:
+    last = next(one for one in reversed(run.forward.leaves) if isinstance(one.spec, Dense))
+    return bp2_hidden_error(last.params["weight"], run.errors[last.path])
+
+
+def _updated_first(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> FloatArray:
+    weight = layer.params["weight"]
+    gradient = WEIGHT_GRADIENT.right(run, layer, delta) + PENALTY.right(run, layer, "weight", weight)
+    return bp2_hidden_error(weight - JUDGED_RATE * gradient, delta)
 
 
 def _bug(
@@ -88,14 +93,19 @@ def _bug(
     explanation: str,
     question: str,
     line: str,
-    delta: Delta,
+    rule: Callable[..., Any],
     *,
+    step: Step = HIDDEN_ERROR,
     silent: str,
     symptom: str = "The layers below the output are wrong, the output layer is right.",
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = HIDDEN,
 ) -> Bug:
     hints = Hints(symptom, f"BP2: {question}", line)
-    return Bug(slug, title, "BP2", explanation, hints, RIGHT.but(bp2=delta), silent=silent, confused=confused)
+    rules = Rules().but(step, rule)
+    return Bug(
+        slug, title, BP2.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
+    )
 
 
 SECOND = "The top two layers are right, everything below is wrong."
@@ -117,6 +127,7 @@ BUGS = (
         "which error goes down, the one before or the one after the factor σ'(z^{l+1})?",
         "Send δ^{l+1} down, not the error before it was multiplied by σ'(z^{l+1}).",
         _raw_error,
+        step=SENT_DOWN,
         silent="fewer than two hidden layers with identity or fused output",
     ),
     _bug(
@@ -144,6 +155,7 @@ BUGS = (
         "over which index of W^{l+1} does the sum run on the way down?",
         "δ^l needs Σ_k W_{kj} δ_k: the sum runs over the first index of W.",
         _not_transposed,
+        step=SENT_DOWN,
         silent="raises unless the matrix is square; right if it is symmetric",
         confused=("wrong-weight-matrix",),
     ),
@@ -154,6 +166,7 @@ BUGS = (
         "through which layer's weights does the error of layer l come down?",
         "The error of layer l comes through the weights above it.",
         _wrong_matrix,
+        step=SENT_DOWN,
         silent="raises unless widths are equal",
         confused=("weight-not-transposed",),
     ),
@@ -164,6 +177,7 @@ BUGS = (
         "which δ and which W belong to the step from layer l + 1 to layer l?",
         "Update the error variable in each step.",
         _stale,
+        step=SENT_DOWN,
         silent="fewer than two hidden layers",
         symptom=SECOND,
     ),
@@ -174,7 +188,9 @@ BUGS = (
         "at which moment are the weights through which δ comes down those of the forward pass?",
         "Compute the gradients of all layers first, then update.",
         _updated_first,
+        step=SENT_DOWN,
         silent="no hidden layer; a gradient without an update step",
+        needs=HIDDEN | {"step"},
     ),
     _bug(
         "relu-mask-overwrites",
@@ -200,7 +216,7 @@ BUGS = (
         "δ^l of the hidden layers is zero: the error stops at the output.",
         "is δ^l computed before the gradients of layer l are?",
         "Compute δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l) for every hidden layer.",
-        lambda f, k, delta: np.zeros_like(RIGHT.bp2(f, k, delta)),
+        _nothing,
         silent="no hidden layer",
     ),
 )

@@ -2,72 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from bpcheck import tree
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import Forward, Gradient, Rules, backward
-from bpcheck.reference.activation import ACTIVATION
-from bpcheck.reference.loss import LOSS
+from bpcheck.diagnosis.layers.dense.steps import BIAS_GRADIENT, BP3
+from bpcheck.diagnosis.step import Gradient, Layer, Rules, Run
+from bpcheck.diagnosis.steps import RETURNED, backward, forward
+from bpcheck.network.layers import Dense
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
-RIGHT = Rules()
+
+BATCH = frozenset({"batch"})
 
 
-def _first(f: Forward, k: int, delta: FloatArray) -> FloatArray:
+def _first(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return np.asarray(delta[0])
 
 
-def _last(f: Forward, k: int, delta: FloatArray) -> FloatArray:
+def _last(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return np.asarray(delta[-1])
 
 
-def _mean(f: Forward, k: int, delta: FloatArray) -> FloatArray:
+def _mean(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return np.asarray(delta.mean(axis=0))
 
 
-def _summed_though_mean(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return np.asarray(delta.sum(axis=0) * f.case.batch)
+def _summed_though_mean(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    return np.asarray(delta.sum(axis=0) * run.forward.case.batch)
 
 
-def _over_units(f: Forward, k: int, delta: FloatArray) -> FloatArray:
+def _over_units(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return np.asarray(delta.sum(axis=1))
 
 
-def _scalar(f: Forward, k: int, delta: FloatArray) -> FloatArray:
+def _scalar(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return np.full(delta.shape[1], delta.sum())
 
 
-def _absent(f: Forward, k: int, delta: FloatArray) -> FloatArray:
+def _absent(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return np.zeros(delta.shape[1])
 
 
-def _times_bias(f: Forward, k: int, delta: FloatArray) -> Any:
-    return delta.sum(axis=0) * f.case.params[k]["bias"]
+def _times_bias(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return delta.sum(axis=0) * layer.params["bias"]
 
 
-def _along_the_batch(f: Forward, gradient: Gradient) -> Gradient | None:
+def _along_the_batch(run: Run, gradient: Gradient) -> Gradient | None:
     """The whole pass again with (n, 1) for a bias beside rows, or (n,) beside columns: b_i is added to example i."""
-    case = f.case
-    if any(len(layer["bias"]) != case.batch for layer in case.params):
+    case = run.forward.case
+    biases = {layer.place("bias") for layer in run.forward.leaves if isinstance(layer.spec, Dense)}
+    leaves = dict(tree.leaves(case.params))
+    if any(len(leaves[path]) != case.batch for path in biases):
         return None  # does not fit (or, for one example, makes a square of it: the loss is no number then)
-    z, a, derivative = [], [f.a[0]], []
-    for k, layer in enumerate(case.params):
-        activation = ACTIVATION[f.sigma(k)]
-        z.append(a[-1] @ layer["weight"].T + layer["bias"][:, None])
-        a.append(activation.value(z[-1]))
-        derivative.append(activation.derivative(z[-1], a[-1]))
-    if f.fused:
-        derivative[-1] = np.ones_like(z[-1])
-    cost_gradient = LOSS[case.architecture.loss].gradient(z[-1] if f.fused else a[-1], case.y)
-    if case.architecture.reduction == "mean":
-        cost_gradient = cost_gradient / case.batch
-    moved = replace(f, z=z, a=a, derivative=derivative, cost_gradient=cost_gradient)
-    return backward(moved, RIGHT)
+    columns = [leaf[:, None] if path in biases else leaf for path, leaf in leaves.items()]
+    return backward(forward(case, tree.restore(case.params, columns)), Rules())
 
 
 def _bug(
@@ -76,18 +70,20 @@ def _bug(
     explanation: str,
     question: str,
     line: str,
-    gradient: Any,
+    rule: Callable[..., Any],
     silent: str,
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
     hints = Hints("The biases are wrong, the weights of the same layers are right.", f"BP3: {question}", line)
+    rules = Rules().but(BIAS_GRADIENT, rule)
     return Bug(
-        slug, title, "BP3", explanation, hints, RIGHT.but(bp3=gradient), silent=silent, confused=confused
+        slug, title, BP3.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
     )
 
 
-SUM = "Sum δ over the batch axis: delta.sum(axis=0)."
-WHICH = "over which axis of δ, one row an example, does the sum run?"
+SUM = "Sum δ over the examples: delta.sum(axis=0) where they are rows."
+WHICH = "over which axis of δ does the sum run, that of the examples or that of the units?"
 ONCE = "Treat both alike: the 1/m of a mean belongs into δ^L, once."
 ALIKE = "does δ reach the biases in the same way as the weights?"
 
@@ -101,6 +97,7 @@ BUGS = (
         _first,
         "batch of one",
         ("bias-last-example",),
+        needs=BATCH,
     ),
     _bug(
         "bias-last-example",
@@ -111,6 +108,7 @@ BUGS = (
         _last,
         "batch of one",
         ("bias-not-summed",),
+        needs=BATCH,
     ),
     _bug(
         "bias-mean-weight-sum",
@@ -120,15 +118,17 @@ BUGS = (
         ONCE,
         _mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "bias-sum-weight-mean",
         "the 1/m forgotten at the biases",
-        "the weight gradient is divided by the batch size, the bias gradient is not.",
+        "the bias gradient is m times too large, the weight gradient is right.",
         ALIKE,
         ONCE,
         _summed_though_mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "bias-summed-over-units",
@@ -138,6 +138,7 @@ BUGS = (
         SUM,
         _over_units,
         "raises unless the batch is as large as the layer is wide",
+        needs=BATCH,
     ),
     _bug(
         "bias-scalar",
@@ -151,9 +152,9 @@ BUGS = (
     _bug(
         "bias-absent",
         "no bias gradient",
-        "the bias gradient is zero.",
+        "δ does not reach the biases: their gradient is left out.",
         "what is ∂z^l/∂b^l?",
-        "∂C/∂b^l = δ^l: fill it in.",
+        "∂C/∂b^l is δ^l, summed over the examples: fill it in.",
         _absent,
         "never: biases must be looked at",
     ),
@@ -176,7 +177,7 @@ BUGS = (
             "z^l = W^l a^{l-1} + b^l: to which axis of z does b belong?",
             "Give b the shape (n,) beside rows, or (n, 1) beside columns; NumPy fits axes from the right.",
         ),
-        RIGHT.but(finish=_along_the_batch),
+        Rules().but(RETURNED, _along_the_batch),
         silent="raises unless the batch is as large as every layer is wide",
     ),
 )

@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import Forward, Rules
+from bpcheck.diagnosis.layers.dense.steps import BP4, WEIGHT_GRADIENT, activation
+from bpcheck.diagnosis.step import Layer, Rules, Run
+from bpcheck.network.layers import Dense
 from bpcheck.reference.layers.four_equations import bp4_weight_gradient
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
-RIGHT = Rules()
+right = WEIGHT_GRADIENT.right
+
+BATCH, HIDDEN = frozenset({"batch"}), frozenset({"hidden"})
 
 
-def _wrong_layer(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[k + 1])
+def _wrong_layer(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    return bp4_weight_gradient(delta, activation(run, layer))
 
 
-def _pre_activation(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.z[k - 1] if k else f.a[0])
+def _pre_activation(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    below = layer.below
+    if (
+        below is None
+        or not isinstance(below.spec, Dense)
+        or below.saved.activation is not layer.saved.previous
+    ):
+        return right(run, layer, delta)  # what comes in is no activation: x, or the end of a skip connection
+    return bp4_weight_gradient(delta, below.saved.pre_activation)
 
 
-def _transposed(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[k]).T
+def _transposed(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return right(run, layer, delta).T
 
 
-def _last_example(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta[-1:], f.a[k][-1:])
+def _last_example(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    return bp4_weight_gradient(delta[-1:], layer.saved.previous[-1:])
 
 
-def _first_example(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta[:1], f.a[k][:1])
+def _first_example(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    return bp4_weight_gradient(delta[:1], layer.saved.previous[:1])
 
 
-def _mean(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[k]) / f.case.batch
+def _mean(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return right(run, layer, delta) / run.forward.case.batch
 
 
-def _summed_though_mean(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[k]) * f.case.batch
+def _summed_though_mean(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return right(run, layer, delta) * run.forward.case.batch
 
 
-def _absent(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return 0.0 * bp4_weight_gradient(delta, f.a[k])
+def _absent(run: Run, layer: Layer, delta: FloatArray) -> Any:
+    return 0.0 * right(run, layer, delta)
 
 
-def _input_everywhere(f: Forward, k: int, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, f.a[0])
+def _input_everywhere(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
+    x = run.forward.case.x
+    return bp4_weight_gradient(delta, x.reshape(len(x), -1))
 
 
 def _bug(
@@ -56,13 +69,15 @@ def _bug(
     explanation: str,
     question: str,
     line: str,
-    gradient: Any,
+    rule: Callable[..., Any],
     silent: str,
     confused: tuple[str, ...] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> Bug:
     hints = Hints("The weights are wrong, the biases of the same layers are right.", f"BP4: {question}", line)
+    rules = Rules().but(WEIGHT_GRADIENT, rule)
     return Bug(
-        slug, title, "BP4", explanation, hints, RIGHT.but(bp4=gradient), silent=silent, confused=confused
+        slug, title, BP4.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
     )
 
 
@@ -88,6 +103,7 @@ BUGS = (
         PREVIOUS,
         _pre_activation,
         "one layer, identity activation",
+        needs=HIDDEN,
     ),
     _bug(
         "outer-transposed",
@@ -107,6 +123,7 @@ BUGS = (
         _last_example,
         "batch of one",
         ("first-sample-only",),
+        needs=BATCH,
     ),
     _bug(
         "first-sample-only",
@@ -117,6 +134,7 @@ BUGS = (
         _first_example,
         "batch of one",
         ("last-sample-wins",),
+        needs=BATCH,
     ),
     _bug(
         "weight-mean-bias-sum",
@@ -126,15 +144,17 @@ BUGS = (
         "The 1/m of a mean belongs into δ^L, once.",
         _mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "weight-sum-bias-mean",
         "the 1/m forgotten at the weights",
-        "the bias gradient is divided by the batch size, the weight gradient is not.",
+        "the weight gradient is m times too large, the bias gradient is right.",
         "does δ reach the weights in the same way as the biases?",
         "The 1/m of a mean belongs into δ^L, once.",
         _summed_though_mean,
         "batch of one",
+        needs=BATCH,
     ),
     _bug(
         "input-for-activation",
@@ -144,13 +164,14 @@ BUGS = (
         PREVIOUS,
         _input_everywhere,
         "one layer; raises unless widths are equal",
+        needs=HIDDEN,
     ),
     _bug(
         "weight-absent",
         "no weight gradient",
-        "the weight gradient is zero.",
+        "δ does not reach the weights: their gradient is left out.",
         FACTOR,
-        "∂C/∂W^l = δ^l (a^{l−1})ᵀ: fill it in.",
+        "∂C/∂W^l is δ^l (a^{l−1})ᵀ, summed over the examples: fill it in.",
         _absent,
         "never: weights are looked at by everyone",
     ),

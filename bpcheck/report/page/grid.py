@@ -1,0 +1,74 @@
+"""A small matrix in the drawing: its numbers in cells, the wrong ones framed and crossed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bpcheck.report.page.markup import Html, tag
+from bpcheck.report.page.numbers import show
+from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, text
+
+__all__ = ["frame", "grid"]
+
+LETTERS = 6
+"""That fit a cell; a longer number keeps fewer digits."""
+
+
+def grid(values: Any, wrong: Any, left: float, top: float, *, step: int, wrong_step: int) -> Html:
+    """The matrix.
+
+    Parameters
+    ----------
+    values : matrix
+    wrong : matrix of bool or None
+    left, top : float
+    step : int
+        That computes the numbers.
+    wrong_step : int
+        That shows which of them are wrong.
+
+    Returns
+    -------
+    Html
+        An SVG group.
+
+    Examples
+    --------
+    >>> drawn = grid(np.eye(2), np.eye(2) > 0, 0, 0, step=1, wrong_step=2)
+    >>> drawn.count("<text"), drawn.count('class="wrong"')
+    (4, 2)
+    """
+    rows, columns = values.shape
+    across = "".join(f"M{left:.0f} {top + i * CELL_HEIGHT:.0f}h{columns * CELL}" for i in range(rows + 1))
+    down = "".join(f"M{left + j * CELL:.0f} {top:.0f}v{rows * CELL_HEIGHT}" for j in range(columns + 1))
+    numbers = [
+        text(left + (j + 0.5) * CELL, top + i * CELL_HEIGHT + 16, _short(float(value)), class_="middle")
+        for (i, j), value in np.ndenumerate(values)
+    ]
+    marks = [] if wrong is None else [
+        _wrong(left + j * CELL, top + i * CELL_HEIGHT, wrong_step) for i, j in np.argwhere(wrong)
+    ]  # fmt: skip
+    return tag("g", tag("path", d=across + down, class_="cells"), *marks, *numbers, data_at=step)
+
+
+def frame(place: tuple[float, ...] | None, **attributes: object) -> Html | None:
+    """A frame around some cells; None if there is nothing to frame."""
+    if place is None:
+        return None
+    x, y, width, height = (f"{value:.0f}" for value in place)
+    return tag("rect", x=x, y=y, width=width, height=height, **attributes)
+
+
+def _short(value: float) -> str:
+    written = [show(value, digits) for digits in (3, 2, 1)]
+    return next((one for one in written if len(one) <= LETTERS), written[-1])
+
+
+def _wrong(x: float, y: float, step: int) -> Html:
+    cross = f"M{x + CELL - 10:.0f} {y + 4:.0f}l6 6m0 -6l-6 6"
+    return tag(
+        "g", tag("rect", x=f"{x + 1:.0f}", y=f"{y + 1:.0f}", width=CELL - 2, height=CELL_HEIGHT - 2),
+        tag("path", d=cross), class_="wrong", data_at=step,
+    )  # fmt: skip

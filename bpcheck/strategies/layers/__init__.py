@@ -1,0 +1,1 @@
+"""Strategies for layers, one kind a file: what may stand at inputs of a given shape."""
