@@ -213,7 +213,7 @@ def test_the_bugs_of_dense_layers_are_named_among_others(slug, name):
     assert names(slug, drawn(NETWORKS[name])) == {slug}
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("slug", FORMULAS)
@@ -240,7 +240,7 @@ def random_network(rng):
     return Architecture(shape, (*layers, Flatten(), *hidden, Dense(int(rng.integers(1, 4)))))
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(40))
 def test_bugs_of_layers_are_named_on_random_networks(seed):
     rng = np.random.default_rng([seed, 14])
@@ -420,7 +420,7 @@ THERE = {"nested": {"batch", "outputs", "hidden", "penalty", "l2"}, "both": {"ba
 """What a bug can be about in two of the networks."""
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("slug", "name"),
     [(slug, name) for name in THERE for slug in CATALOGUE if CATALOGUE[slug].needs <= THERE[name]],
@@ -450,7 +450,7 @@ PROMISES = [
 @pytest.mark.parametrize(
     ("slug", "name"),
     [
-        pytest.param(slug, name, marks=() if i % 3 == j else pytest.mark.nightly)
+        pytest.param(slug, name, marks=() if i % 3 == j else pytest.mark.full)
         for i, slug in enumerate(PROMISES)
         for j, name in enumerate(["skip", "conv1d", "both"])
     ],

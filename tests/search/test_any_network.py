@@ -105,7 +105,7 @@ def test_every_bug_is_tried():
     assert {bug for bug, _, _ in SMALLEST} == set(BUGS)
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("bug", BUGS)

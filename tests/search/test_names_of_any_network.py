@@ -39,7 +39,7 @@ def test_every_bug_has_its_name_here():
 
 @pytest.mark.parametrize(
     ("bug", "name"),
-    [pytest.param(bug, name, marks=() if FIRST[bug] == name else pytest.mark.nightly) for bug, name in SHOWN],
+    [pytest.param(bug, name, marks=() if FIRST[bug] == name else pytest.mark.full) for bug, name in SHOWN],
 )
 def test_a_bug_of_hand_written_code_has_its_name(bug, name):
     report = bpcheck.compare(make_any(bug), architectures=NETWORKS[name], seed=0, examples=30)
