@@ -5,7 +5,7 @@
 1. Correct NumPy backprops in several styles, float64 and float32, on random networks: the largest |error| of
    an entry over the radius of plain balls (flint alone) and over the radius that ``bpcheck.certify`` takes
    (``bpcheck/certified/working.py``: plain balls, widened where flint is better than honest code). The second
-   is the source of ``SAFETY``.
+   is the source of ``SAFETY``. The same for convolutions in three styles (``_convolution.py``).
 2. How tight the resulting bound is: its size relative to the root mean square of the tensor.
 3. Times for 784-30-10, and how large an error is refuted there.
 """
@@ -14,8 +14,9 @@ import argparse
 import math
 import time
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
+import _convolution
 import numpy as np
 from scipy.special import erf
 
@@ -149,12 +150,9 @@ def _one_batch(network, params, x, y, examples, style):
     for spec, layer in zip(network.layers, params, strict=True):
         z = style.product(a, layer["weight"].T) + layer["bias"]
         below = a
-        if spec.activation == "softmax":
-            a, slope = _softmax(z), None
-        else:
-            a, slope = _value_and_slope(spec.activation, z, style)
+        a, slope = _activated(spec.activation, z, style=style)
         record.append((below, a, slope))
-    delta = _output_error(network, a, record[-1][2], y, style)
+    delta = _output_error(network, a, record[-1][2], y, style=style)
     if network.reduction == "mean" and not style.mean_last:
         delta = delta / x.dtype.type(examples)
     gradients = []
@@ -168,7 +166,11 @@ def _one_batch(network, params, x, y, examples, style):
     return gradients
 
 
-def _output_error(network, a, slope, y, style):
+def _activated(name, z, *, style):
+    return (_softmax(z), None) if name == "softmax" else _value_and_slope(name, z, style)
+
+
+def _output_error(network, a, slope, y, *, style):
     name = network.loss
     if name in PROBABILITY_LOSSES:
         p = a
@@ -183,6 +185,18 @@ def _output_error(network, a, slope, y, style):
     r = a - y
     g = {"half_mse": r, "mse": 2 * r / r.dtype.type(r.shape[1]), "huber": np.clip(r, -1, 1)}[name]
     return a * (g - (a * g).sum(axis=1, keepdims=True)) if slope is None else g * slope
+
+
+DENSE = {style.name: partial(backprop, style=style) for style in STYLES}
+CONVOLUTION = {
+    name: partial(
+        _convolution.backprop,
+        name=name,
+        activate=partial(_activated, style=forms),
+        output_error=partial(_output_error, style=forms),
+    )
+    for name, forms in zip(_convolution.STYLES, (STYLES[5], STYLES[0], STYLES[7]), strict=True)
+}
 
 
 # --- cases ---------------------------------------------------------------------------------------
@@ -266,8 +280,8 @@ def families(rng, count):
 # --- measurements --------------------------------------------------------------------------------
 
 
-def ratios(case, dtype, worst, widths):
-    """Update the largest ratio of every style; False if the case lies at a kink or leaves the range."""
+def ratios(case, dtype, code, worst, widths):
+    """Update the largest ratio of every style of code; False if the case lies at a kink or leaves the range."""
     # the same numbers for everybody: float32 code cannot see more of them
     case = Case(
         case.architecture,
@@ -279,9 +293,9 @@ def ratios(case, dtype, worst, widths):
     if wide.kinks or unwidened.kinks:
         return False
     truth = certified.testify(case)
-    for style in STYLES:
+    for number, (style, gradient) in enumerate(code.items()):
         with np.errstate(all="ignore"):
-            answer = dict(tree.leaves(backprop(case, dtype, style)))
+            answer = dict(tree.leaves(gradient(case, dtype)))
         for path, right in truth.gradient.items():
             given = np.asarray(answer[path], dtype=float)
             if not np.isfinite(given).all():
@@ -291,20 +305,28 @@ def ratios(case, dtype, worst, widths):
                 rad = radii(found.gradient[path].entries()).reshape(right.shape)
                 with np.errstate(all="ignore"):
                     ratio = float(np.max(np.where(error > 0, error / rad, 0.0)))
-                worst[style.name][column] = max(worst[style.name][column], ratio)
-                if column and style is STYLES[0] and rms(right) > 0 and np.isfinite(rad).all():
+                worst[style][column] = max(worst[style][column], ratio)
+                if column and not number and rms(right) > 0 and np.isfinite(rad).all():
                     widths.append(SAFETY * float(rad.max()) / rms(right))
     return True
 
 
-def bounds(rng, count):
+def convolutions(rng, count):
+    few = max(4, count // 10)
+    return {
+        name: (_convolution.draw(rng, network, 3) for _ in range(few))
+        for name, network in _convolution.NETWORKS.items()
+    }
+
+
+def bounds(rng, count, code, drawn):
     for dtype in (np.float64, np.float32):
-        totals = {style.name: [0.0, 0.0] for style in STYLES}
+        totals = {style: [0.0, 0.0] for style in code}
         widths = []
         print(f"{np.dtype(dtype).name}: largest |error| in radii, of plain balls and as certify takes them")
-        for name, cases in families(rng, count).items():
-            worst = {style.name: [0.0, 0.0] for style in STYLES}
-            used = sum(ratios(case, dtype, worst, widths) for case in cases)
+        for name, cases in drawn(rng, count).items():
+            worst = {style: [0.0, 0.0] for style in code}
+            used = sum(ratios(case, dtype, code, worst, widths) for case in cases)
             pair = [max(value[column] for value in worst.values()) for column in (0, 1)]
             print(f"  {name:<34}{used:>5} cases{pair[0]:>10.2f}{pair[1]:>10.2f}")
             for style, value in worst.items():
@@ -351,11 +373,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--networks", type=int, default=300)
+    parser.add_argument("--convolutions", action="store_true", help="these alone")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     print(f"seed {options.seed}\n")
-    bounds(rng, options.networks)
-    times(rng)
+    if not options.convolutions:
+        bounds(rng, options.networks, DENSE, families)
+        times(rng)
+    bounds(rng, options.networks, CONVOLUTION, convolutions)
 
 
 if __name__ == "__main__":

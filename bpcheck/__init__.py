@@ -54,6 +54,7 @@ _HOMES = {
     "GradientHealth": "bpcheck.health",
 }
 _WINGS = (
+    "layers",
     "network",
     "reference",
     "symbolic",
@@ -75,14 +76,12 @@ _register("page", "bpcheck.report.page.page:page")
 _register("notebook", "bpcheck.report.page.page:fragment")
 
 __version__ = "0.1.0"
-__all__ = sorted([*_HOMES, *_WINGS, "__version__", "layers"])
+__all__ = sorted([*_HOMES, *_WINGS, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name == "layers":
-        value = importlib.import_module("bpcheck.network.layers")
     elif name in _WINGS:
         value = importlib.import_module(f"bpcheck.{name}")
     else:

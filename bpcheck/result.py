@@ -189,7 +189,8 @@ class Diagnosis:
     Attributes
     ----------
     equation : str
-        ``"BP1"`` … ``"BP4"``, ``"loss"``, ``"penalty"``, ``"contract"`` or ``""`` if unknown.
+        ``"BP1"`` … ``"BP4"``, that of another layer's step (``"kernel gradient"``, ``"skip path"``), ``"loss"``,
+        ``"penalty"``, ``"contract"``, or ``""`` if unknown.
     path : str
         The tensor where it is seen.
     bug : str

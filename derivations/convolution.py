@@ -78,6 +78,7 @@ kernel = Derivation(
         Mutant("rows and columns are swapped", 2,
                total(Y_bar[o_, i, j] * X[c_, stride * j + v_, stride * i + u_], i, j)),
     ),
+    implemented_by=("bpcheck.reference.layers.convolution.kernel_gradient",),
 )  # fmt: skip
 
 bias = Derivation(
@@ -99,6 +100,7 @@ bias = Derivation(
         Mutant("the mean", 2, total(Y_bar[o_, i, j], i, j) / (rows * columns)),
         Mutant("summed over the filters", 2, total(Y_bar[o, i, j], o, i, j)),
     ),
+    implemented_by=("bpcheck.reference.layers.convolution.bias_gradient",),
 )
 
 inputs = Derivation(
@@ -160,6 +162,7 @@ inputs = Derivation(
                total(Y_bar[o, i, j] * K[c_, o, u, v] * kronecker(stride * i + u, x) * kronecker(stride * j + v, y),
                      o, i, j, u, v)),
     ),
+    implemented_by=("bpcheck.reference.layers.convolution.error_below",),
 )  # fmt: skip
 
 DERIVATIONS = (kernel, bias, inputs)

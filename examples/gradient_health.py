@@ -14,7 +14,7 @@ import numpy as np
 
 import bpcheck
 from bpcheck.data import load_digits
-from bpcheck.network.layers import Dense, Skip
+from bpcheck.layers import Dense, Skip
 from bpcheck.reference import build
 from bpcheck.reference.initialize import initializer
 from bpcheck.reference.optimizer import SGD

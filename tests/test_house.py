@@ -1,6 +1,7 @@
-"""Every wing knows every layer, activation and loss: what one has and another lacks is listed here."""
+"""Every wing knows every layer, activation and loss, and no modules import one another in a circle."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -22,6 +23,58 @@ from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.loss import LOSS
 from bpcheck.strategies.values import case_from_seed
+
+
+def imports(source, modules):
+    """The modules of ours that a file names in any import, also within functions and for type checkers alone."""
+    named = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            named |= {name if name in modules else node.module for name in inner}
+    return named & set(modules)
+
+
+def circle(sources):
+    """Modules that import one another in a circle, if there are any."""
+    graph = TopologicalSorter({module: imports(source, sources) for module, source in sources.items()})
+    try:
+        graph.prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_modules_import_each_other():
+    root, sources = Path(bpcheck.__file__).parents[1], {}
+    for path in root.glob("bpcheck/**/*.py"):
+        name = ".".join(path.relative_to(root).with_suffix("").parts)
+        sources[name.removesuffix(".__init__")] = path.read_text("utf-8")
+    assert "bpcheck.network.layers.kinds" in imports(sources["bpcheck.network.architecture"], sources)
+    assert circle(sources) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "import bpcheck.a",
+        "from bpcheck import a",
+        "def late():\n    from bpcheck.a import f",
+        "if TYPE_CHECKING:\n    from bpcheck.a import f",
+    ],
+)
+def test_a_circle_would_be_found(back):
+    sources = {
+        "bpcheck": "",
+        "bpcheck.a": "from bpcheck.b import g",
+        "bpcheck.b": "import bpcheck.c",
+        "bpcheck.c": "",
+    }
+    assert circle(sources) == []
+    assert set(circle({**sources, "bpcheck.c": back})) == {"bpcheck.a", "bpcheck.b", "bpcheck.c"}
 
 
 @pytest.mark.parametrize("wing", [reference, symbolic, certified], ids=lambda wing: wing.__name__)

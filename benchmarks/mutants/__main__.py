@@ -23,9 +23,8 @@ import bpcheck
 from benchmarks.mutants import figure, tables
 from benchmarks.mutants.cell import Setting, measure
 from benchmarks.mutants.correct import STYLES, make
-from benchmarks.mutants.settings import settings
+from benchmarks.mutants.settings import PLANTED, settings
 from bpcheck import Case, tree
-from bpcheck.diagnosis import CATALOGUE
 from bpcheck.search.cases.sample import random_architecture, random_case, stratum
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="write tables and picture")
     options = parser.parse_args(arguments)
     start = time.monotonic()
-    slugs = [slug for slug in CATALOGUE if not options.only or slug in options.only.split(",")]
+    slugs = [slug for slug in PLANTED if not options.only or slug in options.only.split(",")]
     rng = np.random.default_rng(options.seed)
     tasks = [(slug, setting) for slug in slugs for setting in settings(rng, rounds=options.rounds)]
     chunks = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.diagnosis import CATALOGUE
+from benchmarks.mutants.settings import PLANTED
 from bpcheck.network.architecture import LOSSES
 from bpcheck.network.layers.activations import ACTIVATIONS
 
@@ -30,7 +30,7 @@ def draw(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     columns = [("activation", name) for name in ACTIVATIONS] + [("loss", name) for name in LOSSES]
-    slugs = list(CATALOGUE)
+    slugs = list(PLANTED)
     shares = np.array(
         [
             [

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.mutants.cell import Setting
+from bpcheck.diagnosis import CATALOGUE
 from bpcheck.network.architecture import DEFAULT_OUTPUT, LOSSES, PROBABILITY_LOSSES, REDUCTIONS
 from bpcheck.network.layers.activations import ACTIVATIONS
 
-__all__ = ["settings"]
+__all__ = ["PLANTED", "settings"]
+
+PLANTED = tuple(slug for slug, bug in CATALOGUE.items() if bug.kinds <= {"dense"})
+"""Bugs that can show in these networks, which have dense layers alone."""
 
 WIDTHS = ((3, 5, 4, 2), (2, 4, 3), (3, 3, 3, 3), (4, 4, 4))
 """Two networks of distinct widths and two of equal ones, with one hidden layer and with two."""

@@ -62,8 +62,10 @@ def certify(
         From :func:`bpcheck.mlp`; or an object that has one as ``architecture``, as
         ``bpcheck.reference.build`` makes.
     params : list
-        For dense networks ``[{"weight": (out, in), "bias": (out,)}, …]``.
-    x : array of shape (batch, in)
+        With the shapes of ``architecture.parameter_shapes``; for dense networks
+        ``[{"weight": (out, in), "bias": (out,)}, …]``.
+    x : array of shape (batch, *architecture.input_shape)
+        (batch, in) for dense networks, (batch, channels, height, width) for images.
     y : array of shape (batch, out)
     gradient : list
         What is to be certified, nested and shaped as ``params``; arrays (or lists) of float64, float32 or any

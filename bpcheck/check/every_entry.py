@@ -56,8 +56,10 @@ def check_every_entry(
     network : Network or Architecture
         From :func:`bpcheck.mlp`, or what ``bpcheck.reference.build`` makes of one.
     params : list
-        For dense networks ``[{"weight": (out, in), "bias": (out,)}, …]``. Not changed, nor are x and y.
-    x : array of shape (batch, in)
+        With the shapes of ``architecture.parameter_shapes``; for dense networks
+        ``[{"weight": (out, in), "bias": (out,)}, …]``. Not changed, nor are x and y.
+    x : array of shape (batch, *architecture.input_shape)
+        (batch, in) for dense networks, (batch, channels, height, width) for images.
     y : array of shape (batch, out)
     resolution : float, optional
         Relative error (of a tensor's root mean square) that must be visible for AGREES; 1e-3. It is a demand,
@@ -251,12 +253,13 @@ class _Check:
             largest = max(largest, float(np.max(abs(expected), where=known, initial=0.0)))
             count += expected.size
             missing += int(np.isnan(expected).sum())
+        many = f"{count:,} {'entry was' if count == 1 else 'entries were'}"
         if missing:
             return f"{count - missing:,} of {count:,} entries were evaluated by the complex step."
         if not largest:
-            return f"{count:,} entries were evaluated by the complex step; all are 0."
+            return f"{many} evaluated by the complex step; all derivatives are 0."
         return (
-            f"{count:,} entries were evaluated by the complex step, each known to within {errors / largest:.0e} of the "
+            f"{many} evaluated by the complex step, each known to within {errors / largest:.0e} of the "
             f"largest; the gradient differs by {gaps / largest:.0e} of it at most."
         )
 

@@ -81,6 +81,12 @@ class Bug:
     needs: frozenset[str] = frozenset()
 
     @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of layers whose steps it replaces; empty where it is about none in particular."""
+        changed = () if self.rules is None else self.rules.changed
+        return frozenset(step.kind for step in changed if step.kind != "network")
+
+    @property
     def hint(self) -> str:
         """The last hint: the line."""
         return self.hints.line

@@ -17,7 +17,7 @@ from bpcheck.diagnosis.mutant import Mutant
 
 __all__ = ["CATALOGUE"]
 
-FAMILIES = (bp1_output, bp2_hidden, bp3_bias, bp4_weight, skip, flatten, convolution, penalty, cost, promises)
+FAMILIES = (bp1_output, bp2_hidden, bp3_bias, bp4_weight, penalty, cost, promises, skip, flatten, convolution)
 
 CATALOGUE: Mapping[str, Mutant] = MappingProxyType(
     {bug.slug: Mutant.of(bug) for family in FAMILIES for bug in family.BUGS}

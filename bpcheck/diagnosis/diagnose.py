@@ -62,18 +62,23 @@ def diagnose(
     found = pattern(observations)
     if found is not None:
         return (named(located, *found),)
-    if exact is not None:
+    return (_unnamed(located, exact is not None, len(hypotheses)),)
+
+
+def _unnamed(located: Diagnosis, is_exact: bool, fitting: int) -> Diagnosis:
+    """What is said where no bug has a name, or so many would do that none has."""
+    if is_exact:
         hint = (
             "The gradient is right, for another loss than the one that was given: mend the one or the other, so that both "
             "belong together."
         )
-        return (replace(located, equation="loss", bug="other-loss", hint=hint),)
+        return replace(located, equation="loss", bug="other-loss", hint=hint)
     told = (
-        f"{len(hypotheses)} bugs of the catalogue, or pairs of them, give these numbers: too many to name one"
-        if hypotheses
+        f"{fitting} bugs of the catalogue, or pairs of them, give these numbers: too many to name one"
+        if fitting
         else "no wrong formula of the catalogue explains these numbers, nor do two of them at once"
     )
-    return (replace(located, evidence=(*located.evidence, told)),)
+    return replace(located, evidence=(*located.evidence, told))
 
 
 def named(located: Diagnosis, slug: str, evidence: str) -> Diagnosis:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TypeAlias
 
 from bpcheck.diagnosis.mutant import Mutant
 from bpcheck.diagnosis.observation import Observation
@@ -19,6 +20,9 @@ from bpcheck.network.case import Case
 from bpcheck.network.names import FIRST_LAYER
 
 __all__ = ["Hypothesis", "standing"]
+
+Seen: TypeAlias = tuple[Observation, Forward, bool]
+"""What was observed, its network run forward, and whether anything was wrong."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,17 @@ def _in_one_layer(bugs: Sequence[Mutant], networks: Sequence[Forward]) -> Iterat
     for bug in bugs:
         assert bug.rules is not None
         for step in bug.rules.changed:
-            if step.once:
-                continue
-            places = [layer for f in networks for layer in _with_step(f, step)]
-            indices = sorted({layer.index for layer in places})
-            if len({layer.count for layer in places}) > 1:  # else the same layers again
-                indices += sorted({layer.index - layer.count for layer in places}, reverse=True)
-            for k in indices:
-                layer = _Layer(k, places[0].kind.noun)
+            for layer in () if step.once else _places(step, networks):
                 yield Hypothesis((bug,), bug.rules.only(layer), step.where.format(layer=layer.words))
+
+
+def _places(step: Step, networks: Sequence[Forward]) -> list[_Layer]:
+    """Where a step is done in these networks, counted from the input and, if they are of unlike depths, from the output."""
+    layers = [layer for f in networks for layer in _with_step(f, step)]
+    indices = sorted({layer.index for layer in layers})
+    if len({layer.count for layer in layers}) > 1:
+        indices += sorted({layer.index - layer.count for layer in layers}, reverse=True)
+    return [_Layer(k, layers[0].kind.noun) for k in indices]
 
 
 def _with_step(f: Forward, step: Step) -> list[Layer]:
@@ -107,7 +113,7 @@ def _two(bugs: Sequence[Mutant]) -> Iterator[Hypothesis]:
             yield Hypothesis((first, second), first.rules.with_(second.rules))
 
 
-def _shows(bug: Mutant, seen: Sequence[tuple[Observation, Forward, bool]]) -> bool:
+def _shows(bug: Mutant, seen: Sequence[Seen]) -> bool:
     """Whether a bug alone would change anything."""
     for observation, f, _ in seen:
         predicted = backward(f, bug.rules or Rules())
@@ -131,7 +137,7 @@ def _able(
     ]
 
 
-def _stands(hypothesis: Hypothesis, seen: Sequence[tuple[Observation, Forward, bool]]) -> bool:
+def _stands(hypothesis: Hypothesis, seen: Sequence[Seen]) -> bool:
     visible = False
     for observation, f, wrong in seen:
         predicted = backward(f, hypothesis.rules)
@@ -172,15 +178,17 @@ def standing(observations: Sequence[Observation], bugs: Iterable[Mutant]) -> lis
         return []
     seen = [(observation, forward(observation.case), bool(observation.wrong)) for observation in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
-    networks = [f for _, f, _ in seen]
-    able = _able(bugs, observations, networks)
-    found = _once_each(h for h in _everywhere(able) if _stands(h, seen))
-    if found:
-        return found
-    # what changes nothing alone explains nothing in one layer, nor beside another bug
-    able = [bug for bug in able if _shows(bug, seen)]
-    for kind in (_in_one_layer(able, networks), _two(able)):
-        found = _once_each(h for h in kind if _stands(h, seen))
+    able = _able(bugs, observations, [f for _, f, _ in seen])
+    for hypotheses in _simplest_first(able, seen):
+        found = _once_each(h for h in hypotheses if _stands(h, seen))
         if found:
             return found
     return []
+
+
+def _simplest_first(bugs: Sequence[Mutant], seen: Sequence[Seen]) -> Iterator[Iterator[Hypothesis]]:
+    yield _everywhere(bugs)
+    # what changes nothing alone explains nothing in one layer, nor beside another bug
+    telling = [bug for bug in bugs if _shows(bug, seen)]
+    yield _in_one_layer(telling, [f for _, f, _ in seen])
+    yield _two(telling)

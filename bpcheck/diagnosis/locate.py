@@ -21,13 +21,12 @@ from bpcheck.diagnosis.topmost import (
     is_wrong,
     sentence,
 )
-from bpcheck.network.architecture import PROBABILITY_LOSSES
+from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture
 from bpcheck.network.case import Case
 from bpcheck.network.layers.spec import Role
 from bpcheck.precision import told_apart
 from bpcheck.result import Comparison, Diagnosis
 from bpcheck.tree import FloatArray
-from bpcheck.verdict import Verdict
 
 __all__ = ["locate"]
 
@@ -62,31 +61,36 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     Diagnosis
         Without a bug's name; ``equation`` is empty where nothing can be said.
     """
-    bad = [c for c in comparisons if not c.verdict.ok]
-    first = max(bad, key=lambda c: c.verdict.severity)
-    if first.verdict is not Verdict.DISAGREES:
-        return Diagnosis(
-            "", first.path, evidence=(sentence(first),), hint=_FORM.get(first.path, first.verdict.remedy)
-        )
-    changed = [c for c in bad if c.path.endswith(" after the call")]
+    first = max(comparisons, key=lambda c: c.verdict.severity)
+    if not is_wrong(first):
+        hint = _FORM.get(first.path, first.verdict.remedy)
+        return Diagnosis("", first.path, evidence=(sentence(first),), hint=hint)
+    wrong = [c for c in comparisons if is_wrong(c)]
+    changed = [c for c in wrong if c.path.endswith(" after the call")]
     if changed:
         evidence = tuple(f"{c.path}: {c.reason}" for c in changed)
         return Diagnosis(
             "contract", changed[0].path, "input-mutated", evidence, "Work on copies of the arguments."
         )
-    wrong = [c for c in bad if c.path != "loss" and c.verdict is Verdict.DISAGREES]
-    if not wrong:
+    if all(c.path == "loss" for c in wrong):
         return _loss(case, comparisons)
     factor = _shared_factor(comparisons)
-    if factor is not None:
-        return _in_other_units(case, factor)
+    return _in_other_units(case, factor) if factor is not None else _in_the_gradient(case, comparisons)
+
+
+def _in_the_gradient(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     layers = None if case is None else compared(case.architecture, comparisons)
     if case is None or layers is None:
-        return Diagnosis("", wrong[0].path, evidence=tuple(sentence(c) for c in wrong))
+        wrong = [c for c in comparisons if is_wrong(c) and c.path != "loss"]
+        return Diagnosis("", wrong[0].path, evidence=tuple(map(sentence, wrong)))
     located = _penalty(case, layers) or by_layer(case.architecture, layers)
-    loss = next((c for c in comparisons if c.path == "loss" and c.verdict is Verdict.DISAGREES), None)
-    also = () if loss is None else (f"the loss is wrong too: it is {_apart(loss)}",)
+    loss = _of_loss(comparisons)
+    also = (f"the loss is wrong too: it is {_apart(loss)}",) if loss is not None and is_wrong(loss) else ()
     return replace(located, evidence=(*located.evidence, *also))
+
+
+def _of_loss(comparisons: Sequence[Comparison]) -> Comparison | None:
+    return next((c for c in comparisons if c.path == "loss"), None)
 
 
 def _apart(loss: Comparison) -> str:
@@ -99,9 +103,8 @@ def _apart(loss: Comparison) -> str:
 
 
 def _loss(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
-    loss = next(c for c in comparisons if c.path == "loss")
-    assert loss.actual is not None
-    assert loss.expected is not None
+    loss = _of_loss(comparisons)
+    assert loss is not None
     evidence = (f"no tensor of the gradient is wrong, but the loss is {_apart(loss)}",)
     hint = (
         "The gradient belongs to the loss that was asked for; the number returned as loss is another one"
@@ -141,69 +144,62 @@ def _is(factor: float, size: int) -> bool:
 
 def _shared_factor(comparisons: Sequence[Comparison]) -> float | None:
     """By what loss and gradient are off, if it is one common factor (other than 1, which tells nothing)."""
-    loss = next((c for c in comparisons if c.path == "loss"), None)
+    loss = _of_loss(comparisons)
     others = [c for c in comparisons if c.path != "loss" and np.isfinite(c.scale)]
-    if loss is None or loss.verdict is not Verdict.DISAGREES or not others:
+    if loss is None or not is_wrong(loss) or not others:
         return None
-    assert loss.actual is not None
-    assert loss.expected is not None
-    if float(loss.expected) == 0.0:
+    if loss.actual is None or not loss.expected:
         return None
     factor = float(loss.actual) / float(loss.expected)
-    same = all(
-        abs(c.scale - factor) <= SAME_FACTOR * abs(factor) and c.residual <= SAME_FACTOR for c in others
-    )
-    return factor if same and abs(factor - 1.0) > VISIBLE_FACTOR else None
+    if abs(factor - 1.0) <= VISIBLE_FACTOR or any(c.residual > SAME_FACTOR for c in others):
+        return None
+    return factor if all(abs(c.scale - factor) <= SAME_FACTOR * abs(factor) for c in others) else None
 
 
 def _penalty(case: Case, layers: Sequence[Compared]) -> Diagnosis | None:
     """If every difference is one multiple of the parameters themselves, the penalty is at fault."""
     if not (case.architecture.l2 or case.architecture.l1) or any(layer.missing for layer in layers):
         return None  # where a tensor was set aside, what is wrong with it is not known
-    by_role: dict[Role, list[Comparison]] = {}
-    for layer in layers:
-        for role, comparison in layer.tensors.items():
-            by_role.setdefault(role, []).append(comparison)
-    said = [_multiple_of(case, role, tensors) for role, tensors in by_role.items()]
-    if None in said or not any(said):
-        return None
-    path = next(c.path for layer in layers for c in layer.tensors.values() if is_wrong(c))
-    return Diagnosis("penalty", path, evidence=tuple(text for text in said if text))
+    tensors = [item for layer in layers for item in layer.tensors.items()]
+    wrong = [(role, comparison) for role, comparison in tensors if is_wrong(comparison)]
+    said = []
+    for role in dict.fromkeys(role for role, _ in wrong):
+        factor = _one_factor(case, role, [comparison for its, comparison in tensors if its == role])
+        if factor is None:
+            return None
+        of = f"the {role} itself" if case.architecture.l2 else f"the sign of the {role}"
+        said.append(f"every {role} gradient is off by exactly {factor:.6g} times {of}")
+    return Diagnosis("penalty", wrong[0][1].path, evidence=tuple(said))
 
 
-def _multiple_of(case: Case, role: Role, tensors: Sequence[Comparison]) -> str | None:
-    """What all differences of one role are a multiple of; empty where nothing is wrong, None if of nothing."""
-    if not any(map(is_wrong, tensors)):
-        return ""
-    params = {str(path): np.asarray(leaf, dtype=float) for path, leaf in tree.leaves(case.params)}
+def _one_factor(case: Case, role: Role, tensors: Sequence[Comparison]) -> float | None:
+    """By how many times themselves (or their signs) all parameters of one role are off, if that is all that is wrong."""
+    network = case.architecture
+    params = {str(path): np.ravel(leaf).astype(float) for path, leaf in tree.leaves(case.params)}
     values = [params[comparison.path] for comparison in tensors]
-    if role not in PENALISED or sum(array.size for array in values) < FEWEST_NUMBERS:
+    every = np.concatenate(values)
+    if role not in PENALISED or len(every) < FEWEST_NUMBERS or not every.any():
         return None
     # λ₂W for L2, λ₁ sign(W) for L1: one of the two spans the difference
-    network = case.architecture
-    found = [_factor(c, v if network.l2 else np.sign(v)) for c, v in zip(tensors, values, strict=True)]
-    if None in found:
+    shape = every if network.l2 else np.sign(every)
+    difference, allowed = np.hstack([_difference(c, len(v)) for c, v in zip(tensors, values, strict=True)])
+    factor = float(difference @ shape) / float(shape @ shape)
+    if not np.all(abs(difference - factor * shape) <= allowed):
         return None
-    factors = [f for f, array in zip(found, values, strict=True) if f is not None and array.any()]
-    if not any(factors):
-        return ""
-    if max(factors) - min(factors) > SAME_FACTOR * max(map(abs, factors)):
-        return None
-    if role == "bias" and len(factors) < 2 and not network.penalize_bias:
-        # a single layer's biases: only λ itself speaks for a penalty that should not be there
-        penalty = network.l2 or network.l1
-        if abs(abs(factors[0]) - penalty) > SAME_FACTOR * penalty:
-            return None
-    of = f"the {role} itself" if network.l2 else f"the sign of the {role}"
-    return f"every {role} gradient is off by exactly {factors[0]:.6g} times {of}"
+    alone = role == "bias" and sum(array.any() for array in values) == 1
+    return None if alone and _may_be_chance(network, factor) else factor
 
 
-def _factor(comparison: Comparison, shape: FloatArray) -> float | None:
-    """By how many times an array a tensor is off, if that is all that is wrong with it."""
-    if comparison.actual is None or comparison.expected is None or comparison.bound is None:
-        return None
-    difference = comparison.actual - comparison.expected if is_wrong(comparison) else np.zeros(shape.shape)
-    norm = float(np.sum(shape * shape))
-    factor = float(np.sum(difference * shape)) / norm if norm else 0.0
-    allowed = comparison.bound + SAME_FACTOR * float(np.max(abs(difference), initial=0.0))
-    return factor if np.all(abs(difference - factor * shape) <= allowed) else None
+def _may_be_chance(network: Architecture, factor: float) -> bool:
+    """Of a single layer's biases only λ itself speaks for a penalty that should not be there."""
+    penalty = network.l2 or network.l1
+    return not network.penalize_bias and not abs(abs(factor) - penalty) <= SAME_FACTOR * penalty
+
+
+def _difference(comparison: Comparison, size: int) -> FloatArray:
+    """How far a tensor is off, entry by entry, and what rounding may add; NaN where that is not known."""
+    actual, expected, bound = comparison.actual, comparison.expected, comparison.bound
+    if actual is None or expected is None or bound is None:
+        return np.full((2, size), np.nan)
+    difference = np.ravel(actual - expected) if is_wrong(comparison) else np.zeros(size)
+    return np.stack([difference, np.ravel(bound) + SAME_FACTOR * np.max(abs(difference), initial=0.0)])

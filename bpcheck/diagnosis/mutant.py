@@ -16,7 +16,7 @@ from bpcheck.network.case import Case
 from bpcheck.reference import build
 from bpcheck.subject import from_step
 
-__all__ = ["Mutant", "program_of"]
+__all__ = ["Mutant", "program_of", "right_program"]
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def gradient_health(
     ----------
     network : Network or Architecture, optional
         From :func:`bpcheck.mlp`, or composed of ``Dense`` and ``Skip``, or what ``bpcheck.reference.build`` makes of one.
+        Of a network with other layers give the gradient alone, as ``gradients``.
     params : list, optional
         Its parameters; drawn as ``initialization`` says if not given. Not changed, nor are x and y.
     x, y : (batch, in) and (batch, out) arrays, optional

@@ -21,7 +21,7 @@ MOST_ROWS = 22
 LEGEND = (
     "From the output down. a, δ: root mean squares. factor: δ over the δ above; theory: what independent weights of "
     "this size would give. ‖J‖: most that one step can stretch an error; ‖J⋯J‖: most that all steps from the output "
-    "can, the norm of the product itself; medians over {examples} examples. dead: units with σ' = 0 for the whole batch."
+    "can, the norm of the product itself; medians over {examples}. dead: units with σ' = 0 for the whole batch."
 )
 TENSOR_LEGEND = "In the order given, the lowest layer first. factor: rms over the rms of the next weights."
 
@@ -101,7 +101,7 @@ def _shortened(rows: list[Sequence[str]]) -> list[Sequence[str]]:
 def _layers(layers: Sequence[LayerHealth], examples: int) -> str:
     head = ["layer", "units, σ", "a", "δ", "factor", "theory", "‖J‖", "‖J⋯J‖", "∂C/∂W", "dead"]
     rows = _shortened([_row(layer) for layer in reversed(layers)])
-    legend = LEGEND.format(examples=examples)
+    legend = LEGEND.format(examples=f"{examples} example{'s' * (examples != 1)}")
     return _aligned([head, *rows], left=1) + "\n" + _fill(legend, "")
 
 

@@ -27,9 +27,10 @@ class Case:
     ----------
     architecture : Architecture
     params : list
-        For dense networks ``[{"weight": (out, in), "bias": (out,)}, …]``; nested lists of numbers
-        are turned into arrays.
-    x : array of shape (batch, in)
+        One entry a layer, with the keys and shapes of ``architecture.parameter_shapes``: for dense networks
+        ``[{"weight": (out, in), "bias": (out,)}, …]``. Nested lists of numbers are turned into arrays.
+    x : array of shape (batch, *architecture.input_shape)
+        (batch, in) for dense networks, (batch, channels, height, width) for images.
     y : array of shape (batch, out)
         Targets; one-hot (or any distribution) for cross_entropy, values in [0, 1] for
         binary_cross_entropy.

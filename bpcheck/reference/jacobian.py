@@ -17,14 +17,16 @@ eq. 5 (the 1 that a skip connection adds).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from bpcheck.errors import InputError
+from bpcheck.network.layers import Dense, LayerSpec, Skip
+from bpcheck.network.layers.kinds import of_kind
 from bpcheck.reference.layers.chain import Chain
 from bpcheck.reference.layers.dense import DenseLayer
 from bpcheck.reference.layers.layer import Layer
@@ -34,6 +36,9 @@ from bpcheck.reference.network import TRAINING, Network
 from bpcheck.tree import FloatArray, Path, Tree
 
 __all__ = ["DenseFlow", "Node", "expected_factors", "nodes", "products", "spectral_norms", "step_jacobians"]
+
+_CUT: Mapping[type[LayerSpec], type[Layer]] = MappingProxyType({Dense: DenseLayer, Skip: SkipLayer})
+"""The kinds that a network can be cut at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +114,7 @@ def nodes(network: Network, params: Tree, x: FloatArray, y: FloatArray) -> tuple
     Raises
     ------
     InputError
-        If a layer has no Jacobian here.
+        If a layer is neither dense nor a skip connection.
 
     Examples
     --------
@@ -120,6 +125,7 @@ def nodes(network: Network, params: Tree, x: FloatArray, y: FloatArray) -> tuple
     >>> float(top.error[0, 0]), float(low.error[0, 0])
     (7.0, 14.0)
     """
+    _refuse_others(network.architecture.layers)
     layers = network.chain.layers
     outputs, residuals, output = [], [], x
     for layer, own in zip(layers, params, strict=True):
@@ -139,6 +145,18 @@ def nodes(network: Network, params: Tree, x: FloatArray, y: FloatArray) -> tuple
     return tuple(found[::-1])
 
 
+def _refuse_others(specs: Sequence[LayerSpec]) -> None:
+    for spec in specs:
+        of_kind(
+            _CUT,
+            spec,
+            wing="gradient_health()",
+            instead="Of any other network give it the gradient alone, and it reads sizes off that: "
+            "gradient_health(gradients=bpcheck.reference.build(architecture).gradient(params, x, y)).",
+        )
+        _refuse_others(spec.inner)
+
+
 def _down(
     layer: Layer, params: Tree, residuals: Any, cotangent: FloatArray, path: Path
 ) -> tuple[tuple[DenseFlow, ...], FloatArray]:
@@ -156,10 +174,9 @@ def _down(
             gradient["bias"],
         )
         return (flow,), below
-    if isinstance(layer, SkipLayer):
-        flows, through_inner = _down_chain(layer.inner, params, residuals, cotangent, path)
-        return flows, cotangent + through_inner
-    raise InputError(f"there is no Jacobian for {layer!r} yet; dense layers and skip connections have one.")
+    assert isinstance(layer, SkipLayer)  # nodes() refused everything else
+    flows, through_inner = _down_chain(layer.inner, params, residuals, cotangent, path)
+    return flows, cotangent + through_inner
 
 
 def _down_chain(

@@ -106,7 +106,7 @@ class Network:
 
         Returns
         -------
-        list of dict
+        list
         """
         return self._chain.init(rng, self.architecture.input_shape)[0]
 
@@ -128,9 +128,11 @@ class Network:
 
         Parameters
         ----------
-        params : list of dict
+        params : list
+            With the shapes of ``architecture.parameter_shapes``; for dense networks
             ``[{"weight": (out, in), "bias": (out,)}, …]``.
-        x : (m, in)
+        x : (m, *input_shape)
+            (m, in) for dense networks, (m, channels, height, width) for images.
         y : (m, out)
         context : Context
             Mode, state, random generator and masks for layers that need them.
@@ -181,7 +183,7 @@ class Network:
 
         Returns
         -------
-        list of dict
+        list
 
         Raises
         ------

@@ -51,10 +51,8 @@ class Perturbations:
     Parameters
     ----------
     network : Network
-    params : list
+    params, x, y
         As for :meth:`bpcheck.reference.Network.loss`.
-    x : (m, in)
-    y : (m, out)
     dtype : dtype
         Precision of the code whose gradient is looked at: units that it may have on either side of their kink
         are put in the middle of it.

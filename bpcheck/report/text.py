@@ -143,17 +143,19 @@ def render(report: Report) -> str:
     """
     said = advice(report)
     told = [text for _, text in said]
-    limit = limits(report)
-    blocks = [
+    others = [("or", text) for text in dict.fromkeys(report.remedies) if text not in told]
+    body = [
         _head(report, meaning(report)),
-        _labelled((*said, *(("or", text) for text in report.remedies if text not in told))),
+        _labelled((*said, *others)),
         _fill(report.summary),
-        _row("network", report.inferred),
+        _row("network" if _is_of_a_network(report) else "assumed", report.inferred),
         *(_diagnosis(report, number) for number in range(len(report.diagnoses))),
         "" if report.ok else _table(report),
     ]
-    blocks += [
-        _meant(report, [*blocks, limit]),
+    limit = limits(report)
+    blocks = [
+        *body,
+        _symbols(report, (*body, limit)),
         _reproducer(report),
         _row("limit", limit),
         *(_row("note", warning) for warning in report.warnings),
@@ -198,16 +200,13 @@ def hint(report: Report, verbosity: str = "hint") -> str:
         _head(report, report.verdict.value if wrong else meaning(report)),
         "" if wrong else _fill(report.summary),
         _rows("seen", "or", symptoms),
-        "\n".join(_equation(name, report) for name in equations),
+        "\n".join(filter(None, (_equation(name, report) for name in equations))),
         _rows("ask", "or", questions),
         _labelled(said),
     ]
-    blocks += [
-        _meant(report, blocks),
-        # no form of a report may agree without saying what it did not look at
-        _rows("note", "", (f"{one.kind}, as declared: {one.path}" for one in report.set_aside)),
-    ]
-    return "\n\n".join(filter(None, blocks))
+    # no form of a report may agree without saying what it did not look at
+    aside = _rows("note", "", (f"{one.kind}, as declared: {one.path}" for one in report.set_aside))
+    return "\n\n".join(filter(None, (*blocks, _symbols(report, blocks), aside)))
 
 
 def to_do(report: Report) -> tuple[str, ...]:
@@ -242,21 +241,21 @@ def _where_to_look(report: Report) -> str:
     first = (*report.diagnoses, Diagnosis(""))[0]
     if first.equation in STEPS:
         layer = f" in layer {first.layer}" if first.layer is not None else ""
-        return f"Look at how your code computes {STEPS[first.equation].spoken}{layer}, then run the same case again."
-    return f"Look at the lines of your code that compute {_what_is_wrong(report)}."
-
-
-def _what_is_wrong(report: Report) -> str:
-    """The tensors that are wrong, to end a sentence with."""
+        step = STEPS[first.equation].spoken
+        return f"Look at how your code computes {step}{layer}, then run the same case again."
     wrong = [c.path for c in report.comparisons if c.verdict is Verdict.DISAGREES]
-    named = [d.path for d in report.diagnoses[:1] if d.path]
-    where = next(iter(named or wrong), "the gradient").partition(" along ")[0]
-    if where.startswith("params"):
+    path = ((first.path or "".join(wrong[:1])) or "the gradient").partition(" along ")[0]
+    return f"Look at the lines of your code that compute {_quantity(path, wrong)}."
+
+
+def _quantity(path: str, wrong: Sequence[str]) -> str:
+    """What is computed at a path, and whether the mistake need not be there."""
+    if path.startswith("params"):
         # the first wrong tensor need not be where the mistake is: an error goes down to all that come before
-        more = ", and at the backward steps that lead to it" if len(wrong) > 1 else ""
-        return f"the gradient of {where}{more}"
-    # z: every entry of the Jacobian
-    return f"the derivatives with respect to {where.partition(': ')[0]}" if ": " in where else where
+        before = ", and at the backward steps that lead to it" if len(wrong) > 1 else ""
+        return f"the gradient of {path}{before}"
+    tensor, colon, _ = path.partition(": ")  # z: every entry of the Jacobian
+    return f"the derivatives with respect to {tensor}" if colon else path
 
 
 def advice(report: Report, label: str = "to do") -> tuple[tuple[str, str], ...]:
@@ -308,17 +307,13 @@ def _is_of_a_network(report: Report) -> bool:
     )
 
 
+def _symbols(report: Report, blocks: Iterable[str]) -> str:
+    return _row("symbols", symbols("\n".join(blocks)) if _is_of_a_network(report) else "")
+
+
 def _equation(name: str, report: Report) -> str:
-    return f"{_row('equation', equation(name, report))}\n{_row('', MEANINGS[name])}"
-
-
-def _labelled(rows: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(_row(label, text) for label, text in rows)
-
-
-def _meant(report: Report, blocks: Iterable[str]) -> str:
-    """What the symbols in some blocks mean, where the report speaks of a network."""
-    return _row("symbols", symbols("\n".join(filter(None, blocks)))) if _is_of_a_network(report) else ""
+    """Nothing where the name is that of no equation."""
+    return _rows("equation", "", (equation(name, report), MEANINGS[name]) if name in EQUATIONS else ())
 
 
 def _reproducer(report: Report) -> str:
@@ -341,16 +336,17 @@ def _rows(first: str, others: str, texts: Iterable[str]) -> str:
     return "\n".join(_row(others if i else first, text) for i, text in enumerate(texts))
 
 
+def _labelled(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(_row(label, text) for label, text in rows)
+
+
 def _diagnosis(report: Report, number: int) -> str:
     diagnosis = report.diagnoses[number]
-    rows = []
-    if diagnosis.equation in EQUATIONS and diagnosis.equation not in {
-        d.equation for d in report.diagnoses[:number]
-    }:
-        rows.append(_equation(diagnosis.equation, report))
-    if diagnosis.path and number == 0:
+    new = diagnosis.equation not in {d.equation for d in report.diagnoses[:number]}
+    rows = [_equation(diagnosis.equation, report) if new else ""]
+    if number == 0:
         layer = f" (layer {diagnosis.layer})" if diagnosis.layer is not None else ""
-        rows.append(_row("where", f"{diagnosis.path}{layer}"))
+        rows.append(_row("where", diagnosis.path and f"{diagnosis.path}{layer}"))
     rows.append(_row(_numbered(report.diagnoses, number), diagnosis.bug))
     if number == 0:
         rows += [_row("" if i else "because", text, "- ") for i, text in enumerate(diagnosis.evidence)]
@@ -443,7 +439,7 @@ def _seen(report: Report, limit: float, *, alone: bool) -> str:
     if (
         alone
         and tensors == 1
-        and [c.expected is not None and c.expected.size for c in report.comparisons] == [1]
+        and [c.expected.size for c in report.comparisons if c.expected is not None] == [1]
     ):
         return f"A derivative that is wrong by more than {limit:.1e} of itself {seen}."
     worst = max(report.detection_limit, key=lambda path: report.detection_limit[path])
@@ -466,7 +462,7 @@ def footer(report: Report) -> str:
     if report.examples:
         parts.append(f"{report.examples} case{'s' * (report.examples != 1)}")
     if report.evaluations:
-        parts.append(f"{report.evaluations} calls")
+        parts.append(f"{report.evaluations} call{'s' * (report.evaluations != 1)}")
     if report.seed is not None:
         parts.append(f"seed {report.seed}")
     return ", ".join(parts)

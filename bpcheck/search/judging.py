@@ -162,7 +162,7 @@ def _imports(architecture: Architecture) -> str:
     if repr(architecture).startswith("mlp("):
         return "from bpcheck import Case, mlp"
     used = sorted({type(layer).__name__ for layer in _with_inner(architecture.layers)})
-    return f"from bpcheck import Architecture, Case\nfrom bpcheck.network.layers import {', '.join(used)}"
+    return f"from bpcheck import Architecture, Case\nfrom bpcheck.layers import {', '.join(used)}"
 
 
 def _with_inner(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:

@@ -40,7 +40,7 @@ def compare(
     time_limit: float | None = None,
     progress: Any = None,
 ) -> Report:
-    """Hold a hand-written backprop of a dense network against the reference, over random cases.
+    """Hold a hand-written backprop against the reference, over random cases.
 
     Parameters
     ----------
@@ -53,8 +53,10 @@ def compare(
         Another implementation to compare with instead of bpcheck's own gradient; the error bounds
         still come from the network's description.
     architectures : Architecture, list of Architecture or Hypothesis strategy, optional
-        Pins the networks. Without it (and without ``architecture`` parameter or ``cases``)
-        activation, output, loss and reduction are inferred from the subject's loss.
+        Pins the networks, of any layers; with other ones than dense layers, ``params`` has one entry a layer (a dict
+        by key, ``{}`` for a layer without parameters, a list for a skip connection). Without it (and without
+        ``architecture`` parameter or ``cases``) activation, output, loss and reduction are inferred from the
+        subject's loss.
     cases : Case or list of Case, optional
         Real data and real parameters: exactly these are compared.
     conventions : Conventions or str, optional

@@ -411,8 +411,9 @@ class Session:
         summary = f"{what} in {self.judged} {networks}.{set_aside_in_short(merged(self.set_aside))}"
         if self.at_kink:
             summary += (
-                f" In {self.at_kink} of them a unit sits exactly at a kink, where any value between the one-sided "
-                "derivatives is right; a hair beside it the gradient agrees too."
+                f" {'There' if self.judged == 1 else f'In {self.at_kink} of them'} a unit sits exactly at a corner of its "
+                "activation (as ReLU at 0), where any value between the one-sided derivatives is right; moved slightly off "
+                "it, nothing is wrong either."
             )
         return self._report(verdict, comparisons=self.decisive.comparisons, summary=summary)
 
@@ -452,7 +453,8 @@ class Session:
             return Broken(
                 judged,
                 f"Everything else is right, but {one.path} is declared approximate and, in {one.away:.0%} of "
-                f"{self.judged} cases, points away from the right gradient; the first of them is shown below.",
+                f"{self.judged} case{'s' * (self.judged != 1)}, points away from the right gradient; the first of them is "
+                "shown below.",
                 replace(place, hint=f"{one.path} {AWAY}."),
             )
         return None
@@ -468,7 +470,7 @@ class Session:
     def _out_of_time(self, why: str) -> Report:
         return self._report(
             Verdict.INCONCLUSIVE,
-            summary=f"Stopped: {why}. Nothing wrong was seen in {self.judged} cases; give more time or fewer examples.",
+            summary=f"Stopped: {why}. {_seen_so_far(self.judged)} Give more time or fewer examples.",
         )
 
     def _failed(self, judged: Judged) -> Report:
@@ -561,6 +563,12 @@ class Session:
         report = in_callers_words(report, conventions)
         spoken = spoken_of(aside, report.comparisons, cases=self.judged)
         return replace(report, warnings=(*report.warnings, *spoken))
+
+
+def _seen_so_far(judged: int) -> str:
+    if not judged:
+        return "Nothing was compared by then."
+    return f"Nothing wrong was seen in {judged} case{'s' * (judged != 1)}."
 
 
 def _may_be_layout(judged: Judged) -> bool:

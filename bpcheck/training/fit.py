@@ -14,6 +14,7 @@ from bpcheck import tree
 from bpcheck.check.options import seed_or_drawn
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
+from bpcheck.network.names import places
 from bpcheck.options import non_negative, whole
 from bpcheck.reference.network import Network, as_network
 from bpcheck.reference.optimizer import Rule, Schedule, global_norm
@@ -46,7 +47,8 @@ def fit(
     Parameters
     ----------
     network : Network or Architecture
-    x : array of shape (N, in)
+    x : array of shape (N, *input_shape)
+        (N, in) for dense networks, (N, channels, height, width) for images.
     y : array of shape (N, out)
     rule : Rule
         One of :mod:`bpcheck.reference.optimizer`; ``Clipped(rule=…)`` clips.
@@ -118,8 +120,8 @@ def accuracy(network: Network, params: Tree, x: FloatArray, y: FloatArray) -> fl
     Parameters
     ----------
     network : Network
-    params : list of dict
-    x, y : (N, in), (N, classes)
+    params : list
+    x, y : (N, *input_shape), (N, classes)
 
     Returns
     -------
@@ -156,7 +158,7 @@ class _Loop:
             yield run
 
     def _epoch(self, run: Training, rng: np.random.Generator) -> Training:
-        params, state, losses, squares = run.params, run.state, [], np.zeros(len(run.params))
+        params, state, losses, norms = run.params, run.state, [], []
         order = rng.permutation(len(self.x))
         for start in range(0, len(order), self.batch):
             rows = order[start : start + self.batch]
@@ -164,9 +166,8 @@ class _Loop:
             rate = None if self.schedule is None else non_negative(f"schedule({t})", self.schedule(t))
             loss, gradient = self.network.evaluate(params, self.x[rows], self.y[rows])
             losses.append(float(loss))
-            norms = np.array([global_norm(layer) for layer in gradient])
-            squares += norms**2
-            if not (math.isfinite(losses[-1]) and np.isfinite(norms).all()):
+            norms.append([global_norm(own) for own in _numbered(self.network, gradient)])
+            if not np.isfinite([losses[-1], *norms[-1]]).all():
                 break
             params, state = self.rule.step(params, gradient, state, lr=rate)
         sizes = self.network.trace(before, self.x[rows], self.y[rows]).activations
@@ -174,8 +175,8 @@ class _Loop:
             len(run.history) + 1,
             float(np.mean(losses)),
             self.rule.lr if rate is None else rate,
-            tuple(float(v) for v in np.sqrt(squares / len(losses))),
-            tuple(_rms(a) for a in sizes),
+            tuple(np.sqrt(np.mean(np.square(norms), axis=0)).tolist()),
+            tuple(float(np.sqrt(np.mean(a**2))) for a in _numbered(self.network, sizes)),
             *self._held_out(params),
         )
         best = params if _is_best(epoch, run.history) else run.best
@@ -197,11 +198,15 @@ class _Loop:
         return loss, accuracy(self.network, params, *self.held) if one_hot else None
 
 
-def _rms(activation: Any) -> float:
-    """Of an array, or of the last layer inside a skip connection."""
-    while isinstance(activation, list):
-        activation = activation[-1]
-    return float(np.sqrt(np.mean(np.square(np.asarray(activation, dtype=float)))))
+def _numbered(network: Network, nested: list[Any]) -> list[Any]:
+    """Of a list nested as the layers are, what belongs to those that books number, in their order."""
+    every = zip(places(network.architecture), _flat(nested), strict=True)
+    return [own for place, own in every if place.number is not None]
+
+
+def _flat(nested: list[Any]) -> Iterator[Any]:
+    for own in nested:
+        yield from _flat(own) if isinstance(own, list) else [own]
 
 
 def _is_best(epoch: Epoch, history: tuple[Epoch, ...]) -> bool:

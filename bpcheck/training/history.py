@@ -15,6 +15,7 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
+from bpcheck.network.names import FIRST_LAYER
 from bpcheck.reference import build
 from bpcheck.reference.network import Network
 from bpcheck.reference.optimizer import Rule, State
@@ -30,6 +31,9 @@ FORMAT = 1
 class Epoch:
     """One pass over the data.
 
+    Its layers are those that :func:`bpcheck.network.names.places` numbers, from layer 2 up (the input is layer 1):
+    layers inside a skip connection one by one, and none for a flatten layer, which has no parameters.
+
     Attributes
     ----------
     number : int
@@ -37,9 +41,9 @@ class Epoch:
     loss : float
         Mean over the mini-batches, each taken before its update; larger than at the end of the epoch.
     learning_rate : float
-        η of its last step.
+        η of its last step; with :class:`~bpcheck.reference.optimizer.Grouped`, of the parameters that no group takes.
     gradient_norms : tuple of float
-        For each layer, ‖∂C/∂(W, b)‖₂ as root mean square over the mini-batches, from the input up.
+        For each layer, ‖∂C/∂(W, b)‖₂ as root mean square over the mini-batches.
     activation_norms : tuple of float
         For each layer, the root mean square of its activations for the last mini-batch.
     held_out_loss, held_out_accuracy : float or None
@@ -152,8 +156,9 @@ class Training:
         if self.stopped:
             lines.append(self.stopped)
         lines.append("layer  ‖∂C/∂(W, b)‖  activations")
-        for k, (slope, size) in enumerate(zip(last.gradient_norms, last.activation_norms, strict=True)):
-            lines.append(f"{k + 2:5d}  {slope:12.3g}  {size:11.3g}")
+        rows = zip(last.gradient_norms, last.activation_norms, strict=True)
+        for number, (slope, size) in enumerate(rows, FIRST_LAYER):
+            lines.append(f"{number:5d}  {slope:12.3g}  {size:11.3g}")
         return "\n".join(lines)
 
 

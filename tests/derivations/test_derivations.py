@@ -13,6 +13,8 @@ from choosing import some
 
 import derivations
 from bpcheck import mlp, reference
+from bpcheck.network.layers import Conv2d
+from bpcheck.reference.layers.convolution import laid_out
 from bpcheck.symbolic.index import (
     Digits,
     Exact,
@@ -208,6 +210,36 @@ def binary_cross_entropy(case, d, code):
     return code(case.array(z[j], j)[None], case.array(y[j], j)[None])[0], [j]
 
 
+def convolution(case):
+    """The layer whose sizes these are, its kernel, its input and its error, for a batch of one image."""
+    from derivations.convolution import K, X, Y_bar, c, filters, high, i, j, o, stride, u, v, wide, x, y
+
+    size = case.world.sizes
+    spec = Conv2d(size[filters], (size[high], size[wide]), stride=size[stride])
+    kernel, image = case.array(K[o, c, u, v], o, c, u, v), case.array(X[c, x, y], c, x, y)
+    return spec, kernel, image[None], case.array(Y_bar[o, i, j], o, i, j)[None]
+
+
+def convolution_kernel(case, d, code):
+    from derivations.convolution import c_, o_, u_, v_
+
+    spec, _, image, delta = convolution(case)
+    return code(delta, laid_out(image, spec)), [o_, c_, u_, v_]
+
+
+def convolution_bias(case, d, code):
+    from derivations.convolution import o_
+
+    return code(convolution(case)[-1]), [o_]
+
+
+def convolution_input(case, d, code):
+    from derivations.convolution import c_, x, y
+
+    spec, kernel, image, delta = convolution(case)
+    return code(kernel, delta, spec, image.shape)[0], [c_, x, y]
+
+
 CODE = {
     ("bp1_output_error", 0): bp1_elementwise,
     ("bp1_output_error", 1): bp1_jacobian,
@@ -223,6 +255,9 @@ CODE = {
     ("batch_and_penalty", 0): batch_bias,
     ("batch_and_penalty", 1): batch_weight,
     ("batch_and_penalty", 2): penalised,
+    ("convolution", 0): convolution_kernel,
+    ("convolution", 1): convolution_bias,
+    ("convolution", 2): convolution_input,
 }
 
 # The numbers are of size 1 and the formulas have some tens of operations: a few hundred roundings at most.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from choosing import product
 
-from bpcheck import Architecture, Case, mlp
+from bpcheck import Architecture, Case, gradient_health, mlp
 from bpcheck.errors import InputError
-from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers import Conv2d, Dense, Flatten, Skip
 from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.reference import build, jacobian
 from bpcheck.reference.activation import ACTIVATION
@@ -190,13 +190,23 @@ def test_theory_expects_what_many_draws_average_to(name):
     assert np.mean(theory) == pytest.approx(np.mean(seen), rel=within)
 
 
-def test_other_layers_are_refused_in_words():
-    network = build(mlp([1, 1]))
-    strange = type(network)(network.architecture, type(network.chain)([_Strange()]), False)
-    with pytest.raises(InputError, match="no Jacobian for"):
-        jacobian.nodes(strange, [None], np.ones((1, 1)), np.ones((1, 1)))
+IMAGES = (Conv2d(3, 2, activation="relu"), Flatten(), Dense(2))
 
 
-class _Strange:
-    def forward(self, params, x, context):
-        return x, None, None
+@pytest.mark.parametrize(
+    ("layers", "named"),
+    [
+        (IMAGES, r"Conv2d\(3, 2, activation='relu'\)"),
+        ((Skip((Conv2d(1, 1),)), Flatten(), Dense(2)), r"Conv2d\(1, 1\)"),
+    ],
+)
+def test_a_network_with_other_layers_is_refused_by_name_and_its_gradient_taken(layers, named):
+    architecture = Architecture((1, 3, 3), layers)
+    with pytest.raises(
+        InputError, match=rf"^gradient_health\(\) does not know the layer {named}; it knows Dense, Skip\."
+    ):
+        gradient_health(architecture, seed=0)
+    # what the sentence says to do instead
+    case = case_from_seed(architecture, 4, 0)
+    health = gradient_health(gradients=build(architecture).gradient(case.params, case.x, case.y))
+    assert len(health.tensors) == 4

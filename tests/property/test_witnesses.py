@@ -86,7 +86,8 @@ def check_agreement(first, second, case):
     return comparisons
 
 
-EVERY_KIND = ["dense", "skip", "flatten", "conv1d", "conv2d"]
+IMAGES = ["conv1d", "conv2d", "flatten"]
+EVERY_KIND = ["dense", "skip", *IMAGES]
 
 
 @given(strategies.cases(kinds=EVERY_KIND, max_width=4, max_depth=3, max_image=4))
@@ -105,6 +106,14 @@ def test_backprop_agrees_with_the_formula(case):
     check_agreement(witness.testify(case), symbolic.testify(case), case)
 
 
+@given(strategies.cases(kinds=IMAGES, max_width=2, max_depth=2, max_image=3, max_batch=2))
+def test_backprop_agrees_with_the_formula_on_images(case):
+    if at_a_kink(case):
+        event("at a kink")
+        return
+    check_agreement(witness.testify(case), symbolic.testify(case), case)
+
+
 @given(strategies.cases(kinds=["dense", "skip"], **SMALL))
 def test_perturbation_agrees_with_the_formula(case):
     if at_a_kink(case):
@@ -113,7 +122,7 @@ def test_perturbation_agrees_with_the_formula(case):
     check_agreement(perturbed(case), symbolic.testify(case), case)
 
 
-@given(strategies.cases(kinds=["dense", "skip"], max_width=4, max_depth=3))
+@given(strategies.cases(kinds=EVERY_KIND, max_width=4, max_depth=3, max_image=4))
 def test_backprop_agrees_with_the_certified_enclosure(case):
     if at_a_kink(case):
         event("at a kink")

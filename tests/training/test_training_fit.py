@@ -13,12 +13,13 @@ from bpcheck import mlp, tree
 from bpcheck.data import load_digits
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import Architecture
-from bpcheck.network.layers import Dense, Skip
+from bpcheck.network.layers import Conv2d, Dense, Flatten, Skip
 from bpcheck.reference import Network, build
 from bpcheck.reference.optimizer import (
     SGD,
     Adam,
     Clipped,
+    Grouped,
     Momentum,
     cosine,
     global_norm,
@@ -203,6 +204,53 @@ def test_networks_with_skips_are_trained_and_saved(tmp_path):
     ended = fit(network, x, y, rule=Adam(), epochs=2, seed=0)
     assert len(ended.last.gradient_norms) == len(ended.last.activation_norms) == 3
     assert same(load(ended.save(tmp_path / "a.npz"), build(network), Adam()).params, ended.params)
+
+
+def test_the_history_has_the_layers_that_books_number():
+    """Flatten is none, and a skip connection is counted through: the numbers are those of W², W³ … in a report."""
+    layers = (
+        Conv2d(3, 3, activation="relu"),
+        Flatten(),
+        Skip((Dense(5, "tanh"), Dense(48))),
+        Dense(2, "softmax"),
+    )
+    network = build(Architecture((1, 6, 6), layers, loss="cross_entropy"))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4, 1, 6, 6)), np.eye(2)[[0, 1, 1, 0]]
+    params = network.init(rng)
+    ended = fit(network, x, y, rule=SGD(lr=0.1), epochs=1, params=params, seed=0)
+    convolution, _, (inner, outer), top = network.gradient(params, x, y)
+    norms = [global_norm(one) for one in (convolution, inner, outer, top)]
+    assert ended.last.gradient_norms == pytest.approx(norms, rel=1e-12)
+    convolution, _, (inner, outer), top = network.trace(params, x, y).activations
+    sizes = [np.sqrt(np.mean(a**2)) for a in (convolution, inner, outer, top)]
+    assert ended.last.activation_norms == pytest.approx(sizes, rel=1e-12)
+    rows = str(ended).splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["2", "3", "4", "5"]
+    assert "nan" not in str(ended)
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate"),
+    [
+        (SGD(lr=0.5), 0.5),
+        (Clipped(rule=Adam(lr=0.1)), 0.1),
+        (Clipped(rule=Clipped(rule=Adam(lr=0.1)), by="value"), 0.1),
+        (Grouped(rule=SGD(lr=0.25), groups=(("bias", SGD(lr=0.5)),)), 0.25),
+    ],
+)
+def test_the_rate_in_the_history_is_the_one_that_steps(rule, rate):
+    ended = run(rule=rule, epochs=1, batch=40)
+    assert ended.last.learning_rate == rate
+    told = run(rule=rule, epochs=1, batch=40, schedule=lambda step: rate)
+    assert np.array_equal(ended.params[0]["weight"], told.params[0]["weight"])
+    assert run(rule=rule, epochs=1, schedule=lambda step: 0.75).last.learning_rate == 0.75
+
+
+def test_a_rule_around_another_takes_no_rate_of_its_own():
+    for rule in (Clipped, Grouped):
+        with pytest.raises(TypeError, match="lr"):
+            rule(rule=SGD(lr=0.5), lr=0.1)
 
 
 def test_the_digits_are_read_in_seconds():

@@ -290,14 +290,14 @@ class _Check:
             if not max(limits.values(), default=np.inf) <= RESOLUTION:
                 verdict = Verdict.INCONCLUSIVE
             return self._passed(rule, found, limits, verdict, inferred)
-        place = f"{trajectories[-1].name}, step {wrong + 1}"
+        place = f"step {wrong + 1} of the run “{trajectories[-1].name}”"
         diagnosis = named(rule, trajectories, found[-1], wrong, place)
         return self._report(
             Verdict.worst(c.verdict for c in found[-1][wrong]),
             tuple(found[-1][wrong]),
             diagnoses=(diagnosis,),
             inferred=inferred,
-            summary=f"Wrong at {place} (the numbers below are the changes of the parameters in that step).",
+            summary=f"Wrong in {place} (the numbers below are the changes of the parameters in that step).",
         )
 
     def _passed(
@@ -312,7 +312,8 @@ class _Check:
             steps = sum(len(one) for one in found)
             remedies: tuple[str, ...] = ()
             summary = (
-                f"All {steps:,} steps of {len(found)} runs lie within the rounding of {_shown(rule)}. What is compared is "
+                f"All {steps:,} steps of {len(found)} run{'s' * (len(found) != 1)} lie within the rounding of "
+                f"{_shown(rule)}. What is compared is "
                 "the change of the parameters in a step."
             )
         else:

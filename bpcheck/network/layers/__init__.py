@@ -1,9 +1,4 @@
-"""The kinds of layers as pure data, one a file; ``bpcheck.layers`` for short.
-
->>> from bpcheck import layers
->>> layers.Conv2d(4, 3, stride=2, padding=1).output_shape((1, 8, 8))
-(4, 4, 4)
-"""
+"""The kinds of layers as pure data, one a file; :mod:`bpcheck.layers` is their public name."""
 
 from bpcheck.network.layers.convolution import Conv1d, Conv2d
 from bpcheck.network.layers.dense import Dense

@@ -34,7 +34,8 @@ class Clipped(Rule):
     Parameters
     ----------
     rule : Rule
-        What is done with the clipped gradient. Its rate and decay count; those of this object do not.
+        What is done with the clipped gradient. Its rate and decay count: ``lr`` is that rate,
+        and a decay of this object does nothing.
     by : {"value", "norm", "global norm"}
         See :mod:`bpcheck.reference.optimizer.clipping`.
     limit : float
@@ -51,12 +52,14 @@ class Clipped(Rule):
     [array([-1.5]), array([-2.])]
     """
 
+    lr: float = dataclasses.field(init=False, repr=False)
     rule: Rule = dataclasses.field(default_factory=SGD)
     by: str = "global norm"
     limit: float = 1.0
     margin: float = 0.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lr", self.rule.lr)
         super().__post_init__()
         one_of("by", self.by, WAYS)
         self._settle(positive, "limit")

@@ -23,7 +23,8 @@ class Grouped(Rule):
     Parameters
     ----------
     rule : Rule
-        For all parameters that no group takes. Its rate and decay count; those of this object do not.
+        For all parameters that no group takes. Its rate and decay count: ``lr`` is that rate,
+        and a decay of this object does nothing.
     groups : tuple of (str, Rule)
         A parameter belongs to the first group whose text stands in its path: ``"bias"`` in ``params[0]['bias']``.
 
@@ -37,10 +38,12 @@ class Grouped(Rule):
     {'weight': array([2.]), 'bias': array([4.])}
     """
 
+    lr: float = dataclasses.field(init=False, repr=False)
     rule: Rule = dataclasses.field(default_factory=SGD)
     groups: tuple[tuple[str, Rule], ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lr", self.rule.lr)
         super().__post_init__()
         for group in self.groups:
             if not (

@@ -68,7 +68,7 @@ def reproducer(report: Report, *, interactive: bool) -> Html | None:
 
 
 def proof(report: Report) -> Html | None:
-    """What was not looked at, and what an AGREES could have missed, for every tensor; None where nothing is to be said.
+    """What an AGREES could have missed, for every tensor, and what was not looked at; None where nothing is to be said.
 
     Examples
     --------
@@ -77,9 +77,10 @@ def proof(report: Report) -> Html | None:
     True
     """
     left_out = tag("ul", *(tag("li", text) for text in report.unchecked)) if report.unchecked else None
+    unseen = left_out and join(tag("p", "Not looked at:"), left_out)
     said = limits(report)
     if not said:
-        return left_out and join(tag("p", "Not looked at:"), left_out)
+        return unseen
     limit = report.detection_limit
     rows = [
         tag("tr", tag("th", tag("code", path), scope="row"), tag("td", show(value, 2)))
@@ -89,12 +90,7 @@ def proof(report: Report) -> Html | None:
     head = tag("tr", tag("th", "tensor", scope="col"), tag("th", "limit", scope="col"))
     caption = tag("caption", f"Smallest relative error that would have been seen{more}")
     table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="evidence")
-    return join(
-        tag("p", said),
-        scrolling("Table of the limits", table),
-        tag("p", "Not looked at:") if left_out else None,
-        left_out,
-    )
+    return join(tag("p", said), scrolling("Table of the limits", table), unseen)
 
 
 def totals(report: Report) -> Html:

@@ -26,8 +26,7 @@ def opening(report: Report) -> Html:
     )
     said, rows = meaning(report), advice(report)
     items = [tag("p", tag("b", f"{label.capitalize().rstrip('?')}: "), prose(text)) for label, text in rows]
-    told = [text for _, text in rows]
-    others = [tag("li", text) for text in report.remedies if text not in told]
+    others = [tag("li", text) for text in report.remedies if text not in [row[1] for row in rows]]
     return tag(
         "header",
         tag("h1", badge, " ", tag("code", report.subject)),

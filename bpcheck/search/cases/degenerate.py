@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bpcheck import tree
 from bpcheck.network.case import Case
@@ -14,7 +14,7 @@ from bpcheck.search.cases.passed import pre_activations
 from bpcheck.search.cases.plan import planned
 from bpcheck.tree import FloatArray
 
-__all__ = ["hidden_by"]
+__all__ = ["HIDES", "hidden_by"]
 
 BENT_AT_ZERO = ("relu", "leaky_relu")
 """Activations that are the identity above zero: only below it does anybody see which one it is."""
@@ -32,34 +32,7 @@ def hidden_by(cases: Sequence[Case]) -> list[str]:
     every case has a batch of one: a sum over the batch left out, or a wrong division by its size, cannot be seen
     no case has a hidden layer: BP2 was not checked
     """
-    found = []
-    widths = [planned(case.architecture).widths for case in cases]
-    if all(case.batch == 1 for case in cases):
-        found.append(
-            "every case has a batch of one: a sum over the batch left out, or a wrong division by its size, cannot be seen"
-        )
-    if all(len(w) == 2 for w in widths):
-        found.append("no case has a hidden layer: BP2 was not checked")
-    elif all(len(set(w[:-1])) == 1 or len(set(w[1:])) == 1 for w in widths) and any(
-        w[-1] > 1 for w in widths
-    ):
-        found.append(
-            "all widths are equal, but for the first or the last: a size that is taken from the wrong layer, or from "
-            "the wrong axis, cannot be seen"
-        )
-    if all(set(w[1:]) == {1} for w in widths):
-        found.append(
-            "every layer above the input has one unit: a number for the layer in place of one for each unit cannot be seen"
-        )
-    if all(case.architecture.outputs == 1 for case in cases):
-        found.append("every case has one output: a wrong factor 1/outputs cannot be seen")
-    regularised = [case for case in cases if case.architecture.l1 or case.architecture.l2]
-    biases = [values for case in regularised for values in _of_role(case, "bias")]
-    if biases and not any(values.any() for values in biases):
-        found.append("every bias is zero: a penalty on biases cannot be seen")
-    if all(len(w) > 2 for w in widths):
-        found += _hidden_below(cases)
-    return found + _hidden_by_kind(cases)
+    return [text for text, hides in HIDES if hides(cases)] + _hidden_by_kind(cases)
 
 
 def _of_role(case: Case, role: Role) -> list[FloatArray]:
@@ -82,34 +55,95 @@ def _hidden_by_kind(cases: Sequence[Case]) -> list[str]:
     return [text for moves, found in alike.items() for text in moves.hidden_by(found)]
 
 
-def _hidden_below(cases: Sequence[Case]) -> list[str]:
-    """What hides bugs of the way down through hidden layers: of networks with one at least."""
-    found = []
+def _widths(cases: Sequence[Case]) -> list[tuple[int, ...]]:
+    return [planned(case.architecture).widths for case in cases]
+
+
+def _are_shallow(cases: Sequence[Case]) -> bool:
+    return all(len(w) == 2 for w in _widths(cases))
+
+
+def _are_equally_wide(cases: Sequence[Case]) -> bool:
+    widths = _widths(cases)
+    equal = all(len(set(w[:-1])) == 1 or len(set(w[1:])) == 1 for w in widths)
+    return equal and any(w[-1] > 1 for w in widths) and not _are_shallow(cases)
+
+
+def _have_no_bias_to_penalise(cases: Sequence[Case]) -> bool:
+    regularised = [case for case in cases if case.architecture.l1 or case.architecture.l2]
+    biases = [values for case in regularised for values in _of_role(case, "bias")]
+    return bool(biases) and not any(values.any() for values in biases)
+
+
+def _are_symmetric(cases: Sequence[Case]) -> bool:
     above = [weight for case in cases for weight in _of_role(case, "weight")[1:]]
-    if all(map(_is_symmetric, above)) and any(weight.size > 1 for weight in above):
-        found.append("every matrix above the first is symmetric: a forgotten transpose cannot be seen")
-    hidden = {
+    square = all(weight.ndim == 2 and weight.shape[0] == weight.shape[1] for weight in above)
+    return (
+        _are_deep(cases)
+        and square
+        and all((weight == weight.T).all() for weight in above)
+        and any(weight.size > 1 for weight in above)
+    )
+
+
+def _are_deep(cases: Sequence[Case]) -> bool:
+    return all(len(w) > 2 for w in _widths(cases))
+
+
+def _hidden_activations(cases: Sequence[Case]) -> set[str]:
+    """Of networks that have hidden layers, all of them."""
+    if not _are_deep(cases):
+        return set()
+    return {
         place.layer.output_activation
         for case in cases
         for place in places(case.architecture)[:-1]
         if place.parameters
     }
-    if hidden == {"identity"}:
-        found.append(
-            "no hidden layer has an activation but the identity: a σ' that was left out, or taken elsewhere, cannot be seen"
-        )
-    elif hidden <= {"identity", *BENT_AT_ZERO} and all(map(_is_above_zero, cases)):
-        found.append(
-            "no hidden unit has z < 0 in any example: what its activation does there, and whether σ' is used at all, "
-            "cannot be seen"
-        )
-    return found
 
 
-def _is_symmetric(weight: FloatArray) -> bool:
-    return weight.ndim == 2 and weight.shape[0] == weight.shape[1] and bool((weight == weight.T).all())
+def _are_linear(cases: Sequence[Case]) -> bool:
+    return _hidden_activations(cases) == {"identity"}
 
 
-def _is_above_zero(case: Case) -> bool:
-    bent = [z for place, z in pre_activations(case)[:-1] if place.layer.output_activation in BENT_AT_ZERO]
+def _are_above_zero(cases: Sequence[Case]) -> bool:
+    used = _hidden_activations(cases)
+    if not used & set(BENT_AT_ZERO) or used - {"identity", *BENT_AT_ZERO}:
+        return False
+    hidden = [passed for case in cases for passed in pre_activations(case)[:-1]]
+    bent = [z for place, z in hidden if place.layer.output_activation in BENT_AT_ZERO]
     return all(bool((z > 0).all()) for z in bent if z is not None)
+
+
+HIDES: tuple[tuple[str, Callable[[Sequence[Case]], bool]], ...] = (
+    (
+        "every case has a batch of one: a sum over the batch left out, or a wrong division by its size, cannot be seen",
+        lambda cases: all(case.batch == 1 for case in cases),
+    ),
+    ("no case has a hidden layer: BP2 was not checked", _are_shallow),
+    (
+        "all widths are equal, but for the first or the last: a size that is taken from the wrong layer, or from "
+        "the wrong axis, cannot be seen",
+        _are_equally_wide,
+    ),
+    (
+        "every layer above the input has one unit: a number for the layer in place of one for each unit cannot be seen",
+        lambda cases: all(set(w[1:]) == {1} for w in _widths(cases)),
+    ),
+    (
+        "every case has one output: a wrong factor 1/outputs cannot be seen",
+        lambda cases: all(case.architecture.outputs == 1 for case in cases),
+    ),
+    ("every bias is zero: a penalty on biases cannot be seen", _have_no_bias_to_penalise),
+    ("every matrix above the first is symmetric: a forgotten transpose cannot be seen", _are_symmetric),
+    (
+        "no hidden layer has an activation but the identity: a σ' that was left out, or taken elsewhere, cannot be seen",
+        _are_linear,
+    ),
+    (
+        "no hidden unit has z < 0 in any example: what its activation does there, and whether σ' is used at all, "
+        "cannot be seen",
+        _are_above_zero,
+    ),
+)
+"""Sentences of networks of any kind, and when they are true."""

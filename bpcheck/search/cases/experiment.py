@@ -48,24 +48,24 @@ def experiments(
         for index in range(FRESH):
             fresh = source(index)
             yield f"{in_words(fresh.architecture)} and a batch of {fresh.batch}", fresh
+    for words, network, size in _variations(case, free=free):
+        if network is not None:
+            yield words, random_case(rng, network, GENERIC, batch=size)
+
+
+def _variations(case: Case, *, free: bool) -> Iterator[tuple[str, Architecture | None, int]]:
+    """Other sizes of a network, in words, with a batch for it."""
     architecture = case.architecture
     batch = BATCH if case.batch != BATCH else BATCH + 1
     outputs = OUTPUTS if architecture.outputs != OUTPUTS else OUTPUTS + 1
     others = _with_outputs(architecture, outputs)
-    one_more = _with_one_more_layer(architecture, any_layer=free)
-    for words, network, size in (
-        (f"a batch of {batch} examples", architecture, batch),
-        (f"a network with {outputs} outputs", others, case.batch),
-        (f"a network with {outputs} outputs and a batch of {batch}", others, batch),
-        ("a network with one more hidden layer", one_more, batch),
-    ):
-        if network is not None:
-            yield words, random_case(rng, network, GENERIC, batch=size)
-    if not free or not (architecture.l1 or architecture.l2):
-        return
-    for penalty in (1.7, 0.3):
+    yield f"a batch of {batch} examples", architecture, batch
+    yield f"a network with {outputs} outputs", others, case.batch
+    yield f"a network with {outputs} outputs and a batch of {batch}", others, batch
+    yield "a network with one more hidden layer", _with_one_more_layer(architecture, any_layer=free), batch
+    for penalty in (1.7, 0.3) if free and (architecture.l1 or architecture.l2) else ():
         stronger = replace(architecture, l1=penalty * architecture.l1, l2=penalty * architecture.l2)
-        yield f"a penalty {penalty:g} times as strong", random_case(rng, stronger, GENERIC, batch=batch)
+        yield f"a penalty {penalty:g} times as strong", stronger, batch
 
 
 def _with_outputs(architecture: Architecture, outputs: int) -> Architecture | None:

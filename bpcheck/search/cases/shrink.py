@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -128,23 +128,21 @@ def _smaller(case: Case, free: bool, told: bool) -> Iterator[Case | None]:
     # what code without a description does in a layer it can only know from the layer's place, unless all are alike
     if free or told or len({place.layer.output_activation for place in places(case.architecture)[:-1]}) <= 1:
         yield from _fewer_layers(case, plan)
+    yield from _fewer_examples(case)
+    if free:  # before images shrink: one position of two says more than one with padding beside it
+        for pieces in _with_one_plainer(plan.pieces):
+            yield replace(plan, pieces=pieces).of(case)
+    yield from _narrower(case, plan)
+    if free:
+        yield from _plainer(case, plan)
+
+
+def _fewer_examples(case: Case) -> Iterator[Case]:
     m = case.batch
     for batch in dict.fromkeys((1, m // 2, m - 1)):
         if 0 < batch < m:
             yield replace(case, x=case.x[:batch], y=case.y[:batch])
             yield replace(case, x=case.x[-batch:], y=case.y[-batch:])
-    if free:  # before images shrink: one position of two says more than one with padding beside it
-        for pieces in _with_one_plainer(plan.pieces):
-            yield replace(plan, pieces=pieces).of(case)
-    for top in (1, 2, 3):
-        if max(plan.sizes) > top:
-            clamped = plan.resized([min(size, top) for size in plan.sizes])
-            yield clamped.of(case)
-            yield clamped.of(case, rng=np.random.default_rng(1))
-    for sizes in _smaller_sizes(plan):
-        yield plan.resized(sizes).of(case)
-    if free:
-        yield from _plainer(case, plan)
 
 
 def _fewer_layers(case: Case, plan: Plan) -> Iterator[Case | None]:
@@ -178,22 +176,36 @@ def _from_above(case: Case) -> Case | None:
     return replace(case, architecture=shorter, params=case.params[1:], x=x)
 
 
-def _smaller_sizes(plan: Plan) -> Iterator[list[int]]:
-    """Each alone to 1, half and one less; equal neighbours together, and all where all are equal; an image and a kernel."""
-    sizes = plan.sizes
+def _narrower(case: Case, plan: Plan) -> Iterator[Case | None]:
+    """All sizes bounded, then smaller ones one by one and together."""
+    for top in (1, 2, 3):
+        if max(plan.sizes) > top:
+            clamped = plan.resized([min(size, top) for size in plan.sizes])
+            yield clamped.of(case)
+            yield clamped.of(case, rng=np.random.default_rng(1))
+    for sizes in (*_one_size_smaller(plan.sizes), *_several_sizes_smaller(plan)):
+        yield plan.resized(sizes).of(case)
+
+
+def _one_size_smaller(sizes: tuple[int, ...]) -> Iterator[list[int]]:
+    """Each alone to 1, half and one less."""
     for i, size in enumerate(sizes):
         for smaller in dict.fromkeys((1, size // 2, size - 1)):
             if 0 < smaller < size:
                 yield [*sizes[:i], smaller, *sizes[i + 1 :]]
-    for i in range(len(sizes) - 1):
-        if sizes[i] == sizes[i + 1] > 1:
-            yield [*sizes[:i], *[sizes[i] - 1] * 2, *sizes[i + 2 :]]
-    if len(set(sizes)) == 1 and sizes[0] > 1:
-        yield [sizes[0] - 1] * len(sizes)
-    # as many positions of the kernel as before: outputs that were not there have no targets
+
+
+def _several_sizes_smaller(plan: Plan) -> Iterator[list[int]]:
+    """Equal neighbours together, all where all are equal, and an image with a kernel."""
+    sizes = plan.sizes
+    # an image and a kernel leave as many positions as before: outputs that were not there have no targets
     spans = [i for i, is_width in enumerate(plan.which_are_widths) if not is_width and sizes[i] > 1]
-    for pair in combinations(spans, 2):
-        yield [size - (i in pair) for i, size in enumerate(sizes)]
+    together: list[Sequence[int]] = [
+        (i, i + 1) for i in range(len(sizes) - 1) if sizes[i] == sizes[i + 1] > 1
+    ]
+    together += [range(len(sizes))] if len(set(sizes)) == 1 < sizes[0] else []
+    for chosen in (*together, *combinations(spans, 2)):
+        yield [size - (i in chosen) for i, size in enumerate(sizes)]
 
 
 def _plainer(case: Case, plan: Plan) -> Iterator[Case | None]:
@@ -236,29 +248,37 @@ def _numbers(search: _Search) -> Iterator[None]:
         yield
     names = [str(path) for path, _ in _tensors(search.case)]
     for name in names:
-        for value in (0.0, 1.0):
-            if np.all(_tensor(search.case, name) == value):
-                break  # already as simple as this value: trying the next would go round in circles
-            if search.attempt(
-                _replaced(search.case, name, functools.partial(np.full_like, fill_value=value))
-            ):
-                break
-            yield
+        yield from _one_value(search, name)
     for name in names:
         for index in range(_tensor(search.case, name).size):
-            current = _tensor(search.case, name).flat[index]
-            rank = SIMPLE.index(current) if current in SIMPLE else len(SIMPLE)
-            for value in SIMPLE[:rank]:
-
-                def change(v: Any, index: int = index, value: float = value) -> Any:
-                    copied = v.copy()
-                    copied.flat[index] = value
-                    return copied
-
-                if search.attempt(_replaced(search.case, name, change)):
-                    break
-                yield
+            yield from _simple_entry(search, name, index)
     yield
+
+
+def _one_value(search: _Search, name: str) -> Iterator[None]:
+    """A tensor of zeros or of ones."""
+    for value in (0.0, 1.0):
+        if np.all(_tensor(search.case, name) == value):
+            return  # already as simple as this value: trying the next would go round in circles
+        if search.attempt(_replaced(search.case, name, functools.partial(np.full_like, fill_value=value))):
+            return
+        yield
+
+
+def _simple_entry(search: _Search, name: str, index: int) -> Iterator[None]:
+    """One number of a tensor, to the simplest that does."""
+    current = _tensor(search.case, name).flat[index]
+    rank = SIMPLE.index(current) if current in SIMPLE else len(SIMPLE)
+    for value in SIMPLE[:rank]:
+
+        def change(values: Any, value: float = value) -> Any:
+            copied = values.copy()
+            copied.flat[index] = value
+            return copied
+
+        if search.attempt(_replaced(search.case, name, change)):
+            return
+        yield
 
 
 def _rounded(values: Any, decimals: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -37,29 +38,54 @@ def sweep(judge: Judge, case: Case, rng: np.random.Generator) -> tuple[str, str]
     -------
     (slug, evidence) or None
     """
-    if case.batch > 1 and _all_right(judge, _examples(case)):
-        if case.batch > 2 and _all_right(judge, iter([replace(case, x=case.x[:2], y=case.y[:2])])):
-            return None  # wrong for some batches, and not for all of several examples
-        return (
-            "right-only-for-batch-1",
-            f"right for each of the {case.batch} examples alone, wrong for the batch of them",
-        )
+    for look in (_by_batch, _by_depth, _by_width):
+        shows, found = look(judge, case, rng)
+        if shows:
+            return found
+    return None
+
+
+Found: TypeAlias = tuple[bool, tuple[str, str] | None]
+"""Whether some inputs are answered rightly, so that nothing else is to be asked; slug and evidence if that has a name."""
+
+
+def _by_batch(judge: Judge, case: Case, rng: np.random.Generator) -> Found:
+    if case.batch == 1 or not _all_right(judge, _examples(case)):
+        return False, None
+    if case.batch > 2 and _all_right(judge, iter([replace(case, x=case.x[:2], y=case.y[:2])])):
+        return True, None  # wrong for some batches, and not for all of several examples
+    return True, (
+        "right-only-for-batch-1",
+        f"right for each of the {case.batch} examples alone, wrong for the batch of them",
+    )
+
+
+def _by_depth(judge: Judge, case: Case, rng: np.random.Generator) -> Found:
     plan = planned(case.architecture)
     shallow = plan.with_hidden(0).architecture()
-    if depth(case.architecture) > 1 and depth(shallow) == 1 and _all_right(judge, _fresh(shallow, rng)):
-        deeper = plan.with_hidden(1).architecture()
-        if deeper != case.architecture and _all_right(judge, _fresh(deeper, rng)):
-            return None  # one hidden layer does no harm either
-        return "right-only-for-depth-1", f"right on {TRIES} networks without a hidden layer, wrong with one"
-    widths = plan.widths
-    distinct = plan.of_widths(range(widths[0] + 1, widths[0] + 1 + len(widths))).architecture()
-    if len(widths) > 1 and len(set(widths)) == 1 and _all_right(judge, _fresh(distinct, rng)):
-        assert distinct is not None
-        return (
-            "wrong-only-for-equal-widths",
-            f"right on {TRIES} networks of widths {list(planned(distinct).widths)}, wrong where all widths are equal",
-        )
-    return None
+    if depth(case.architecture) == 1 or depth(shallow) != 1 or not _all_right(judge, _fresh(shallow, rng)):
+        return False, None
+    deeper = plan.with_hidden(1).architecture()
+    if deeper != case.architecture and _all_right(judge, _fresh(deeper, rng)):
+        return True, None  # one hidden layer does no harm either
+    return True, (
+        "right-only-for-depth-1",
+        f"right on {TRIES} networks without a hidden layer, wrong with one",
+    )
+
+
+def _by_width(judge: Judge, case: Case, rng: np.random.Generator) -> Found:
+    widths = planned(case.architecture).widths
+    distinct = (
+        planned(case.architecture).of_widths(range(widths[0] + 1, widths[0] + 1 + len(widths))).architecture()
+    )
+    if len(widths) == 1 or len(set(widths)) > 1 or not _all_right(judge, _fresh(distinct, rng)):
+        return False, None
+    assert distinct is not None
+    return True, (
+        "wrong-only-for-equal-widths",
+        f"right on {TRIES} networks of widths {list(planned(distinct).widths)}, wrong where all widths are equal",
+    )
 
 
 def depth(architecture: Architecture | None) -> int:

@@ -6,14 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bpcheck.network.layers import Conv1d, Conv2d
 from bpcheck.network.layers.spec import Shape
-from bpcheck.strategies.layers.limits import Limits
+from bpcheck.strategies.layers.limits import CONVOLUTIONS, Limits
 
-__all__ = ["CONVOLUTIONS", "convolution"]
-
-CONVOLUTIONS: dict[int, type[Conv1d] | type[Conv2d]] = {2: Conv1d, 3: Conv2d}
-"""By the number of axes of one example."""
+__all__ = ["convolution"]
 
 MAX_KERNEL, MAX_STRIDE, MAX_PADDING = 3, 3, 1
 """A kernel of three positions has a middle and two ends, a stride of three leaves numbers out where the kernel has two,

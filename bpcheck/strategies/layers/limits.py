@@ -1,12 +1,18 @@
-"""How large the layers of a drawn network may be."""
+"""What the layers of a drawn network share: how large they may be, and what takes an image."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from bpcheck.network.layers import Conv1d, Conv2d
 from bpcheck.network.layers.activations import ELEMENTWISE
 
-__all__ = ["Limits"]
+__all__ = ["CONVOLUTIONS", "Limits"]
+
+CONVOLUTIONS: Mapping[int, type[Conv1d] | type[Conv2d]] = MappingProxyType({2: Conv1d, 3: Conv2d})
+"""What takes an image, by the number of axes of one example."""
 
 
 @dataclass(frozen=True)

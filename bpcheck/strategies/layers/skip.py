@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from bpcheck.network.layers import Dense, LayerSpec, Skip
 from bpcheck.network.layers.spec import Shape
-from bpcheck.strategies.layers.convolution import CONVOLUTIONS
-from bpcheck.strategies.layers.limits import Limits
+from bpcheck.strategies.layers.limits import CONVOLUTIONS, Limits
 
 __all__ = ["skip"]
 

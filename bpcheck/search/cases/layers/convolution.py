@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -59,34 +59,56 @@ class ConvolutionMoves(Moves):
         return {"weight": (channels, below, *kernel), "bias": (channels,)}, out
 
     def hidden_by(self, places: Sequence[Place]) -> Iterator[str]:
-        """Kernels of one position, squares, and windows that always end at the edge."""
-        layers = [cast(Convolution, place.layer) for place in places]
-        if all(set(layer.per_axis[0]) == {1} for layer in layers):
-            yield "every kernel has one position: one that is flipped, or lies a position beside, cannot be seen"
-        if all(set(layer.per_axis[1]) == {1} and not any(layer.per_axis[2]) for layer in layers):
-            yield "every convolution has stride 1 and no padding: a mistake with either cannot be seen"
-        elif any(max(layer.per_axis[1]) > 1 for layer in layers) and all(map(_ends_at_the_edge, places)):
-            yield (
-                "the last window of every convolution ends at the edge: what becomes of numbers that no window reaches "
-                "cannot be seen"
-            )
-        images = [place for place in places if len(place.shape) > 2]
-        if images and all(map(_is_square, images)):
-            yield "every image and kernel is square: height and width taken for one another cannot be seen"
+        """What kernels of one position, squares, and windows that always end at the edge hide."""
+        return (text for text, hides in HIDES if hides(places))
 
 
 def _but(values: tuple[int, ...], axis: int, value: int) -> tuple[int, ...]:
     return (*values[:axis], value, *values[axis + 1 :])
 
 
-def _is_square(place: Place) -> bool:
-    layer = cast(Convolution, place.layer)
-    return all(len(set(sizes)) == 1 for sizes in (place.shape[1:], *layer.per_axis))
+def _all(places: Sequence[Place], which: int) -> set[int]:
+    """All kernels (0), strides (1) or paddings (2)."""
+    return {size for place in places for size in cast(Convolution, place.layer).per_axis[which]}
 
 
-def _ends_at_the_edge(place: Place) -> bool:
-    layer = cast(Convolution, place.layer)
-    return all(
-        (size + 2 * padding - kernel) % stride == 0
-        for size, kernel, stride, padding in zip(place.shape[1:], *layer.per_axis, strict=True)
+def _are_square(places: Sequence[Place]) -> bool:
+    images = [place for place in places if len(place.shape) > 2]
+    return bool(images) and all(
+        len(set(sizes)) == 1
+        for place in images
+        for sizes in (place.shape[1:], *cast(Convolution, place.layer).per_axis)
     )
+
+
+def _end_at_the_edge(places: Sequence[Place]) -> bool:
+    left_over = [
+        (size + 2 * padding - kernel) % stride
+        for place in places
+        for size, kernel, stride, padding in zip(
+            place.shape[1:], *cast(Convolution, place.layer).per_axis, strict=True
+        )
+    ]
+    return _all(places, 1) != {1} and not any(left_over)
+
+
+HIDES: tuple[tuple[str, Callable[[Sequence[Place]], bool]], ...] = (
+    (
+        "every kernel has one position: one that is flipped, or lies a position beside, cannot be seen",
+        lambda places: _all(places, 0) == {1},
+    ),
+    (
+        "every convolution has stride 1 and no padding: a mistake with either cannot be seen",
+        lambda places: _all(places, 1) == {1} and _all(places, 2) == {0},
+    ),
+    (
+        "the last window of every convolution ends at the edge: what becomes of numbers that no window reaches cannot be "
+        "seen",
+        _end_at_the_edge,
+    ),
+    (
+        "every image and kernel is square: height and width taken for one another cannot be seen",
+        _are_square,
+    ),
+)
+"""Sentences, and when they are true of all convolutions that there are."""
