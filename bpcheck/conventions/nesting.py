@@ -86,10 +86,6 @@ def slots(
     pattern : str
         What the key of a gradient makes of the key of its parameter.
 
-    Returns
-    -------
-    tree of str
-
     Examples
     --------
     >>> slots("([b], [W])", 2)

@@ -17,18 +17,7 @@ __all__ = ["require_sayable", "sayable"]
 
 @dataclass(frozen=True)
 class _Limit:
-    """Something that a layout cannot say.
-
-    Attributes
-    ----------
-    applies : callable
-        Whether it is a limit of these conventions.
-    holds : callable
-        Whether a case keeps within it.
-    fit : callable or None
-        The nearest case that does; None if there is none of the same shape.
-    remedy : str
-    """
+    """Something that a layout cannot say; ``fit`` gives the nearest case that keeps within it, if there is one."""
 
     applies: Callable[[Conventions], bool]
     holds: Callable[[Case], bool]
@@ -94,15 +83,6 @@ _LIMITS = (
 
 def sayable(conventions: Conventions, case: Case) -> Case:
     """The case, or the nearest one that can be said in a layout.
-
-    Parameters
-    ----------
-    conventions : Conventions
-    case : Case
-
-    Returns
-    -------
-    Case
 
     Raises
     ------

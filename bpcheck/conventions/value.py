@@ -146,10 +146,6 @@ class Conventions:
         ----------
         name : {"nielsen", "torch", "keras", "sklearn", "cs231n"}
 
-        Returns
-        -------
-        Conventions
-
         Raises
         ------
         InputError

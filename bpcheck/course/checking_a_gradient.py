@@ -592,12 +592,7 @@ WEIGHT_SHARE = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Suspect:
-    """A loss, a gradient with one wrong entry, and the parameters to look at it.
-
-    Attributes
-    ----------
-    params : list of dict
-    """
+    """A loss, a gradient with one wrong entry, and the parameters to look at it."""
 
     params: Any
     _network: Network
@@ -624,10 +619,6 @@ def suspect(seed: int = SEED) -> Suspect:
     ----------
     seed : int
         Another seed, another network and another entry.
-
-    Returns
-    -------
-    Suspect
 
     Examples
     --------
@@ -664,10 +655,6 @@ def wrong_entry(found: Any, of: Suspect | None = None) -> Answer:
         ``("params[1]['weight']", (2, 0))``.
     of : Suspect, optional
         ``suspect()`` if not given.
-
-    Returns
-    -------
-    Answer
 
     Examples
     --------

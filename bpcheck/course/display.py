@@ -39,10 +39,6 @@ CHECKS = (
 class Shown:
     """Something that a notebook shows as HTML and a terminal as text.
 
-    Attributes
-    ----------
-    html, text : str
-
     Examples
     --------
     >>> Shown("<b>2</b>", "2")
@@ -106,14 +102,6 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
 
 def show(thing: Any) -> Shown:
     """A derivation with its checks run, the answer of ``check_line``, a formula, or a list of lines.
-
-    Parameters
-    ----------
-    thing : Derivation, Line, Definition, TotalIs, term or list of terms
-
-    Returns
-    -------
-    Shown
 
     Raises
     ------

@@ -185,10 +185,6 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], names: Sequence
     names : sequence of str
         What the arguments are called, for those that are changed in place.
 
-    Returns
-    -------
-    Outcome
-
     Examples
     --------
     >>> call(lambda x: 1 / x, [0.0]).error
@@ -284,10 +280,6 @@ def hold(
         The commonest ones; the first that gives the reader's numbers everywhere is named.
     checked : str
         What was looked at, for an answer that is right.
-
-    Returns
-    -------
-    Answer
 
     Examples
     --------

@@ -137,10 +137,6 @@ def gradient_noise(sizes: Sequence[int] = (1, 4, 16, 64, 256)) -> dict[int, tupl
 
     At the parameters at which training starts; mini-batches drawn without replacement.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-
     Returns
     -------
     dict
@@ -210,10 +206,6 @@ def progress_of(batch: int, rate: float, *, steps: int, looks: Sequence[int] | N
     looks : sequence of int, optional
         After how many steps to look; powers of two and the end if not given.
 
-    Returns
-    -------
-    Run
-
     Examples
     --------
     >>> run = progress_of(1400, 0.5, steps=2)
@@ -261,11 +253,6 @@ def noise_floor(rates: Sequence[float] = (0.02, 0.01, 0.005), *, epochs: int = 4
     Linear regression of the ten classes on the pixels: no line goes through all targets, and the minimum is known
     exactly, by least squares. (A network that fits every example has no floor: there each example's own gradient ends
     at 0.)
-
-    Parameters
-    ----------
-    rates : sequence of float
-    epochs : int
 
     Returns
     -------
@@ -350,16 +337,6 @@ class Starts:
 def two_minima(rule: Rule, *, starts: int = 401, steps: int = 2000, reach: float = 2.0) -> Starts:
     """Count where a rule ends on :func:`tilted`, from starting points spread evenly over [−reach, reach].
 
-    Parameters
-    ----------
-    rule : Rule
-    starts, steps : int
-    reach : float
-
-    Returns
-    -------
-    Starts
-
     Examples
     --------
     >>> two_minima(SGD(lr=0.01), starts=41).left_bad
@@ -401,12 +378,7 @@ def saddle(rule: Rule, *, offset: float = 1e-6, most: int = 10_000) -> int:
 
 @dataclass(frozen=True)
 class Seeds:
-    """How many of some runs ended with a low loss.
-
-    Attributes
-    ----------
-    solved, of : int
-    """
+    """How many of some runs ended with a low loss."""
 
     solved: int
     of: int
@@ -428,10 +400,6 @@ def xor(rule: Rule, *, hidden: int, runs: int = 200, steps: int = 3000) -> Seeds
     hidden : int
         Units of the hidden layer. Two are enough to compute XOR.
     runs, steps : int
-
-    Returns
-    -------
-    Seeds
 
     Examples
     --------

@@ -70,10 +70,6 @@ def figure(name: str, title: str, data: Any, *, height: int) -> Figure:
     height : int
         Of the frame, in pixels, before the page is laid out.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> from bpcheck.course.figures import step_figure

@@ -134,10 +134,6 @@ FIGURE_SEED = 4
 def network_figure() -> Figure:
     """A small network: choose a unit, an example and a book, and read its sum.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> network_figure().title
@@ -172,10 +168,6 @@ PATHS_SEED = 5
 
 def paths_figure() -> Figure:
     """The ways from one z to the cost, with every number; steps from the output down; two mistakes to switch on.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------
@@ -267,10 +259,6 @@ FUNCTIONS = (
 
 def step_figure() -> Figure:
     """Error against step size for three difference formulas; the script computes them in float64.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------

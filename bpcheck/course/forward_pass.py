@@ -464,10 +464,6 @@ def error_is_difference(prediction: Any) -> Answer:
     ----------
     prediction : dict of (output, loss) to bool
 
-    Returns
-    -------
-    Answer
-
     Examples
     --------
     >>> print(error_is_difference({}))

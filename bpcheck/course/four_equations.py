@@ -590,11 +590,7 @@ def kink_verdict(at_zero: float) -> str:
 
 
 def slope_at_kink(accepted: Any) -> Answer:
-    """For each choice of ReLU'(0), whether bpcheck accepts it.
-
-    Parameters
-    ----------
-    accepted : dict of float to bool
+    """A dict with True or False for each choice of ReLU'(0): whether bpcheck accepts it.
 
     Examples
     --------

@@ -34,13 +34,7 @@ __all__ = ["DIFFERENTIATED", "Asked", "Demand", "Slip", "hold_line", "judge_line
 
 @dataclass(frozen=True)
 class Slip:
-    """A wrong line, and what to tell somebody who writes it.
-
-    Attributes
-    ----------
-    hint : str
-    term : term
-    """
+    """A wrong line, and what to tell somebody who writes it."""
 
     hint: str
     term: Any

@@ -48,10 +48,6 @@ def draw_case(rng: np.random.Generator, layers: int, *, batch: int | None = None
     **options
         Of :func:`bpcheck.mlp`.
 
-    Returns
-    -------
-    Case
-
     Examples
     --------
     >>> from bpcheck.network.dense_chain import dense_chain

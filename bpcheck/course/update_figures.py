@@ -38,10 +38,6 @@ def chart(title: str, views: Sequence[Mapping[str, Any]]) -> Figure:
         ``label`` for the choice, ``x`` and ``y`` as {"label": …, "log": …}, ``series`` as {name: points}, and ``says``,
         a list of sentences.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> view = {"label": "a line", "x": {"label": "x"}, "y": {"label": "y"}, "series": {"line": [(0, 0), (1, 2)]}}
@@ -72,10 +68,6 @@ BOWL_STEPS = 60
 def descent_figure() -> Figure:
     """A quadratic bowl, with sliders for η and μ.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> descent_figure().title
@@ -92,10 +84,6 @@ MINIMA_RATES = (0.01, 0.003, 0.001)
 
 def minima_figure() -> Figure:
     """A cost with two minima: where descent ends, from one start and from all of them.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------
@@ -122,10 +110,6 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 def noise_figure() -> Figure:
     """Noise of a mini-batch's gradient against its size.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------
@@ -154,10 +138,6 @@ FIRST_STEPS = 1000
 
 def first_steps_figure() -> Figure:
     """The size of each step of Adam while the gradient stays the same, with and without the corrections.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------
@@ -201,10 +181,6 @@ SCHEDULED = 100
 def schedules_figure() -> Figure:
     """Four schedules over 100 steps.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> schedules_figure().title
@@ -236,10 +212,6 @@ def stopping_figure(run: Training) -> Figure:
     ----------
     run : Training
         With ``held_out``.
-
-    Returns
-    -------
-    Figure
     """
     held = [(epoch.number, epoch.held_out_loss or float("nan")) for epoch in run.history]
     best, lowest = min(held, key=lambda point: point[1])
@@ -257,16 +229,7 @@ def stopping_figure(run: Training) -> Figure:
 
 
 def progress_figure(runs: Iterable[Run]) -> Figure:
-    """The same runs against the examples seen and against the steps taken.
-
-    Parameters
-    ----------
-    runs : iterable of Run
-
-    Returns
-    -------
-    Figure
-    """
+    """The same runs against the examples seen and against the steps taken."""
     runs = list(runs)
 
     def view(label: str, axis: str, unit: Any, says: str) -> dict[str, Any]:
@@ -302,10 +265,6 @@ SHOWN = ("sigmoid", "sigmoid, skips", "relu", "relu, skips", "relu, skips, small
 
 def health_figure() -> Figure:
     """The error of each layer over that of the last, for the networks of ``DEEP``.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------

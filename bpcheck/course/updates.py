@@ -236,11 +236,7 @@ def _judged(
     others: Sequence[tuple[Rule, str]] = (),
     handed_out: str = "",
 ) -> Answer:
-    """What bpcheck.compare_update says, as an answer.
-
-    ``others``: rules that are no bugs in the catalogue, but easily taken for the one that is asked for.
-    ``handed_out``: the bug that is in the exercise; whoever still has it is not done yet, and is not told its name.
-    """
+    """What bpcheck.compare_update says; ``others`` are no bugs, and whoever has the one ``handed_out`` is not done."""
     try:
         report = _compared(step, rule, params)
     except SubjectError as error:
@@ -459,11 +455,7 @@ def _moved(rule: Rule) -> bool:
 
 
 def predicted_minima(prediction: Any) -> Answer:
-    """For each sentence of ``MINIMA``, whether it holds.
-
-    Parameters
-    ----------
-    prediction : dict of str to bool
+    """A dict with True or False for each sentence of ``MINIMA``: whether it holds.
 
     Examples
     --------

@@ -196,10 +196,6 @@ def choose(engine: str | None) -> str:
     engine : {"symengine", "sympy"} or None
         None takes symengine where it is installed.
 
-    Returns
-    -------
-    str
-
     Raises
     ------
     InputError

@@ -129,10 +129,6 @@ def build(architecture: Architecture, batch: int, algebra: Algebra) -> Formula:
         Number m of examples.
     algebra : Algebra
         What the expression is made of.
-
-    Returns
-    -------
-    Formula
     """
     root = tree.Path("params")
     params = _parameters(algebra, architecture.parameter_shapes, root, _stems(architecture))
@@ -160,10 +156,6 @@ def cost(architecture: Architecture, batch: int) -> SymbolicCost:
         From :func:`bpcheck.mlp`, or composed of layers.
     batch : int
         Number of examples, 1 or more; with 1, a forgotten 1/m cannot be seen.
-
-    Returns
-    -------
-    SymbolicCost
 
     Raises
     ------

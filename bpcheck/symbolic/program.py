@@ -69,10 +69,6 @@ def compile_expressions(
     places : mapping, optional
         ``(name, z)`` to the place in the network of the function that was left a name there.
 
-    Returns
-    -------
-    Program
-
     Examples
     --------
     >>> u, v = sympy.symbols("u v")
@@ -199,10 +195,7 @@ class Run:
         return [results[i] for i in program.outputs]
 
     def _apply(self, name: str, z: Ball, place: str) -> list[Ball]:
-        """σ(z) and σ'(z). A slope that stays wide though z is sharp has a jump there.
-
-        A jump that is multiplied by zero (Huber at |r| = 1) leaves no trace in the slope and is none.
-        """
+        """σ(z) and σ'(z); a slope that stays wide though z is sharp has a jump there (Huber at |r| = 1 has none)."""
         value, slope = self(_value_and_slope(self.functions[name]), [z])
         if (
             slope[1] is not ball.EXACT

@@ -72,10 +72,6 @@ def fit(
     progress : bool or callable, optional
         As for :func:`bpcheck.compare`; counts epochs.
 
-    Returns
-    -------
-    Training
-
     Raises
     ------
     InputError
@@ -122,10 +118,6 @@ def accuracy(network: Network, params: Tree, x: FloatArray, y: FloatArray) -> fl
     network : Network
     params : list
     x, y : (N, *input_shape), (N, classes)
-
-    Returns
-    -------
-    float
 
     Examples
     --------

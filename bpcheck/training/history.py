@@ -141,10 +141,6 @@ class Training:
         ----------
         path : str or Path
             Replaced if it is there, but only by a complete file.
-
-        Returns
-        -------
-        Path
         """
         return _save(self, path)
 

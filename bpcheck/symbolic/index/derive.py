@@ -69,10 +69,7 @@ def _defines(definition: Definition, entry: Any) -> bool:
 
 
 def _check_ways(expression: Any, variable: Any, given: Definitions) -> None:
-    """Refuse ∂/∂a of something with ∂/∂z in it where a is defined through z.
-
-    Whether z still moves a, while a is varied by itself, is not said by any convention.
-    """
+    """Refuse ∂/∂a of something with ∂/∂z in it where a is defined through z: no convention says whether z moves a."""
     inner = [diff for part in _all_parts(expression, given) for diff in part.atoms(Diff)]
     moves = {e for part in _all_parts(variable, given) for e in part.atoms(sympy.Indexed)} - {variable}
     for diff in inner:
