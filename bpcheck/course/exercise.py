@@ -9,7 +9,7 @@ from __future__ import annotations
 import dis
 import math
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -32,11 +32,12 @@ from bpcheck.tree import FloatArray, Tree
 
 __all__ = [
     "SEED",
-    "Mistake",
+    "Mistakes",
     "Outcome",
     "Trial",
     "call",
     "compared",
+    "first_hint",
     "hold",
     "holds_ellipsis",
     "is_stub",
@@ -91,19 +92,22 @@ class Trial:
         return cls(about, arguments, arrays, _each(arrays, np.zeros_like), names)
 
 
-@dataclass(frozen=True, eq=False)
-class Mistake:
-    """A function with a mistake in it, and what to tell somebody who makes it.
+Mistakes = Mapping[str, Callable[..., Any] | tuple[Callable[..., Any], ...]]
+"""What to tell whoever makes a mistake, and a function with that mistake in it, or several."""
 
-    Attributes
-    ----------
-    hint : str
-    wrong : callable
-        Takes the arguments of a trial.
+
+def first_hint(mistakes: Mapping[str, Any], is_made: Callable[[Any], bool]) -> str:
+    """What to tell of the first mistake that is made, in whichever of its forms, or ``""``.
+
+    Examples
+    --------
+    >>> first_hint({"Once.": 1, "Two or three times.": (2, 3)}, lambda wrong: wrong == 3)
+    'Two or three times.'
     """
-
-    hint: str
-    wrong: Callable[..., Any]
+    for hint, wrong in mistakes.items():
+        if any(map(is_made, wrong if isinstance(wrong, tuple) else (wrong,))):
+            return hint
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +271,7 @@ def raised(exercise: str, outcome: Outcome, about: str, hint: str = "") -> Answe
 
 
 def hold(
-    exercise: str, function: Any, trials: Sequence[Trial], mistakes: Iterable[Mistake] = (), *, checked: str
+    exercise: str, function: Any, trials: Sequence[Trial], mistakes: Mistakes, *, checked: str
 ) -> Answer:
     """Put all trials to a reader's function.
 
@@ -276,7 +280,7 @@ def hold(
     exercise : str
     function : callable, or a stub
     trials : sequence of Trial
-    mistakes : iterable of Mistake
+    mistakes : Mistakes
         The commonest ones; the first that gives the reader's numbers everywhere is named.
     checked : str
         What was looked at, for an answer that is right.
@@ -284,10 +288,10 @@ def hold(
     Examples
     --------
     >>> trials = [Trial.exact("for 3", (3.0,), 9.0, ("the square",))]
-    >>> forgot = Mistake("You doubled.", lambda x: 2 * x)
-    >>> hold("square", lambda x: x * x, trials, [forgot], checked="One number.").ok
+    >>> doubled = {"You doubled.": lambda x: 2 * x}
+    >>> hold("square", lambda x: x * x, trials, doubled, checked="One number.").ok
     True
-    >>> print(hold("square", lambda x: x + x, trials, [forgot], checked="One number."))
+    >>> print(hold("square", lambda x: x + x, trials, doubled, checked="One number."))
     square: not right yet
     <BLANKLINE>
       the square is 6, but 9 is right, for 3.
@@ -341,15 +345,12 @@ def compared(
     return Answer(exercise, State.RIGHT, checked=checked)
 
 
-def _recognise(trials: Sequence[Trial], outcomes: Sequence[Outcome], mistakes: Iterable[Mistake]) -> str:
+def _recognise(trials: Sequence[Trial], outcomes: Sequence[Outcome], mistakes: Mistakes) -> str:
     """The hint of the first mistake that does what the reader's function did, in every trial."""
-    for mistake in mistakes:
-        if all(
-            _same(trial, outcome, call(mistake.wrong, trial.arguments))
-            for trial, outcome in zip(trials, outcomes, strict=True)
-        ):
-            return mistake.hint
-    return ""
+    asked = list(zip(trials, outcomes, strict=True))
+    return first_hint(
+        mistakes, lambda wrong: all(_same(trial, was, call(wrong, trial.arguments)) for trial, was in asked)
+    )
 
 
 def _same(trial: Trial, one: Outcome, other: Outcome) -> bool:

@@ -5,8 +5,8 @@ A mistake is named only if the reader's line *is* that mistake: the calculus mus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ import sympy
 
 from bpcheck.course.answer import Answer, State, shortened
 from bpcheck.course.display import counterexample
-from bpcheck.course.exercise import not_done
+from bpcheck.course.exercise import first_hint, not_done
 from bpcheck.errors import BpcheckError
 from bpcheck.symbolic.index import (
     Contradiction,
@@ -29,15 +29,7 @@ from bpcheck.symbolic.index import (
 )
 from bpcheck.symbolic.index.interpret import symbols_of
 
-__all__ = ["DIFFERENTIATED", "Asked", "Demand", "Slip", "hold_line", "judge_line", "same"]
-
-
-@dataclass(frozen=True)
-class Slip:
-    """A wrong line, and what to tell somebody who writes it."""
-
-    hint: str
-    term: Any
+__all__ = ["DIFFERENTIATED", "Asked", "Demand", "hold_line", "judge_line", "same"]
 
 
 @dataclass(frozen=True)
@@ -71,13 +63,14 @@ class Asked:
     before : term
         What it must be equal to.
     given : sequence of Definition and TotalIs
-    slips : sequence of Slip
+    slips : mapping of str to term
+        What to tell whoever writes a wrong line, and that line, or several in a tuple.
     demands : sequence of Demand
     """
 
     before: Any
     given: Sequence[Definition | TotalIs] = ()
-    slips: Sequence[Slip] = ()
+    slips: Mapping[str, Any] = field(default_factory=dict)
     demands: Sequence[Demand] = (DIFFERENTIATED,)
 
 
@@ -105,7 +98,7 @@ def judge_line(asked: Asked, line: Any) -> tuple[bool, str, str]:
     >>> from bpcheck.symbolic.index import Size, Tensor, total
     >>> n, x = Size("n"), Tensor("x")
     >>> j, k = Index("j", n), Index("k", n)
-    >>> asked = Asked(Diff(total(x[k] ** 2, k), x[j]), slips=[Slip("Where is the 2?", x[j])])
+    >>> asked = Asked(Diff(total(x[k] ** 2, k), x[j]), slips={"Where is the 2?": x[j]})
     >>> judge_line(asked, 2 * x[j])
     (True, '', '')
     >>> judge_line(asked, x[j])  # doctest: +ELLIPSIS
@@ -154,19 +147,18 @@ def _difference(line: Line) -> str:
 
 
 def _recognise(asked: Asked, line: Any) -> str:
-    for slip in asked.slips:
-        # definitions are looked up only where a derivative needs them: the line must be the slip, not just equal it
-        needed = asked.given if isinstance(line, sympy.Basic) and line.has(Diff) else ()
-        if same(line, slip.term, needed):
-            return slip.hint
-    return ""
+    # definitions are looked up only where a derivative needs them: the line must be the slip, not just equal it
+    needed = asked.given if isinstance(line, sympy.Basic) and line.has(Diff) else ()
+    return first_hint(asked.slips, lambda slip: same(line, slip, needed))
 
 
 def _misread(asked: Asked, line: Any) -> tuple[str, str]:
     """What the calculus would read in another sense than it was meant, and what to do about it."""
     if not isinstance(line, sympy.Basic):
         return "", ""
-    terms = [asked.before, *(slip.term for slip in asked.slips)]
+    terms = [asked.before]
+    for slip in asked.slips.values():
+        terms += slip if isinstance(slip, tuple) else [slip]
     ours = {index.name: index for index in symbols_of(terms, Index)}
     for index in symbols_of([line], Index):
         own = ours.get(index.name, index)

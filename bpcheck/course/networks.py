@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck import tree
 from bpcheck.course.exercise import exact
 from bpcheck.network.architecture import Architecture, mlp
 from bpcheck.network.case import Case
@@ -98,8 +97,3 @@ def enclosed_forward(architecture: Architecture, params: Any, x: Any) -> tuple[l
             zs.append(z)
             activations.append(a)
     return zs, activations
-
-
-def thawed(params: Any) -> Any:
-    """Parameters as fresh writable arrays, for code that a reader wrote."""
-    return tree.copy(params)

@@ -6,7 +6,7 @@ it, by reproducing every step; the hints are those of ``bpcheck.diagnosis.UPDATE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import product
 from typing import Any
@@ -16,7 +16,18 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.check.update import compare_update
 from bpcheck.course.answer import Answer, State
-from bpcheck.course.exercise import SEED, Mistake, Trial, call, exact, hold, is_stub, not_done, unusable
+from bpcheck.course.exercise import (
+    SEED,
+    Mistakes,
+    Trial,
+    call,
+    exact,
+    first_hint,
+    hold,
+    is_stub,
+    not_done,
+    unusable,
+)
 from bpcheck.course.experiments import DEEP, EXAMPLES, two_minima
 from bpcheck.course.prediction import hold_predictions
 from bpcheck.data import load_digits
@@ -75,21 +86,18 @@ def _bests(low: float, high: float) -> list[tuple[float, str]]:
     ]  # fmt: skip
 
 
-def _bowl_mistakes() -> tuple[Mistake, ...]:
+def _bowl_mistakes() -> Mistakes:
     def wrong(limit: int, best: int) -> Callable[..., Any]:
         return lambda low, high: (_limits(low, high)[limit][0], _bests(low, high)[best][0])
 
-    listed = [
-        Mistake(
-            "The two are swapped: return the largest rate first.",
-            lambda low, high: (2 / (low + high), 2 / high),
-        )
-    ]
+    listed: dict[str, Callable[..., Any]] = {
+        "The two are swapped: return the largest rate first.": lambda low, high: (2 / (low + high), 2 / high)
+    }
     for limit, best in product(range(len(_limits(1, 1))), range(len(_bests(1, 1)))):
         hints = (_limits(1, 1)[limit][1], _bests(1, 1)[best][1])
         if any(hints):
-            listed.append(Mistake(" ".join(hint for hint in hints if hint), wrong(limit, best)))
-    return tuple(listed)
+            listed[" ".join(filter(None, hints))] = wrong(limit, best)
+    return listed
 
 
 def bowl_rates(function: Any) -> Answer:
@@ -105,8 +113,7 @@ def bowl_rates(function: Any) -> Answer:
         right = [exact(2.0) / exact(high), exact(2.0) / (exact(low) + exact(high))]
         names = ("the largest η", "the best η")
         trials.append(Trial.enclosed(f"for curvatures {low:g} and {high:g}", (low, high), right, names))
-    said = hold("bowl_rates", function, trials, _bowl_mistakes(), checked=f"{len(trials)} bowls.")
-    return said
+    return hold("bowl_rates", function, trials, _bowl_mistakes(), checked=f"{len(trials)} bowls.")
 
 
 # --- 2 and 3. momentum and Adam --------------------------------------------------------------------------
@@ -139,24 +146,21 @@ def momentum_step(function: Any) -> Answer:
     refused = _unusable("momentum_step", function, first, ("w", "v"))
     if refused is not None:
         return refused
-    return _judged(
-        "momentum_step", step, Momentum(lr=ETA, momentum=MU), np.zeros(SHAPE), others=MOMENTUM_MISTAKES
-    )
+    rule = Momentum(lr=ETA, momentum=MU)
+    return _judged("momentum_step", step, rule, np.zeros(SHAPE), others=MOMENTUM_MISTAKES)
 
 
-MOMENTUM_MISTAKES: tuple[tuple[Rule, str], ...] = (
-    (
-        SGD(lr=ETA),
-        "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one.",
+MOMENTUM_MISTAKES: Mapping[str, Rule] = {
+    "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one.": SGD(
+        lr=ETA
     ),
-    (Momentum(lr=MU, momentum=ETA), "η and μ have changed places."),
-    (
-        Nesterov(lr=ETA, momentum=MU),
-        "That is Nesterov's momentum. It is a good one; here the plain one is asked for.",
+    "η and μ have changed places.": Momentum(lr=MU, momentum=ETA),
+    "That is Nesterov's momentum. It is a good one; here the plain one is asked for.": Nesterov(
+        lr=ETA, momentum=MU
     ),
-    (Momentum(lr=ETA, momentum=0.9), "Use the mu that the function is given, not 0.9."),
-    (Momentum(lr=ETA / (1 - MU), momentum=MU), "v itself is right. The step is η v, without 1/(1 − μ)."),
-)
+    "Use the mu that the function is given, not 0.9.": Momentum(lr=ETA, momentum=0.9),
+    "v itself is right. The step is η v, without 1/(1 − μ).": Momentum(lr=ETA / (1 - MU), momentum=MU),
+}
 
 
 def adam_step(function: Any) -> Answer:
@@ -187,16 +191,16 @@ def adam_step(function: Any) -> Answer:
     if refused is not None:
         return refused
     rule = Adam(lr=ETA, beta1=BETA_1, beta2=BETA_2, epsilon=EPSILON)
-    others = tuple((rule.but(**change), hint) for change, hint in ADAM_MISTAKES)
+    others = {hint: rule.but(**change) for hint, change in ADAM_MISTAKES.items()}
     return _judged("adam_step", step, rule, np.zeros(SHAPE), others=others)
 
 
-ADAM_MISTAKES: tuple[tuple[dict[str, float], str], ...] = (
-    ({"epsilon": 0.0}, "ε is missing: a gradient of 0 divides 0 by 0."),
-    ({"epsilon": 1e-8}, "Use the epsilon that the function is given, not 1e-8."),
-    ({"beta1": 0.9, "beta2": 0.999}, "Use the betas that the function is given, not 0.9 and 0.999."),
-    ({"beta1": 0.0}, "m is not used, or not kept: that is RMSprop with a correction."),
-)
+ADAM_MISTAKES: Mapping[str, Mapping[str, float]] = {
+    "ε is missing: a gradient of 0 divides 0 by 0.": {"epsilon": 0.0},
+    "Use the epsilon that the function is given, not 1e-8.": {"epsilon": 1e-8},
+    "Use the betas that the function is given, not 0.9 and 0.999.": {"beta1": 0.9, "beta2": 0.999},
+    "m is not used, or not kept: that is RMSprop with a correction.": {"beta1": 0.0},
+}
 
 
 def _unusable(
@@ -233,7 +237,7 @@ def _judged(
     rule: Rule,
     params: Any,
     *,
-    others: Sequence[tuple[Rule, str]] = (),
+    others: Mapping[str, Rule],
     handed_out: str = "",
 ) -> Answer:
     """What bpcheck.compare_update says; ``others`` are no bugs, and whoever has the one ``handed_out`` is not done."""
@@ -251,9 +255,9 @@ def _judged(
             f"{report.summary} A step that is wrong by more than {limit:.0e} of itself would have been seen."
         )
         return Answer(exercise, State.RIGHT, checked=checked)
-    for other, hint in others:
-        if _compared(step, other, params).ok:
-            return Answer(exercise, State.WRONG, _where(report), hint=hint)
+    hint = first_hint(others, lambda rule: _compared(step, rule, params).ok)
+    if hint:
+        return Answer(exercise, State.WRONG, _where(report), hint=hint)
     found = (*report.diagnoses, Diagnosis(""))[0]
     bug = UPDATES.get(found.bug)
     if bug is None:
@@ -289,17 +293,15 @@ CLIP_AT = 1.0
 MENDED = Clipped(rule=Momentum(lr=0.1, momentum=0.9), by="global norm", limit=CLIP_AT)
 HANDED_OUT = "clip-per-tensor-for-global"
 
-MENDED_MISTAKES: tuple[tuple[Rule, str], ...] = (
-    (
-        MENDED.but(by="value"),
-        "That clips every entry for itself, and changes the direction. The norm of all of them is asked for.",
+MENDED_MISTAKES: Mapping[str, Rule] = {
+    "That clips every entry for itself, and changes the direction. The norm of all of them is asked for.": (
+        MENDED.but(by="value")
     ),
-    (
-        MENDED.but(rule=Momentum(lr=0.1, momentum=0.9, form="average")),
-        "The clipping is right now, and v has become an average.",
+    "The clipping is right now, and v has become an average.": (
+        MENDED.but(rule=Momentum(lr=0.1, momentum=0.9, form="average"))
     ),
-    (MENDED.but(rule=SGD(lr=0.1)), "The clipping is right now, and the momentum is gone: keep self.v."),
-)
+    "The clipping is right now, and the momentum is gone: keep self.v.": MENDED.but(rule=SGD(lr=0.1)),
+}
 
 
 def mended_optimizer(optimizer: Any) -> Answer:
@@ -397,41 +399,32 @@ def _on_digits(function: Callable[..., Any]) -> str:
     )
 
 
-LAYER_FACTOR = (
-    Mistake("That is the factor of the variance. Take the root.", lambda n, v, z: _factor(n, v, z) ** 2),
-    Mistake(
-        "σ stands there for σ': how much passes is decided by the slope, σ(z)(1 − σ(z)).",
-        lambda n, v, z: np.sqrt(n * v * np.mean(ACTIVATION["sigmoid"].value(z) ** 2)),
+LAYER_FACTOR: Mistakes = {
+    "That is the factor of the variance. Take the root.": (lambda n, v, z: _factor(n, v, z) ** 2),
+    "σ stands there for σ': how much passes is decided by the slope, σ(z)(1 − σ(z)).": (
+        lambda n, v, z: np.sqrt(n * v * np.mean(ACTIVATION["sigmoid"].value(z) ** 2))
     ),
-    Mistake(
-        "1/4 is the largest slope, at z = 0. Away from it, less passes.", lambda n, v, z: np.sqrt(n * v) / 4
+    "1/4 is the largest slope, at z = 0. Away from it, less passes.": (lambda n, v, z: np.sqrt(n * v) / 4),
+    "Mean of σ', then squared: the other way round. Errors add up in their squares, so it is the mean of σ'².": (
+        lambda n, v, z: np.sqrt(n * v) * np.mean(_slope(z))
     ),
-    Mistake(
-        "Mean of σ', then squared: the other way round. Errors add up in their squares, so it is the mean of σ'².",
-        lambda n, v, z: np.sqrt(n * v) * np.mean(_slope(z)),
+    "The number of units is missing: an error comes down by as many paths as there are units above.": (
+        lambda n, v, z: np.sqrt(v * np.mean(_slope(z) ** 2))
     ),
-    Mistake(
-        "The number of units is missing: an error comes down by as many paths as there are units above.",
-        lambda n, v, z: np.sqrt(v * np.mean(_slope(z) ** 2)),
+    "The variance is used as if it were the spread: it stands under the root.": (
+        lambda n, v, z: np.sqrt(n * np.mean(_slope(z) ** 2)) * v
     ),
-    Mistake(
-        "The variance is used as if it were the spread: it stands under the root.",
-        lambda n, v, z: np.sqrt(n * np.mean(_slope(z) ** 2)) * v,
+    "n stands under the root: independent paths add up in their squares.": (
+        lambda n, v, z: n * np.sqrt(v * np.mean(_slope(z) ** 2))
     ),
-    Mistake(
-        "n stands under the root: independent paths add up in their squares.",
-        lambda n, v, z: n * np.sqrt(v * np.mean(_slope(z) ** 2)),
+    "The slopes are missing: the factor σ' of BP2.": (lambda n, v, z: np.sqrt(n * v)),
+    "A mean over z is needed, not a sum: one unit of the layer has one slope.": (
+        lambda n, v, z: np.sqrt(n * v * np.sum(_slope(z) ** 2))
     ),
-    Mistake("The slopes are missing: the factor σ' of BP2.", lambda n, v, z: np.sqrt(n * v)),
-    Mistake(
-        "A mean over z is needed, not a sum: one unit of the layer has one slope.",
-        lambda n, v, z: np.sqrt(n * v * np.sum(_slope(z) ** 2)),
+    "That is one number for each z. Take the mean of σ'² over all z.": (
+        lambda n, v, z: np.sqrt(n * v) * _slope(z)
     ),
-    Mistake(
-        "That is one number for each z. Take the mean of σ'² over all z.",
-        lambda n, v, z: np.sqrt(n * v) * _slope(z),
-    ),
-)
+}
 
 
 # --- 6. two minima, predicted ----------------------------------------------------------------------------
