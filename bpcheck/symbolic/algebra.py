@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import sympy
 
@@ -32,25 +32,6 @@ ENGINES = ("symengine", "sympy")
 """Fastest first; the first one that is installed is the default."""
 
 PRIME = "_prime"
-
-
-class Algebra(Protocol):
-    """The few operations that the builder of a cost needs beside + − × / and whole powers."""
-
-    def symbol(self, name: str) -> Any:
-        """A variable."""
-
-    def number(self, value: Fraction) -> Any:
-        """An exact rational number."""
-
-    def exp(self, z: Any) -> Any:
-        """e^z."""
-
-    def log(self, z: Any) -> Any:
-        """Natural logarithm."""
-
-    def apply(self, name: str, z: Any, place: str) -> Any:
-        """The function called ``name`` at ``z``; ``place`` says where in the network, for messages."""
 
 
 class _InSympy:
@@ -83,7 +64,7 @@ class Explicit(_InSympy):
         self._formulas = formulas
 
     def apply(self, name: str, z: Any, place: str) -> Any:
-        """The formula called ``name`` at ``z``; whoever reads it sees the place."""
+        """The formula called ``name`` at ``z``; ``place``, where in the network that is, is for messages of others."""
         return self._formulas[name](z)
 
 
@@ -164,6 +145,9 @@ class NamedSymengine:
         """∂expression/∂symbol."""
         return expression.diff(symbol)
 
+
+Algebra = Explicit | NamedSympy | NamedSymengine
+"""What the builder of a cost needs beside + − × / and whole powers."""
 
 _NAMES: list[str] = []
 

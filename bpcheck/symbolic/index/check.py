@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from bpcheck.symbolic.index.given import Definition, Fact, Given, validate
 from bpcheck.symbolic.index.interpret import Reading, World, points, symbols_of
 from bpcheck.symbolic.index.render import text
 from bpcheck.symbolic.index.substitute import indices_of
-from bpcheck.symbolic.index.term import Layer, Size
+from bpcheck.symbolic.index.term import Layer, Size, expression_of
 
 __all__ = ["Contradiction", "Counterexample", "Line", "check_line"]
 
@@ -166,7 +166,8 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
       where x_1 = 1.51562
     """
     facts = validate(given)
-    before, after = (_term(side) for side in (before, after))
+    what = "a line of a derivation is an expression of bpcheck.symbolic.index"
+    before, after = (expression_of(side, what) for side in (before, after))
     extra = indices_of(after) - indices_of(before)
     if extra and after != 0:
         names = ", ".join(sorted(map(str, extra)))
@@ -188,23 +189,12 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
     )
 
 
-def _term(side: Any) -> Any:
-    try:
-        term = sympy.sympify(side, strict=True)
-    except sympy.SympifyError:
-        term = None
-    if not isinstance(term, sympy.Expr) or isinstance(term, sympy.MatrixExpr):
-        raise InputError(
-            f"a line of a derivation is an expression of bpcheck.symbolic.index; given: {side!r}."
-        )
-    return term
-
-
 def _holds(
     before: Any, after: Any, given: Given, domain: Domain, seed: int
 ) -> tuple[bool, Counterexample | None]:
     compared = 0
-    for world in _unequal_worlds(before, after, given, seed):
+    for number, sizes in enumerate(INSTANCES):
+        world = _world(before, after, given, seed + number, sizes)
         count, found = _differ(before, after, world, domain)
         compared += count
         if found is not None:
@@ -282,11 +272,6 @@ def _parts(before: Any, after: Any, given: Given) -> list[Any]:
 
 # Layers are told apart by number: l = 100 and L = 200 leave room for l − 1, l + 1 and L − 1.
 LAYERS_APART = 100
-
-
-def _unequal_worlds(before: Any, after: Any, given: Given, seed: int) -> Iterator[World]:
-    for number, sizes in enumerate(INSTANCES):
-        yield _world(before, after, given, seed + number, sizes)
 
 
 def _world(before: Any, after: Any, given: Given, seed: int, chosen: Sequence[int]) -> World:
