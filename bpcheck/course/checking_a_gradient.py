@@ -7,9 +7,9 @@ Two of them judge checkers: a jury of gradients, right and wrong, is put to the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ def central_gradient(function: Any) -> Answer:
         f = _Cubic(rng, shape)
         x = rng.integers(-2 * GRID, 2 * GRID + 1, shape) / GRID
         about = f"for x of shape {shape} and h = {h:g}"
-        trials.append(Trial.exact(about, (f, x, h), _stencil(f, x, h), ("the slope",)))
+        trials.append(Trial.exact(about, (f, x, h), differences(f, x, h), ("the slope",)))
     return hold(
         "central_gradient",
         function,
@@ -107,13 +107,8 @@ def central_gradient(function: Any) -> Answer:
     )
 
 
-def _stencil(
-    f: Callable[[Any], float],
-    x: FloatArray,
-    h: float,
-    weights: dict[int, float] = {1: 0.5, -1: -0.5},  # noqa: B006 (not modified)
-) -> FloatArray:
-    """Σ w_k f(x + k h) / h for every entry; the central difference by default."""
+def _stencil(f: Callable[[Any], float], x: FloatArray, h: float, weights: Mapping[int, float]) -> FloatArray:
+    """Σ w_k f(x + k h) / h for every entry."""
     slopes = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
         for k, weight in weights.items():
@@ -140,9 +135,9 @@ CENTRAL_GRADIENT: Mistakes = {
     "The forward difference lies between points h apart: it is divided by h. And go to both sides.": (
         lambda f, x, h: _stencil(f, x, h, {1: 0.5, 0: -0.5})
     ),
-    "The sign is turned: f(x + h) comes first.": (lambda f, x, h: -_stencil(f, x, h)),
+    "The sign is turned: f(x + h) comes first.": lambda f, x, h: -differences(f, x, h),
     "You multiply by h where you should divide: (…) / 2 * h is ((…) / 2) · h. Write (…) / (2 * h).": (
-        lambda f, x, h: _stencil(f, x, h) * h * h
+        lambda f, x, h: differences(f, x, h) * h * h
     ),
     "f(x + h) moves all entries at once and gives one number. Move one entry at a time.": (_together),
     "Every entry holds the same number: f(x + h) moves all entries at once. Move one entry at a time.": (
@@ -152,7 +147,7 @@ CENTRAL_GRADIENT: Mistakes = {
         lambda f, x, h: _stencil(f, x, h, {1: 2 / 3, -1: -2 / 3, 2: -1 / 12, -2: 1 / 12})
     ),
     "The gradient has the shape of x. np.zeros(x.shape) makes a place for it.": (
-        lambda f, x, h: _stencil(f, x, h).ravel()
+        lambda f, x, h: differences(f, x, h).ravel()
     ),
 }
 
@@ -165,7 +160,7 @@ def differences(f: Callable[[FloatArray], float], x: FloatArray, h: float) -> Fl
     >>> differences(lambda x: float(np.sum(x**2)), np.array([1.0, 2.0]), 2.0**-10)
     array([2., 4.])
     """
-    return _stencil(f, x, h)
+    return _stencil(f, x, h, {1: 0.5, -1: -0.5})
 
 
 # --- 2. the best step ------------------------------------------------------------------------------
@@ -323,7 +318,7 @@ class _Case:
     gradient: Callable[[FloatArray], FloatArray]
     x: FloatArray
 
-    @property
+    @cached_property
     def is_right(self) -> bool:
         """What bpcheck says."""
         return check_gradient(self.f, self.gradient, self.x, seed=SEED, progress=False).ok
@@ -347,9 +342,9 @@ FAR = np.array([30.0, -75.0, 120.0])
 
 
 @lru_cache(maxsize=1)
-def _step_jury() -> tuple[tuple[_Case, bool], ...]:
+def _step_jury() -> tuple[_Case, ...]:
     f, g = _smooth(1.0)
-    return _decided(
+    return (
         _Case("a right gradient, with parameters below 1", f, g, NEAR),
         _Case("a right gradient, with parameters around 100", f, g, FAR),
         _Case("a gradient with one entry 2 % too large", f, lambda x: g(x) * np.array([1, 1.02, 1]), NEAR),
@@ -367,7 +362,7 @@ def _step_jury() -> tuple[tuple[_Case, bool], ...]:
 
 
 @lru_cache(maxsize=1)
-def _tolerance_jury() -> tuple[tuple[_Case, bool], ...]:
+def _tolerance_jury() -> tuple[_Case, ...]:
     f, g = _smooth(1.0)
     small, its = _smooth(SMALL)
     large, its_too = _smooth(LARGE)
@@ -381,7 +376,7 @@ def _tolerance_jury() -> tuple[tuple[_Case, bool], ...]:
     def with_nan(x: FloatArray) -> FloatArray:
         return np.where(np.arange(len(x)) == 1, np.nan, g(x))
 
-    return _decided(
+    return (
         _Case("a right gradient", f, g, NEAR),
         _Case("a right gradient of a loss that is about 1e-12", small, its, NEAR),
         _Case("a right gradient of a loss that is about 1e6", large, its_too, NEAR),
@@ -395,10 +390,6 @@ def _tolerance_jury() -> tuple[tuple[_Case, bool], ...]:
         _Case("a gradient with one entry 2 % too large", f, lambda x: g(x) * np.array([1, 1.02, 1]), NEAR),
         _Case("an infinite gradient", f, lambda x: np.full(x.shape, np.inf), NEAR),
     )
-
-
-def _decided(*cases: _Case) -> tuple[tuple[_Case, bool], ...]:
-    return tuple((case, case.is_right) for case in cases)
 
 
 def mended_step(checker: Any) -> Answer:
@@ -425,21 +416,21 @@ def mended_tolerance(checker: Any) -> Answer:
     return _try("mended_tolerance", checker, _tolerance_jury(), TOLERANCE_CHECKERS)
 
 
-def _try(exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...], known: Mistakes) -> Answer:
+def _try(exercise: str, checker: Any, jury: tuple[_Case, ...], known: Mistakes) -> Answer:
     said = _asked(exercise, checker, jury)
     if isinstance(said, Answer):
         return said
     refuses, passes = (
         [
             case.about
-            for (case, right), yes in zip(jury, said, strict=True)
-            if yes is passed and right is not passed
+            for case, yes in zip(jury, said, strict=True)
+            if yes is passed and case.is_right is not passed
         ]
         for passed in (False, True)
     )
     shown = [*(f"It refuses {text}." for text in refuses[:2]), *(f"It passes {text}." for text in passes[:2])]
     if not shown:
-        count = sum(right for _, right in jury)
+        count = sum(case.is_right for case in jury)
         checked = (
             f"It accepts {count} right gradients and refuses {len(jury) - count} wrong ones, "
             "as bpcheck.check_gradient() does."
@@ -452,13 +443,13 @@ def _try(exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...], know
     return Answer(exercise, state, reason, hint=hint)
 
 
-def _asked(exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...]) -> list[bool] | Answer:
+def _asked(exercise: str, checker: Any, jury: tuple[_Case, ...]) -> list[bool] | Answer:
     """What a reader's checker says of each case, or what keeps it from saying anything."""
     refused = unusable(exercise, checker)
     if refused is not None:
         return refused
     said = []
-    for case, _ in jury:
+    for case in jury:
         with np.errstate(all="ignore"):  # NaN and infinity are part of the question
             outcome = call(checker, (case.f, case.gradient, case.x))
         refused = outcome.refusal(exercise, f"on {case.about}")
@@ -472,9 +463,9 @@ def _asked(exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...]) ->
     return said
 
 
-def _verdicts(checker: Callable[..., Any], jury: tuple[tuple[_Case, bool], ...]) -> list[bool]:
+def _verdicts(checker: Callable[..., Any], jury: tuple[_Case, ...]) -> list[bool]:
     with np.errstate(all="ignore"):
-        return [bool(checker(case.f, case.gradient, case.x)) for case, _ in jury]
+        return [bool(checker(case.f, case.gradient, case.x)) for case in jury]
 
 
 # The numbers of the checkers as they are handed out in the notebook.
@@ -496,67 +487,59 @@ def _by_step(f: Any, gradient: Any, x: Any, *, divided_by: Callable[[Any], Any])
     return True
 
 
+ALWAYS_THE_SAME: Mistakes = {
+    "It says yes to everything.": lambda f, g, x: True,
+    "It says no to everything.": lambda f, g, x: False,
+}
+
 # The first of each is the one that is handed out: whoever still has it is not done yet.
 STEP_CHECKERS: Mistakes = {
     "Follow h through the code: where is it made, and where should it be used?": (
         lambda f, g, x: _by_step(f, g, x, divided_by=lambda h: 2 * HANDED_OUT_STEP)
     ),
-    "The two points lie 2h apart, not h.": (lambda f, g, x: _by_step(f, g, x, divided_by=lambda h: h)),
-    "It says yes to everything.": (lambda f, g, x: True),
-    "It says no to everything.": (lambda f, g, x: False),
+    "The two points lie 2h apart, not h.": lambda f, g, x: _by_step(f, g, x, divided_by=lambda h: h),
+    **ALWAYS_THE_SAME,
 }
 
 
-def _by_tolerance(f: Any, gradient: Any, x: Any, refuse: Callable[[Any, Any], Any]) -> bool:
-    given, slopes = gradient(x), differences(f, x, HANDED_OUT_STEP)
-    return not bool(np.any(refuse(given, slopes)))
+Refusal = Callable[[Any, Any, Any], Any]
+"""Which entries a checker refuses, from their absolute errors, their relative errors and the slopes."""
 
-
-def _absolute(given: Any, slopes: Any) -> Any:
-    return abs(given - slopes)
-
-
-def _relative(given: Any, slopes: Any) -> Any:
-    return abs(given - slopes) / np.maximum(abs(given), abs(slopes))
-
-
-TOLERANCE_CHECKERS: Mistakes = {
+REFUSALS: Mapping[str, Refusal] = {
     "Follow one NaN through the comparisons. Then follow a gradient of zeros for a slope of 1e-12.": (
-        lambda f, g, x: _by_tolerance(
-            f,
-            g,
-            x,
-            lambda c, s: (_absolute(c, s) > HANDED_OUT_TOLERANCE) & (_relative(c, s) > HANDED_OUT_TOLERANCE),
-        )
+        lambda absolute, relative, _: (absolute > HANDED_OUT_TOLERANCE) & (relative > HANDED_OUT_TOLERANCE)
     ),
     "NaN is caught now. What is left: any gradient of a small loss has a small absolute error. Let no absolute "
     "number decide; hold the difference against the size of the gradient.": (
-        lambda f, g, x: _by_tolerance(
-            f,
-            g,
-            x,
-            lambda c, s: (
-                ~((_absolute(c, s) <= HANDED_OUT_TOLERANCE) | (_relative(c, s) <= HANDED_OUT_TOLERANCE))
-            ),
+        lambda absolute, relative, _: (
+            ~((absolute <= HANDED_OUT_TOLERANCE) | (relative <= HANDED_OUT_TOLERANCE))
         )
     ),
     "An absolute tolerance knows nothing of the size of the gradient: of a loss around 1e-12 it passes anything.": (
-        lambda f, g, x: _by_tolerance(f, g, x, lambda c, s: ~(_absolute(c, s) <= HANDED_OUT_TOLERANCE))
+        lambda absolute, relative, _: ~(absolute <= HANDED_OUT_TOLERANCE)
     ),
     "NaN > tolerance is False, so NaN is never refused. Ask the other way round: `if not error <= tolerance`.": (
-        lambda f, g, x: _by_tolerance(
-            f, g, x, lambda c, s: _absolute(c, s) > HANDED_OUT_TOLERANCE * np.nanmax(abs(s))
-        )
+        lambda absolute, _, slopes: absolute > HANDED_OUT_TOLERANCE * np.nanmax(abs(slopes))
     ),
     "Each entry is held against its own size, but an entry that is 1e-7 of the others is lost in their rounding: "
     "its slope has no five digits. Hold every difference against the largest entry of the gradient.": (
-        lambda f, g, x: _by_tolerance(f, g, x, lambda c, s: ~(_relative(c, s) <= HANDED_OUT_TOLERANCE))
+        lambda absolute, relative, _: ~(relative <= HANDED_OUT_TOLERANCE)
     ),
     "NaN passes, and each entry is held against its own size, where a tiny one is all rounding.": (
-        lambda f, g, x: _by_tolerance(f, g, x, lambda c, s: _relative(c, s) > HANDED_OUT_TOLERANCE)
+        lambda absolute, relative, _: relative > HANDED_OUT_TOLERANCE
     ),
-    "It says yes to everything.": (lambda f, g, x: True),
-    "It says no to everything.": (lambda f, g, x: False),
+}
+
+
+def _by_tolerance(f: Any, gradient: Any, x: Any, *, refuse: Refusal) -> bool:
+    given, slopes = gradient(x), differences(f, x, HANDED_OUT_STEP)
+    absolute = abs(given - slopes)
+    return not np.any(refuse(absolute, absolute / np.maximum(abs(given), abs(slopes)), slopes))
+
+
+TOLERANCE_CHECKERS: Mistakes = {
+    **{hint: partial(_by_tolerance, refuse=refuse) for hint, refuse in REFUSALS.items()},
+    **ALWAYS_THE_SAME,
 }
 
 

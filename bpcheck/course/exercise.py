@@ -142,7 +142,8 @@ class Outcome:
         if self.undone:
             return not_done(exercise)
         if self.error:
-            return raised(exercise, self, about, hint)
+            place = f" ({self.place})" if self.place else ""
+            return Answer(exercise, State.RAISED, f"{self.error}{place}, {about}.", hint=hint)
         if self.value is None:
             hint = "A Python function without `return` returns None."
             return Answer(exercise, State.WRONG, f"Your function returns None, {about}.", hint=hint)
@@ -179,15 +180,8 @@ def is_stub(function: Any) -> bool:
     return does_nothing and all(value is None or value is ... for value in returned)
 
 
-def call(function: Callable[..., Any], arguments: Sequence[Any], names: Sequence[str] = ()) -> Outcome:
+def call(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
     """Call a reader's function on copies and look at everything it did.
-
-    Parameters
-    ----------
-    function : callable
-    arguments : sequence
-    names : sequence of str
-        What the arguments are called, for those that are changed in place.
 
     Examples
     --------
@@ -204,7 +198,7 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], names: Sequence
         return Outcome(error=f"{type(error).__name__}: {shortened(str(error))}", place=_place(error))
     if holds_ellipsis(value):
         return Outcome(undone=True)
-    labels = list(names) or _parameter_names(function, len(given))
+    labels = _parameter_names(function, len(given))
     for label, before, after in zip(labels, arguments, given, strict=False):
         found = changed(before, after, label)
         if found:
@@ -262,12 +256,6 @@ def unusable(exercise: str, function: Any) -> Answer | None:
 def not_done(exercise: str) -> Answer:
     """The answer to a stub."""
     return Answer(exercise, State.NOT_DONE, "Replace the three dots, then run the cell again.")
-
-
-def raised(exercise: str, outcome: Outcome, about: str, hint: str = "") -> Answer:
-    """The answer to a function that raised."""
-    place = f" ({outcome.place})" if outcome.place else ""
-    return Answer(exercise, State.RAISED, f"{outcome.error}{place}, {about}.", hint=hint)
 
 
 def hold(

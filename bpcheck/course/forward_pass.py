@@ -7,7 +7,6 @@ is computed by :mod:`bpcheck.reference` with a bound on its rounding; nothing is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,24 +76,24 @@ def _layer(rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray
 
 
 UNIT: Mistakes = {
-    "The bias is missing: add b[j], once, after the sum.": (lambda W, a, b, j: W[j] @ a),
+    "The bias is missing: add b[j], once, after the sum.": lambda W, a, b, j: W[j] @ a,
     "The bias went into the sum, so it is counted once for every k. Add it once, after the sum.": (
         lambda W, a, b, j: np.sum(W[j] * a + b[j])
     ),
     "These are the terms of the sum, one for each k. Read literally, the formula has this mistake: "
-    "add the terms up over k.": (lambda W, a, b, j: W[j] * a + b[j]),
+    "add the terms up over k.": lambda W, a, b, j: W[j] * a + b[j],
     "You have all units of the layer. Pick the row j of W and the entry j of b.": (
         lambda W, a, b, j: W @ a + b
     ),
     "You took column j of W. Row j holds the weights into unit j: the first index says where a weight "
-    "arrives, the second where it comes from.": (lambda W, a, b, j: W[:, j] @ a + b[j]),
+    "arrives, the second where it comes from.": lambda W, a, b, j: W[:, j] @ a + b[j],
     "You took column j of W. Row j holds the weights into unit j.": (
         lambda W, a, b, j: sum(W[k, j] * a[k] for k in range(len(a))) + b[j]
     ),
     "z is the sum before the activation. Leave σ for the next step.": (
         lambda W, a, b, j: np.tanh(W[j] @ a + b[j])
     ),
-    "That is one term only. Add up over all k.": (lambda W, a, b, j: W[j, j] * a[j] + b[j]),
+    "That is one term only. Add up over all k.": lambda W, a, b, j: W[j, j] * a[j] + b[j],
 }
 
 
@@ -123,18 +122,18 @@ def layer(function: Any) -> Answer:
 
 
 LAYER: Mistakes = {
-    "The bias is missing: z = W a + b.": (lambda W, a, b: (W @ a, np.tanh(W @ a))),
-    "The two are swapped: return z first, then σ(z).": (lambda W, a, b: (np.tanh(W @ a + b), W @ a + b)),
+    "The bias is missing: z = W a + b.": lambda W, a, b: (W @ a, np.tanh(W @ a)),
+    "The two are swapped: return z first, then σ(z).": lambda W, a, b: (np.tanh(W @ a + b), W @ a + b),
     "The bias belongs inside σ: σ(W a + b), and z holds it already.": (
         lambda W, a, b: (W @ a, np.tanh(W @ a) + b)
     ),
-    "Both are z. The second one is σ(z), entry by entry.": (lambda W, a, b: (W @ a + b, W @ a + b)),
+    "Both are z. The second one is σ(z), entry by entry.": lambda W, a, b: (W @ a + b, W @ a + b),
     "σ here is tanh.": (
         lambda W, a, b: (W @ a + b, 1 / (1 + np.exp(-(W @ a + b)))),
         lambda W, a, b: (W @ a + b, np.maximum(W @ a + b, 0)),
     ),
     "W is transposed. W is (out, in): W @ a takes one number for each unit below and gives one for each "
-    "unit of this layer.": (lambda W, a, b: (W.T @ a + b, np.tanh(W.T @ a + b))),
+    "unit of this layer.": lambda W, a, b: (W.T @ a + b, np.tanh(W.T @ a + b)),
     "a @ W multiplies along the wrong side of W. W is (out, in): write W @ a, or a @ W.T.": (
         lambda W, a, b: (a @ W + b, np.tanh(a @ W + b))
     ),
@@ -144,7 +143,7 @@ LAYER: Mistakes = {
     "z is a vector (out,), and so is b: no row or column is needed here.": (
         lambda W, a, b: (W @ a[:, None] + b[:, None], np.tanh(W @ a[:, None] + b[:, None]))
     ),
-    "σ acts on z, not on the activation that comes in.": (lambda W, a, b: (W @ a + b, W @ np.tanh(a) + b)),
+    "σ acts on z, not on the activation that comes in.": lambda W, a, b: (W @ a + b, W @ np.tanh(a) + b),
 }
 
 
@@ -251,9 +250,7 @@ def _forward(
 
 
 FORWARD: Mistakes = {
-    "The bias is missing in every layer.": (
-        lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"].T)
-    ),
+    "The bias is missing in every layer.": lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"].T),
     "The output layer is linear here: aᴸ = zᴸ. You applied tanh there too.": (
         lambda p, x: _forward(p, x, output=np.tanh)
     ),
@@ -273,7 +270,7 @@ FORWARD: Mistakes = {
     "The output is missing: aᴸ belongs to the activations, also where it equals zᴸ.": (
         lambda p, x: (_forward(p, x)[0], _forward(p, x)[1][:-1])
     ),
-    "The two lists are swapped: return the z first.": (lambda p, x: _forward(p, x)[::-1]),
+    "The two lists are swapped: return the z first.": lambda p, x: _forward(p, x)[::-1],
     "You stored z twice and lost a: append tanh(z) to the activations, and use it for the next layer.": (
         lambda p, x: (_forward(p, x)[0], [x, *_forward(p, x)[0]])
     ),
@@ -295,7 +292,7 @@ FORWARD: Mistakes = {
     "b[:, None] adds the biases along the batch. A row of the batch has one entry for each unit: plain b is right.": (
         lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"].T + q["bias"][:, None])
     ),
-    "The input goes into W² as it is: no activation acts on x.": (lambda p, x: _forward(p, np.tanh(x))),
+    "The input goes into W² as it is: no activation acts on x.": lambda p, x: _forward(p, np.tanh(x)),
     "The first activation is a¹ = x itself; you stored tanh(x), though you used x.": (
         lambda p, x: (_forward(p, x)[0], [np.tanh(x), *_forward(p, x)[1][1:]])
     ),
@@ -371,24 +368,22 @@ def _bishop(w: Any, z_with_one: Any) -> Any:
 
 
 CS231N: Mistakes = {
-    "CS231n stores W as (in, out) and multiplies from the other side: hand over W.T.": (lambda W, b: (W, b)),
-    "W is right; b must come along unchanged.": (lambda W, b: (W.T, np.zeros_like(b))),
-    "The bias becomes no column: x @ W + b adds b to every row.": (lambda W, b: (W.T, b[:, None])),
+    "CS231n stores W as (in, out) and multiplies from the other side: hand over W.T.": lambda W, b: (W, b),
+    "W is right; b must come along unchanged.": lambda W, b: (W.T, np.zeros_like(b)),
+    "The bias becomes no column: x @ W + b adds b to every row.": lambda W, b: (W.T, b[:, None]),
 }
 BISHOP: Mistakes = {
     "The bias comes first, as column 0: Bishop's sum begins with w_j0 z_0.": (
         lambda W, b: np.column_stack([W, b])
     ),
-    "The bias is missing: it is w_j0, column 0.": (lambda W, b: W),
+    "The bias is missing: it is w_j0, column 0.": lambda W, b: W,
     "The bias is missing: column 0 is w_j0, the bias of unit j.": (
         lambda W, b: np.column_stack([np.zeros_like(b), W])
     ),
     "Column 0 holds ones. The 1 is z_0; the weight w_j0 that it meets is the bias b_j.": (
         lambda W, b: np.column_stack([np.ones_like(b), W])
     ),
-    "Bishop's w_ji leads from i to j, as our W does: it is not transposed.": (
-        lambda W, b: np.vstack([b, W.T])
-    ),
+    "Bishop's w_ji leads from i to j, as our W does: it is not transposed.": lambda W, b: np.vstack([b, W.T]),
     "One row for each unit j, with the bias in front: the bias is a column here.": (
         lambda W, b: np.vstack([b, W])
     ),
@@ -430,7 +425,8 @@ def error_is_difference(prediction: Any) -> Answer:
     return hold_predictions(
         exercise,
         prediction,
-        {pair: partial(_delta_against_difference, *pair) for pair in PAIRS},
+        PAIRS,
+        _delta_against_difference,
         key="(output, loss)",
         named=" with ".join,
         hint="δ is ∂C/∂z: differentiate the loss by a, then go on through σ.",
@@ -438,8 +434,9 @@ def error_is_difference(prediction: Any) -> Answer:
     )
 
 
-def _delta_against_difference(output: str, loss: str) -> tuple[bool, str]:
+def _delta_against_difference(pair: tuple[str, str]) -> tuple[bool, str]:
     """Whether δᴸ = aᴸ − y on every one of some random networks, and a sentence that shows it."""
+    output, loss = pair
     rng = _rng()
     same, text = True, ""
     for _ in range(TRIALS):
@@ -508,10 +505,6 @@ def batch_gradient(function: Any) -> Answer:
     return compared(exercise, subject, architectures, of="batches")
 
 
-def _residual(W: Any, b: Any, x: Any, y: Any) -> Any:
-    return x @ W.T + b - y
-
-
 SEED_ETA = 0.1
 """The learning rate of the loop that the notebook hands out."""
 
@@ -539,34 +532,42 @@ def _is_the_seeds_loop(function: Any, trial: Trial) -> bool:
     return all(map(np.array_equal, outcome.value, _seeds_loop(*trial.arguments)))
 
 
-BATCH_GRADIENT: Mistakes = {
+OF_RESIDUALS: Mapping[str, Callable[[Any, Any], Any]] = {
     "The mean over the batch is missing: C is a mean, so both sums are divided by m, the number of rows of x.": (
-        lambda W, b, x, y: (_residual(W, b, x, y).T @ x, _residual(W, b, x, y).sum(axis=0))
+        lambda r, x: (r.T @ x, r.sum(axis=0))
     ),
     "The bias is averaged, the weights are only summed. Divide both by m.": (
-        lambda W, b, x, y: (_residual(W, b, x, y).T @ x, _residual(W, b, x, y).mean(axis=0))
+        lambda r, x: (r.T @ x, r.mean(axis=0))
     ),
     "The weights are averaged, the bias is only summed. Divide both by m.": (
-        lambda W, b, x, y: (_residual(W, b, x, y).T @ x / len(x), _residual(W, b, x, y).sum(axis=0))
+        lambda r, x: (r.T @ x / len(x), r.sum(axis=0))
     ),
     "∂C/∂b has one row for each example. One b serves all of them: average over the batch (axis 0).": (
-        lambda W, b, x, y: (_residual(W, b, x, y).T @ x / len(x), _residual(W, b, x, y) / len(x))
+        lambda r, x: (r.T @ x / len(x), r / len(x))
     ),
-    "∂C/∂W is transposed: it has the shape of W, (out, in).": (
-        lambda W, b, x, y: (x.T @ _residual(W, b, x, y) / len(x), _residual(W, b, x, y).mean(axis=0))
-    ),
+    "∂C/∂W is transposed: it has the shape of W, (out, in).": lambda r, x: (x.T @ r / len(x), r.mean(axis=0)),
     "That is the last example's gradient. Average over all of them.": (
-        lambda W, b, x, y: (np.outer(_residual(W, b, x, y)[-1], x[-1]), _residual(W, b, x, y)[-1])
+        lambda r, x: (np.outer(r[-1], x[-1]), r[-1])
     ),
     "The sign is turned: δ is a − y. Going downhill is the optimiser's business, not the gradient's.": (
-        lambda W, b, x, y: (-_residual(W, b, x, y).T @ x / len(x), -_residual(W, b, x, y).mean(axis=0))
+        lambda r, x: (-r.T @ x / len(x), -r.mean(axis=0))
     ),
     "You have divided by m twice.": (
-        lambda W, b, x, y: (
-            _residual(W, b, x, y).T @ x / len(x) ** 2,
-            _residual(W, b, x, y).mean(axis=0) / len(x),
+        lambda r, x: (
+            r.T @ x / len(x) ** 2,
+            r.mean(axis=0) / len(x),
         )
     ),
+}
+"""Mistakes made with z − y of a batch, and x."""
+
+
+def _of_residuals(wrong: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return lambda W, b, x, y: wrong(x @ W.T + b - y, x)
+
+
+BATCH_GRADIENT: Mistakes = {
+    **{hint: _of_residuals(wrong) for hint, wrong in OF_RESIDUALS.items()},
     "That is the loop of the seed: each example sees parameters that the one before has moved.": (
         _one_at_a_time,
         lambda W, b, x, y: [g / len(x) for g in _one_at_a_time(W, b, x, y)],
@@ -609,7 +610,7 @@ UPDATE: Mistakes = {
     "The sum runs over the batch, but you divided by the number of all training examples.": (
         lambda w, g, batch, eta: w - eta * g[batch].sum(axis=0) / len(g)
     ),
-    "The sum is not divided by m.": (lambda w, g, batch, eta: w - eta * g[batch].sum(axis=0)),
+    "The sum is not divided by m.": lambda w, g, batch, eta: w - eta * g[batch].sum(axis=0),
     "The learning rate is missing. The seed's n cannot stand for it and for the example at once: read η/m.": (
         lambda w, g, batch, eta: w - g[batch].mean(axis=0)
     ),
@@ -619,7 +620,7 @@ UPDATE: Mistakes = {
     "You read n as the index: every example got another factor. The factor is η/m for all of them.": (
         lambda w, g, batch, eta: w - sum(n / len(batch) * g[n] for n in batch)
     ),
-    "The step goes uphill: subtract it.": (lambda w, g, batch, eta: w + eta * g[batch].mean(axis=0)),
+    "The step goes uphill: subtract it.": lambda w, g, batch, eta: w + eta * g[batch].mean(axis=0),
     "Divided by m twice: mean() has done it already.": (
         lambda w, g, batch, eta: w - eta / len(batch) * g[batch].mean(axis=0)
     ),

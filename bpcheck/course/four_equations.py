@@ -12,7 +12,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -35,7 +35,7 @@ from bpcheck.course.exercise import (
     not_done,
     unusable,
 )
-from bpcheck.course.line import DIFFERENTIATED, Asked, Demand, hold_line, judge_line
+from bpcheck.course.line import DIFFERENTIATED, Asked, Demands, hold_line, judge_line
 from bpcheck.course.networks import draw_case, draw_widths
 from bpcheck.course.prediction import hold_predictions
 from bpcheck.network.architecture import mlp
@@ -92,10 +92,6 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(SEED)
 
 
-def _holds_sum(term: Any) -> bool:
-    return bool(term.has(sympy.Sum))
-
-
 # --- 1. a line of BP1 ------------------------------------------------------------------------------
 
 
@@ -132,9 +128,7 @@ def output_line(line: Any) -> Answer:
                 total(slope(k) * kronecker(k, j), k)
             ),
             "That is σ itself. Its derivative is sigma.prime(…).": (slope(j) * sigma(z[L, j])),
-            "σ' is taken at z, not at the activation: sigma.prime(z[L, j]).": (
-                slope(j) * sigma.prime(a[L, j])
-            ),
+            "σ' is taken at z, not at the activation: sigma.prime(z[L, j]).": slope(j) * sigma.prime(a[L, j]),
             "That is the last factor alone. ∂C/∂a^L_j, slope(j), belongs to it.": (sigma.prime(z[L, j])),
         },
     )
@@ -182,20 +176,17 @@ def softmax_error(line: Any) -> Answer:
             "The indices of ∂C/∂a and of the Jacobian do not meet: the sum runs over the activations, so ∂C/∂a^L_k.": (
                 slope(j) * a[L, j] - a[L, j] * total(slope(j) * a[L, k], k)
             ),
-            "The sign: ∂a_k/∂z_j = a_k ([k = j] − a_j).": (
-                a[L, j] * (slope(j) + total(slope(k) * a[L, k], k))
-            ),
+            "The sign: ∂a_k/∂z_j = a_k ([k = j] − a_j).": a[L, j] * (slope(j) + total(slope(k) * a[L, k], k)),
             "That is ∂C/∂a^L_j: as if softmax were not there.": (slope(j)),
             "a − y is the answer for one cost, the cross-entropy with targets that add up to 1. Here the cost is any.": (
                 a[L, j] - y[j]
             ),
         },
-        (
-            Demand(
-                lambda term: not term.has(Diff),
-                "It is true, but a derivative is still waiting in it: put ∂a_k/∂z_j = a_k ([k = j] − a_j).",
-            ),
-        ),
+        {
+            "It is true, but a derivative is still waiting in it: put ∂a_k/∂z_j = a_k ([k = j] − a_j).": (
+                lambda term: not term.has(Diff)
+            )
+        },
     )
     return hold_line(
         "softmax_error", line, asked, checked="Proved for softmax of any width and for every cost."
@@ -254,8 +245,8 @@ def targets(number: Any, without: Any) -> Answer:
             "The sum is not a divisor here: look at the line before.": (p[j] - y[j] / total(y[k], k)),
         },
     )
-    right, reason, hint = judge_line(asked, without)
-    if not right:
+    reason, hint = judge_line(asked, without)
+    if reason:
         return Answer(exercise, State.WRONG, f"The line is right. {reason}", hint=hint)
     checked = "Proved for any number of classes and any targets, whatever they add up to."
     return Answer(exercise, State.RIGHT, checked=checked)
@@ -296,9 +287,7 @@ def all_paths(line: Any) -> Answer:
             "That is one path: from unit j to unit j. It goes on to every unit p of layer L: sum over p.": (
                 delta[L, j] * W[L, j, j] * rest
             ),
-            "That is the path through unit 1 of layer L alone. Sum over p.": (
-                delta[L, 1] * W[L, 1, j] * rest
-            ),
+            "That is the path through unit 1 of layer L alone. Sum over p.": delta[L, 1] * W[L, 1, j] * rest,
             "The activation's slope is missing: between z^{L−1}_j and a^{L−1}_j lies σ.": (
                 total(delta[L, p] * W[L, p, j], p) * a[L - 2, k]
             ),
@@ -349,9 +338,9 @@ def weight_proof(lines: Any) -> Answer:
         zip(lines, befores, PROOF, strict=True), start=2
     ):
         asked = Asked(before, derivation.given, slips, demands)
-        right, reason, hint = (False, "not done yet.", "") if is_stub(line) else judge_line(asked, line)
-        states.append(State.NOT_DONE if is_stub(line) else State.RIGHT if right else State.WRONG)
-        told += f" Line {number}: {'right.' if right else reason}"
+        reason, hint = ("not done yet.", "") if is_stub(line) else judge_line(asked, line)
+        states.append(State.NOT_DONE if is_stub(line) else State.WRONG if reason else State.RIGHT)
+        told += f" Line {number}: {reason or 'right.'}"
         hints += f" (line {number}) {hint}" if hint else ""
     if set(states) == {State.NOT_DONE}:
         return not_done(exercise)
@@ -361,17 +350,19 @@ def weight_proof(lines: Any) -> Answer:
     return Answer(exercise, State.RIGHT, checked="Three lines proved, for every width, cost and layer.")
 
 
-def _proof() -> tuple[tuple[Mapping[str, Any], tuple[Demand, ...]], ...]:
+def _proof() -> tuple[tuple[Mapping[str, Any], Demands], ...]:
     j, i, k, m = (getattr(bp4_weight_gradient, letter) for letter in "jikm")
     weight = W[l, j, k]
-    named = Demand(
-        lambda term: not term.has(VectorValue),
-        "It is true, but ∂C/∂z^l_i still stands there by its long name: call it delta[l, i].",
-    )
-    summed = Demand(
-        lambda term: not _holds_sum(term) and not term.has(sympy.KroneckerDelta),
-        "It is true, but sums or brackets are left: of each sum one term stays.",
-    )
+    named = {
+        "It is true, but ∂C/∂z^l_i still stands there by its long name: call it delta[l, i].": (
+            lambda term: not term.has(VectorValue)
+        )
+    }
+    summed = {
+        "It is true, but sums or brackets are left: of each sum one term stays.": (
+            lambda term: not term.has(sympy.Sum, sympy.KroneckerDelta)
+        )
+    }
     first = {
         "That is one term, for one unit i. Keep the sum: put total(…, i) around it.": (
             delta[l, i] * Diff(z[l, i], weight)
@@ -405,7 +396,7 @@ def _proof() -> tuple[tuple[Mapping[str, Any], tuple[Demand, ...]], ...]:
             delta[l, j] * total(a[l - 1, m], m)
         ),
     }
-    return (first, (named,)), (second, (DIFFERENTIATED,)), (last, (DIFFERENTIATED, summed))
+    return (first, named), (second, DIFFERENTIATED), (last, {**DIFFERENTIATED, **summed})
 
 
 PROOF = _proof()
@@ -563,7 +554,8 @@ def slope_at_kink(accepted: Any) -> Answer:
     return hold_predictions(
         "slope_at_kink",
         accepted,
-        {at_zero: partial(_kink_is_accepted, at_zero) for at_zero in SLOPES},
+        SLOPES,
+        _kink_is_accepted,
         key="slope",
         hint="To the left of 0 the slope is 0, to the right it is 1. No number between them is better than another.",
         checked="check_gradient was asked about each of them, with a unit exactly on its kink.",
@@ -629,12 +621,12 @@ def four_lines(bp1: Any, bp2: Any, bp3: Any, bp4: Any) -> Answer:
 
 FOUR_LINES: Mapping[str, Mistakes] = {
     "bp1": {
-        "A matrix product adds up over something. ⊙ multiplies entry by entry: *.": (lambda g, s: g @ s.T),
-        "σ' is missing: δ^L is ∂C/∂a ⊙ σ'(z).": (lambda g, s: g),
+        "A matrix product adds up over something. ⊙ multiplies entry by entry: *.": lambda g, s: g @ s.T,
+        "σ' is missing: δ^L is ∂C/∂a ⊙ σ'(z).": lambda g, s: g,
         "You summed over the batch. Every example has a δ of its own; sums come in BP3 and BP4.": (
             lambda g, s: (g * s).sum(axis=0)
         ),
-        "You added up over the units: ⊙ keeps them apart.": (lambda g, s: (g * s).sum(axis=1)),
+        "You added up over the units: ⊙ keeps them apart.": lambda g, s: (g * s).sum(axis=1),
     },
     "bp2": {
         "σ' is missing: the error that comes down is multiplied by σ'(z^l), entry by entry.": (
@@ -649,34 +641,32 @@ FOUR_LINES: Mapping[str, Mistakes] = {
         "Rows and columns: you hold the batch in columns. Here one example is one row.": (
             lambda W, d, s: W.T @ d.T * s.T
         ),
-        "Forwards it is W, backwards it is transposed. In rows: δ @ W.": (lambda W, d, s: W @ d * s),
+        "Forwards it is W, backwards it is transposed. In rows: δ @ W.": lambda W, d, s: W @ d * s,
         "* binds like @, from left to right: d @ (W * s) is something else. Multiply by σ' last.": (
             lambda W, d, s: d @ (W * s)
         ),
-        "σ' multiplies the result, not the error above: (δ @ W) * σ'(z^l).": (lambda W, d, s: (d * s) @ W),
+        "σ' multiplies the result, not the error above: (δ @ W) * σ'(z^l).": lambda W, d, s: (d * s) @ W,
         "You summed over the batch. Every example has a δ of its own; sums come in BP3 and BP4.": (
             lambda W, d, s: (d @ W * s).sum(axis=0)
         ),
-        "You averaged over the batch. Every example has a δ of its own.": (
-            lambda W, d, s: d @ W * s / len(d)
-        ),
+        "You averaged over the batch. Every example has a δ of its own.": lambda W, d, s: d @ W * s / len(d),
     },
     "bp3": {
-        "One b serves all examples: add up over the batch, axis 0.": (lambda d: d),
+        "One b serves all examples: add up over the batch, axis 0.": lambda d: d,
         "You added up over the units. One b_j has an entry for each unit; add up over the batch, axis 0.": (
             lambda d: d.sum(axis=1)
         ),
-        "You divided by m. Where C is a mean, δ holds the 1/m already: add up.": (lambda d: d.mean(axis=0)),
-        "b is a vector (out,): no row or column is needed.": (lambda d: d.sum(axis=0, keepdims=True)),
-        "A sum without an axis adds up everything. Each b_j has its own: axis=0.": (lambda d: d.sum()),
-        "That is one example's δ. All examples count: add up over axis 0.": (lambda d: d[0]),
+        "You divided by m. Where C is a mean, δ holds the 1/m already: add up.": lambda d: d.mean(axis=0),
+        "b is a vector (out,): no row or column is needed.": lambda d: d.sum(axis=0, keepdims=True),
+        "A sum without an axis adds up everything. Each b_j has its own: axis=0.": lambda d: d.sum(),
+        "That is one example's δ. All examples count: add up over axis 0.": lambda d: d[0],
     },
     "bp4": {
         "The gradient has the shape of W, (out, in). You have its transpose: δᵀ stands on the left.": (
             lambda d, a: a.T @ d
         ),
         "δ @ a.T adds up over the units and leaves the examples, and its shapes do not meet. One example gives a column "
-        "times a row; for rows, δ.T @ a adds these up over the batch.": (lambda d, a: d @ a.T),
+        "times a row; for rows, δ.T @ a adds these up over the batch.": lambda d, a: d @ a.T,
         "You divided by m. Where C is a mean, δ holds the 1/m already: add up.": (
             lambda d, a: d.T @ a / len(d)
         ),
@@ -686,8 +676,8 @@ FOUR_LINES: Mapping[str, Mistakes] = {
         "You added up over the batch before you multiplied. Each example's δ meets its own a.": (
             lambda d, a: np.outer(d.sum(axis=0), a.sum(axis=0))
         ),
-        "d @ a: the shapes do not meet. δ.T @ a adds up over the batch.": (lambda d, a: d @ a),
-        "That is one example's product. All examples count: δ.T @ a.": (lambda d, a: np.outer(d[0], a[0])),
+        "d @ a: the shapes do not meet. δ.T @ a adds up over the batch.": lambda d, a: d @ a,
+        "That is one example's product. All examples count: δ.T @ a.": lambda d, a: np.outer(d[0], a[0]),
     },
 }
 

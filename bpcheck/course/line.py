@@ -29,29 +29,15 @@ from bpcheck.symbolic.index import (
 )
 from bpcheck.symbolic.index.interpret import symbols_of
 
-__all__ = ["DIFFERENTIATED", "Asked", "Demand", "hold_line", "judge_line", "same"]
+__all__ = ["DIFFERENTIATED", "Asked", "Demands", "hold_line", "judge_line", "same"]
 
 
-@dataclass(frozen=True)
-class Demand:
-    """What the form of a true line must meet, besides being true.
+Demands = Mapping[str, Callable[[Any], bool]]
+"""What the form of a true line must meet: what is told where it is not met, and what takes the line."""
 
-    Attributes
-    ----------
-    met : callable
-        Takes the line.
-    reply : str
-        What is told where it is not met.
-    """
-
-    met: Callable[[Any], bool]
-    reply: str
-
-
-DIFFERENTIATED = Demand(
-    lambda term: not term.has(Diff),
-    "It is true, but a derivative is still waiting in it: carry it out.",
-)
+DIFFERENTIATED: Demands = {
+    "It is true, but a derivative is still waiting in it: carry it out.": lambda term: not term.has(Diff)
+}
 
 
 @dataclass(frozen=True)
@@ -65,13 +51,13 @@ class Asked:
     given : sequence of Definition and TotalIs
     slips : mapping of str to term
         What to tell whoever writes a wrong line, and that line, or several in a tuple.
-    demands : sequence of Demand
+    demands : Demands
     """
 
     before: Any
     given: Sequence[Definition | TotalIs] = ()
     slips: Mapping[str, Any] = field(default_factory=dict)
-    demands: Sequence[Demand] = (DIFFERENTIATED,)
+    demands: Demands = field(default_factory=lambda: DIFFERENTIATED)
 
 
 def same(one: Any, other: Any, given: Iterable[Definition | TotalIs] = ()) -> bool:
@@ -90,8 +76,8 @@ def same(one: Any, other: Any, given: Iterable[Definition | TotalIs] = ()) -> bo
         return False
 
 
-def judge_line(asked: Asked, line: Any) -> tuple[bool, str, str]:
-    """Whether a line is right; if not, why not, and a hint.
+def judge_line(asked: Asked, line: Any) -> tuple[str, str]:
+    """Why a line is not right, and a hint; nothing if it is right.
 
     Examples
     --------
@@ -100,35 +86,29 @@ def judge_line(asked: Asked, line: Any) -> tuple[bool, str, str]:
     >>> j, k = Index("j", n), Index("k", n)
     >>> asked = Asked(Diff(total(x[k] ** 2, k), x[j]), slips={"Where is the 2?": x[j]})
     >>> judge_line(asked, 2 * x[j])
-    (True, '', '')
+    ('', '')
     >>> judge_line(asked, x[j])  # doctest: +ELLIPSIS
-    (False, 'With n = 1, at j = 1: x_j is ..., but ... is right.', 'Where is the 2?')
+    ('With n = 1, at j = 1: x_j is ..., but ... is right.', 'Where is the 2?')
     """
     reason, hint = _misread(asked, line)
     if reason:
-        return False, reason, hint
+        return reason, hint
     try:
         hashable = isinstance(line, sympy.Basic)
         said = (_checked if hashable else check_line)(asked.before, line, tuple(asked.given))
     except Contradiction:
         raise
     except BpcheckError as error:
-        return False, shortened(str(error)), _recognise(asked, line)
+        return shortened(str(error)), _recognise(asked, line)
     except (TypeError, AttributeError, ValueError) as error:
-        return (
-            False,
-            f"This is no line that the calculus can read ({type(error).__name__}: {shortened(str(error))}).",
-            "",
-        )
+        what = f"{type(error).__name__}: {shortened(str(error))}"
+        return f"This is no line that the calculus can read ({what}).", ""
     if said.undecided:
         reason = "It holds in every instance tried, but the calculus finds no proof."
-        return False, reason, "Write it in a simpler form, with the letters of this section alone."
+        return reason, "Write it in a simpler form, with the letters of this section alone."
     if not said.ok:
-        return False, _difference(said), _recognise(asked, line)
-    for demand in asked.demands:
-        if not demand.met(said.after):
-            return False, demand.reply, ""
-    return True, "", ""
+        return _difference(said), _recognise(asked, line)
+    return next((reply for reply, met in asked.demands.items() if not met(said.after)), ""), ""
 
 
 # A proof with blanks is checked again as a whole whenever one of its lines changes.
@@ -192,7 +172,7 @@ def hold_line(exercise: str, line: Any, asked: Asked, *, checked: str) -> Answer
     """
     if line is None or line is ...:
         return not_done(exercise)
-    right, reason, hint = judge_line(asked, line)
-    return Answer(
-        exercise, State.RIGHT if right else State.WRONG, reason, hint=hint, checked=checked if right else ""
-    )
+    reason, hint = judge_line(asked, line)
+    if reason:
+        return Answer(exercise, State.WRONG, reason, hint=hint)
+    return Answer(exercise, State.RIGHT, checked=checked)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.course.experiments import DEEP, MINIMA, TILT, Run, gradient_noise, health
+from bpcheck.course.experiments import DEEP, MINIMA, TILT, TOP, Run, gradient_noise, health
 from bpcheck.course.figure import Figure, figure
 from bpcheck.reference.optimizer import Adam, RMSprop, Rule, constant_rate, cosine, step_decay, warm_up
 from bpcheck.training import Training
@@ -93,7 +93,7 @@ def minima_figure() -> Figure:
     data = {
         "tilt": TILT,
         "minima": list(MINIMA),
-        "top": float(np.sort(np.roots([4.0, 0.0, -4.0, TILT]).real)[1]),
+        "top": TOP,
         "starts": MINIMA_STARTS,
         "steps": MINIMA_STEPS,
         "reach": MINIMA_REACH,

@@ -7,7 +7,7 @@ it, by reproducing every step; the hints are those of ``bpcheck.diagnosis.UPDATE
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -135,19 +135,8 @@ def momentum_step(function: Any) -> Answer:
     >>> momentum_step(lambda w, g, v, eta, mu: (w - eta * (mu * v + g), mu * v + g)).ok
     True
     """
-
-    def step(params: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
-        v = np.zeros_like(params) if state is None else state
-        returned = function(params, gradient, v, ETA, MU)
-        return np.asarray(returned[0]), returned[1]
-
-    rng = np.random.default_rng(SEED)
-    first = (rng.normal(size=SHAPE), rng.normal(size=SHAPE), np.zeros(SHAPE), ETA, MU)
-    refused = _unusable("momentum_step", function, first, ("w", "v"))
-    if refused is not None:
-        return refused
-    rule = Momentum(lr=ETA, momentum=MU)
-    return _judged("momentum_step", step, rule, np.zeros(SHAPE), others=MOMENTUM_MISTAKES)
+    asked = _Step("momentum_step", function, ("w", "v"), np.zeros_like, (ETA, MU))
+    return asked.judged(Momentum(lr=ETA, momentum=MU), MOMENTUM_MISTAKES)
 
 
 MOMENTUM_MISTAKES: Mapping[str, Rule] = {
@@ -179,20 +168,9 @@ def adam_step(function: Any) -> Answer:
     def start(like: Any) -> tuple[Any, Any, int]:
         return np.zeros_like(like), np.zeros_like(like), 0
 
-    def step(params: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
-        returned = function(
-            params, gradient, start(params) if state is None else state, ETA, BETA_1, BETA_2, EPSILON
-        )
-        return np.asarray(returned[0]), returned[1]
-
-    rng = np.random.default_rng(SEED)
-    w, g = rng.normal(size=SHAPE), rng.normal(size=SHAPE)
-    refused = _unusable("adam_step", function, (w, g, start(w), ETA, BETA_1, BETA_2, EPSILON), ("w", "state"))
-    if refused is not None:
-        return refused
+    asked = _Step("adam_step", function, ("w", "state"), start, (ETA, BETA_1, BETA_2, EPSILON))
     rule = Adam(lr=ETA, beta1=BETA_1, beta2=BETA_2, epsilon=EPSILON)
-    others = {hint: rule.but(**change) for hint, change in ADAM_MISTAKES.items()}
-    return _judged("adam_step", step, rule, np.zeros(SHAPE), others=others)
+    return asked.judged(rule, {hint: rule.but(**change) for hint, change in ADAM_MISTAKES.items()})
 
 
 ADAM_MISTAKES: Mapping[str, Mapping[str, float]] = {
@@ -203,32 +181,54 @@ ADAM_MISTAKES: Mapping[str, Mapping[str, float]] = {
 }
 
 
-def _unusable(
-    exercise: str, function: Any, arguments: tuple[Any, ...], parts: tuple[str, str]
-) -> Answer | None:
-    """The answer to what need not be compared: a stub, an error, no pair, arguments changed in place."""
-    refused = unusable(exercise, function)
-    if refused is not None:
-        return refused
-    with np.errstate(all="ignore"):  # what a wrong step divides by is part of the question
-        outcome = call(function, arguments)
-    refused = outcome.refusal(exercise, "in the first step")
-    if refused is not None:
-        return refused
-    value, wanted = outcome.value, f"({parts[0]}, {parts[1]})"
-    if not isinstance(value, tuple) or len(value) != len(parts):
-        reason = f"Two things are needed, {wanted}; this is {tree.describe(value)}."
-        return Answer(exercise, State.WRONG, reason, hint="The next step needs what this one remembers.")
-    shape = np.shape(value[0]) if isinstance(value[0], np.ndarray) else None
-    if shape != SHAPE:
-        what = "no array" if shape is None else f"of shape {shape}"
-        reason = f"The new {parts[0]} is {what}; an array of the shape of {parts[0]}, {SHAPE}, is needed."
-        return Answer(exercise, State.WRONG, reason, hint=f"Return {wanted}, in this order.")
-    if not np.isfinite(value[0]).all():
-        hint = "t is 0 before the first step, and 1 − β⁰ is 0. Count the step before the corrections."
-        reason = f"The new {parts[0]} holds NaN or infinity after the first step."
-        return Answer(exercise, State.WRONG, reason, hint=hint if parts[1] == "state" else "")
-    return None
+@dataclass(frozen=True)
+class _Step:
+    """A step that a reader wrote: what it returns, what it remembers at first, and the numbers that it is given."""
+
+    exercise: str
+    function: Any
+    parts: tuple[str, str]
+    start: Callable[[Any], Any]
+    numbers: tuple[float, ...]
+
+    def __call__(self, params: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
+        before = self.start(params) if state is None else state
+        returned = self.function(params, gradient, before, *self.numbers)
+        return np.asarray(returned[0]), returned[1]
+
+    def judged(self, rule: Rule, others: Mapping[str, Rule]) -> Answer:
+        refused = self._unusable()
+        return (
+            _judged(self.exercise, self, rule, np.zeros(SHAPE), others=others) if refused is None else refused
+        )
+
+    def _unusable(self) -> Answer | None:
+        """The answer to what need not be compared: a stub, an error, no pair, arguments changed in place."""
+        exercise, parts = self.exercise, self.parts
+        refused = unusable(exercise, self.function)
+        if refused is not None:
+            return refused
+        rng = np.random.default_rng(SEED)
+        w, g = rng.normal(size=SHAPE), rng.normal(size=SHAPE)
+        with np.errstate(all="ignore"):  # what a wrong step divides by is part of the question
+            outcome = call(self.function, (w, g, self.start(w), *self.numbers))
+        refused = outcome.refusal(exercise, "in the first step")
+        if refused is not None:
+            return refused
+        value, wanted = outcome.value, f"({parts[0]}, {parts[1]})"
+        if not isinstance(value, tuple) or len(value) != len(parts):
+            reason = f"Two things are needed, {wanted}; this is {tree.describe(value)}."
+            return Answer(exercise, State.WRONG, reason, hint="The next step needs what this one remembers.")
+        shape = np.shape(value[0]) if isinstance(value[0], np.ndarray) else None
+        if shape != SHAPE:
+            what = "no array" if shape is None else f"of shape {shape}"
+            reason = f"The new {parts[0]} is {what}; an array of the shape of {parts[0]}, {SHAPE}, is needed."
+            return Answer(exercise, State.WRONG, reason, hint=f"Return {wanted}, in this order.")
+        if not np.isfinite(value[0]).all():
+            hint = "t is 0 before the first step, and 1 − β⁰ is 0. Count the step before the corrections."
+            reason = f"The new {parts[0]} holds NaN or infinity after the first step."
+            return Answer(exercise, State.WRONG, reason, hint=hint if parts[1] == "state" else "")
+        return None
 
 
 def _judged(
@@ -400,11 +400,11 @@ def _on_digits(function: Callable[..., Any]) -> str:
 
 
 LAYER_FACTOR: Mistakes = {
-    "That is the factor of the variance. Take the root.": (lambda n, v, z: _factor(n, v, z) ** 2),
+    "That is the factor of the variance. Take the root.": lambda n, v, z: _factor(n, v, z) ** 2,
     "σ stands there for σ': how much passes is decided by the slope, σ(z)(1 − σ(z)).": (
         lambda n, v, z: np.sqrt(n * v * np.mean(ACTIVATION["sigmoid"].value(z) ** 2))
     ),
-    "1/4 is the largest slope, at z = 0. Away from it, less passes.": (lambda n, v, z: np.sqrt(n * v) / 4),
+    "1/4 is the largest slope, at z = 0. Away from it, less passes.": lambda n, v, z: np.sqrt(n * v) / 4,
     "Mean of σ', then squared: the other way round. Errors add up in their squares, so it is the mean of σ'².": (
         lambda n, v, z: np.sqrt(n * v) * np.mean(_slope(z))
     ),
@@ -417,7 +417,7 @@ LAYER_FACTOR: Mistakes = {
     "n stands under the root: independent paths add up in their squares.": (
         lambda n, v, z: n * np.sqrt(v * np.mean(_slope(z) ** 2))
     ),
-    "The slopes are missing: the factor σ' of BP2.": (lambda n, v, z: np.sqrt(n * v)),
+    "The slopes are missing: the factor σ' of BP2.": lambda n, v, z: np.sqrt(n * v),
     "A mean over z is needed, not a sum: one unit of the layer has one slope.": (
         lambda n, v, z: np.sqrt(n * v * np.sum(_slope(z) ** 2))
     ),
@@ -458,7 +458,8 @@ def predicted_minima(prediction: Any) -> Answer:
     return hold_predictions(
         "predicted_minima",
         prediction,
-        {sentence: partial(_holds, sentence) for sentence in MINIMA},
+        MINIMA,
+        _holds,
         key="sentence",
         named=lambda sentence: f"“{sentence}”",
         hint="A ball that is fast enough to roll over a hill does not ask which valley is the deeper one.",

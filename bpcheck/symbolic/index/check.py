@@ -234,23 +234,23 @@ def _differ(before: Any, after: Any, world: World, domain: Domain) -> tuple[int,
                 domain.as_float(left),
                 domain.as_float(right),
                 world.seed,
-                _drawn(alone, (before, after), domain),
+                _drawn(alone, before, after),
             )
     return compared, None
 
 
-def _drawn(reading: Reading, sides: tuple[Any, Any], domain: Domain) -> dict[str, float]:
+def _drawn(reading: Reading, before: Any, after: Any) -> dict[str, float]:
     """The numbers that were drawn, under the names that a reader knows."""
-    parts = _parts(sides[0], sides[1], reading.world.given)
+    parts = _parts(before, after, reading.world.given)
     tensors = {e.base.name: e.base for part in parts for e in part.atoms(sympy.Indexed)}
     named = {}
     for (name, where), value in sorted(reading.drawn.items(), key=str):
         if name not in tensors:
-            named[text(sympy.Symbol(name))] = float(domain.as_float(value).real)
+            named[text(sympy.Symbol(name))] = float(reading.domain.as_float(value).real)
             continue
         above = getattr(tensors[name], "superscripts", 0)
         layers = [_layer(number, reading.world) for number in where[:above]]
-        named[text(tensors[name][(*layers, *where[above:])])] = float(domain.as_float(value).real)
+        named[text(tensors[name][(*layers, *where[above:])])] = float(reading.domain.as_float(value).real)
     return named
 
 
