@@ -105,13 +105,7 @@ def sayable(conventions: Conventions, case: Case) -> Case:
 
 
 def require_sayable(conventions: Conventions, case: Case) -> None:
-    """Refuse a case of the caller's that cannot be said in the layout as it is.
-
-    Raises
-    ------
-    InputError
-        With what is needed.
-    """
+    """Refuse a case of the caller's that cannot be said in the layout as it is."""
     for limit in _LIMITS:
         if limit.applies(conventions) and not limit.holds(case):
             raise InputError(limit.remedy.format(outputs=case.y.shape[1]))

@@ -576,12 +576,7 @@ class Suspect:
 
 
 def suspect(seed: int = SEED) -> Suspect:
-    """A gradient with one entry that is 3 % too large, somewhere.
-
-    Parameters
-    ----------
-    seed : int
-        Another seed, another network and another entry.
+    """A gradient with one entry that is 3 % too large, somewhere: another seed, another network and another entry.
 
     Examples
     --------
@@ -610,14 +605,9 @@ def _default() -> Suspect:
 
 
 def wrong_entry(found: Any, of: Suspect | None = None) -> Answer:
-    """Where the entry is that is wrong in the gradient of :func:`suspect`.
+    """Where the entry is that is wrong in the gradient of :func:`suspect`: ``("params[1]['weight']", (2, 0))``.
 
-    Parameters
-    ----------
-    found : tuple, or a Comparison of a report
-        ``("params[1]['weight']", (2, 0))``.
-    of : Suspect, optional
-        ``suspect()`` if not given.
+    A Comparison of a report names one too.
 
     Examples
     --------

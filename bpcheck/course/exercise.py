@@ -59,16 +59,8 @@ NOTHING = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "NOP"}
 class Trial:
     """One question.
 
-    Attributes
-    ----------
-    about : str
-        What it is about, to end a sentence with: ``"for a layer from 3 to 5 units"``.
-    arguments : tuple
-    right : nested lists of arrays
-    bound : nested lists of arrays
-        How far rounding may take a right answer from ``right``; 0 where everything is exact.
-    names : tuple of str
-        What the parts of the answer are called, in order.
+    ``about`` ends a sentence: ``"for a layer from 3 to 5 units"``. ``bound`` is how far rounding may take a right answer
+    from ``right``, 0 where everything is exact; ``names`` are what the parts of the answer are called, in order.
     """
 
     about: str
@@ -114,18 +106,8 @@ def first_hint(mistakes: Mapping[str, Any], is_made: Callable[[Any], bool]) -> s
 class Outcome:
     """What one call of a reader's function came to.
 
-    Attributes
-    ----------
-    value : object
-        What it returned; None if it raised.
-    error : str
-        Type and message of the exception, or ``""``.
-    place : str
-        The reader's line that raised.
-    changed : str
-        An argument that the call changed in place, or ``""``.
-    undone : bool
-        Whether it is still a stub: it raised NotImplementedError or handed back ``...``.
+    ``error`` holds type and message of an exception, and ``place`` the reader's line that raised it; ``changed`` is an
+    argument that the call changed in place; a stub is ``undone``, which raises NotImplementedError or hands back ``...``.
     """
 
     value: Any = None
@@ -261,17 +243,9 @@ def not_done(exercise: str) -> Answer:
 def hold(
     exercise: str, function: Any, trials: Sequence[Trial], mistakes: Mistakes, *, checked: str
 ) -> Answer:
-    """Put all trials to a reader's function.
+    """Put all trials to a reader's function, or a stub; ``checked`` says what was looked at, for an answer that is right.
 
-    Parameters
-    ----------
-    exercise : str
-    function : callable, or a stub
-    trials : sequence of Trial
-    mistakes : Mistakes
-        The commonest ones; the first that gives the reader's numbers everywhere is named.
-    checked : str
-        What was looked at, for an answer that is right.
+    Of the commonest mistakes, the first that gives the reader's numbers everywhere is named.
 
     Examples
     --------

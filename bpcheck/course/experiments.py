@@ -150,15 +150,7 @@ def _flat(gradient: Tree) -> FloatArray:
 
 @dataclass(frozen=True)
 class Run:
-    """The loss on all training examples, as training goes on.
-
-    Attributes
-    ----------
-    batch : int
-    rate : float
-    steps, losses : tuple
-        Steps taken when each loss was looked at; ``steps`` times ``batch`` examples had been seen.
-    """
+    """The loss on all training examples, as training goes on; ``steps`` had been taken when each was looked at."""
 
     batch: int
     rate: float
@@ -174,14 +166,7 @@ class Run:
 def progress_of(batch: int, rate: float, *, steps: int, looks: Sequence[int] | None = None) -> Run:
     """Plain gradient descent on the digits, the loss on all 1400 examples looked at on the way.
 
-    Parameters
-    ----------
-    batch : int
-        1400: all of them.
-    rate : float
-    steps : int
-    looks : sequence of int, optional
-        After how many steps to look; powers of two and the end if not given.
+    ``looks`` says after how many steps; powers of two and the end if not given. A batch of 1400 is all of them.
 
     Examples
     --------
@@ -283,10 +268,7 @@ def slope_of_tilted(w: Any) -> Any:
 class Starts:
     """Starting points by the minimum whose valley they lie in and the one that they end in.
 
-    Attributes
-    ----------
-    stayed_good, stayed_bad, left_bad, left_good, lost : int
-        Good: the lower minimum. Lost: those that ended at neither.
+    Good is the lower minimum; lost are those that ended at neither.
     """
 
     stayed_good: int
@@ -351,13 +333,7 @@ SOLVED = 0.05
 def xor(rule: Rule, *, hidden: int, runs: int = 200, steps: int = 3000) -> int:
     """XOR by one hidden layer of tanh, from many starts: how many are not stuck at the end.
 
-    Parameters
-    ----------
-    rule : Rule
-        One of those that treat each entry for itself: all runs are made at once.
-    hidden : int
-        Units of the hidden layer. Two are enough to compute XOR.
-    runs, steps : int
+    The rule must treat each entry for itself: all runs are made at once. Two hidden units are enough to compute XOR.
 
     Examples
     --------
@@ -455,14 +431,7 @@ def explosion(
 ) -> tuple[float, float, float]:
     """A deep ReLU network with skips, whose errors explode, and what is done about it.
 
-    Parameters
-    ----------
-    rule : Rule
-    penalty : float
-        λ₂ of ½λ₂‖W‖² in the cost.
-    small : bool
-        Draw the weights small.
-    epochs : int
+    ``penalty`` is λ₂ of ½λ₂‖W‖² in the cost; ``small`` draws the weights small.
 
     Returns
     -------

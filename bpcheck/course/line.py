@@ -42,16 +42,9 @@ DIFFERENTIATED: Demands = {
 
 @dataclass(frozen=True)
 class Asked:
-    """One line that a reader is asked for.
+    """One line that a reader is asked for, equal to the one before.
 
-    Attributes
-    ----------
-    before : term
-        What it must be equal to.
-    given : sequence of Definition and TotalIs
-    slips : mapping of str to term
-        What to tell whoever writes a wrong line, and that line, or several in a tuple.
-    demands : Demands
+    ``slips`` says what to tell whoever writes a wrong line: by that, the line, or several in a tuple.
     """
 
     before: Any

@@ -35,17 +35,9 @@ def draw_widths(rng: np.random.Generator, layers: int) -> tuple[list[int], int]:
 
 
 def draw_case(rng: np.random.Generator, layers: int, *, batch: int | None = None, **options: Any) -> Case:
-    """A random dense network with a batch; no bias is zero.
+    """A random dense network of L layers, the input counted, with a batch; no bias is zero.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    layers : int
-        L, the input counted.
-    batch : int, optional
-        Drawn, and different from every width, if not given.
-    **options
-        Of :func:`bpcheck.mlp`.
+    A batch that is not given is drawn, and different from every width; options are those of :func:`bpcheck.mlp`.
 
     Examples
     --------

@@ -26,21 +26,8 @@ def hold_predictions(
 ) -> Answer:
     """Hold True or False, for each of several questions, against what is measured.
 
-    Parameters
-    ----------
-    exercise : str
-    given : dict, or a stub
-    questions : collection
-    measure : callable
-        Takes a question and gives whether it holds, and a sentence that shows it.
-    key : str
-        What the keys of the dict are.
-    named : callable
-        A question as words.
-    hint : str
-        If a prediction is wrong.
-    checked : str
-        What was looked at, for an answer that is right.
+    ``measure`` gives whether a question holds, and a sentence that shows it; ``key`` says what the keys of the dict are,
+    ``named`` turns a question into words. The hint is for a wrong prediction; ``checked`` says what was looked at.
 
     Examples
     --------

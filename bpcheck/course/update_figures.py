@@ -31,12 +31,8 @@ DIGITS_SHOWN = 5
 def chart(title: str, views: Sequence[Mapping[str, Any]]) -> Figure:
     """Lines with axes, one view at a time.
 
-    Parameters
-    ----------
-    title : str
-    views : sequence of mappings
-        ``label`` for the choice, ``x`` and ``y`` as {"label": …, "log": …}, ``series`` as {name: points}, and ``says``,
-        a list of sentences.
+    A view has a ``label`` for the choice, ``x`` and ``y`` as {"label": …, "log": …}, ``series`` as {name: points}, and
+    ``says``, a list of sentences.
 
     Examples
     --------
@@ -206,13 +202,7 @@ def schedules_figure() -> Figure:
 
 
 def stopping_figure(run: Training) -> Figure:
-    """Loss in training and on examples held out, epoch by epoch.
-
-    Parameters
-    ----------
-    run : Training
-        With ``held_out``.
-    """
+    """Loss in training and on examples held out, epoch by epoch."""
     held = [(epoch.number, epoch.held_out_loss or float("nan")) for epoch in run.history]
     best, lowest = min(held, key=lambda point: point[1])
     view = {

@@ -101,16 +101,7 @@ def _penalty(architecture: Architecture, params: Tree, algebra: Algebra) -> Any:
 
 
 def build(architecture: Architecture, batch: int, algebra: Algebra) -> SymbolicCost:
-    """The cost of ``batch`` examples.
-
-    Parameters
-    ----------
-    architecture : Architecture
-    batch : int
-        Number m of examples.
-    algebra : Algebra
-        What the expression is made of.
-    """
+    """The cost of ``batch`` examples, in any algebra."""
     root = tree.Path("params")
     params = _parameters(algebra, architecture.parameter_shapes, root, _stems(architecture))
     x = _symbols(algebra, "x", (batch, *architecture.input_shape))
