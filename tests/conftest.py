@@ -6,11 +6,16 @@ import shutil
 import hypothesis
 import pytest
 
+# Before NumPy is loaded: its matrices are small here, and a second thread of BLAS beside a second worker only waits, at
+# the cost of a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 common = {"deadline": None, "print_blob": True}
-hypothesis.settings.register_profile("dev", max_examples=25, database=None, **common)
+hypothesis.settings.register_profile("dev", max_examples=10, database=None, **common)
 hypothesis.settings.register_profile("ci", max_examples=60, database=None, **common)
 hypothesis.settings.register_profile(
-    "nightly",
+    "full",
     max_examples=1000,
     database=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
@@ -23,22 +28,6 @@ def pytest_report_header(config):
     seed = config.getoption("--hypothesis-seed", default=None)
     profile = hypothesis.settings.get_current_profile_name()
     return f"hypothesis profile: {profile}, seed: {'random (printed on failure)' if seed is None else seed}"
-
-
-@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
-def pytest_collection_modifyitems(items):
-    """``@pytest.mark.thin(every)``, or ``together=True`` for all tests of a file, keeps the default suite short.
-
-    The nightly run has all cases.
-    """
-    seen = {}
-    for item in items:
-        mark = item.get_closest_marker("thin")
-        if mark is not None:
-            place = item.nodeid.partition("::" if mark.kwargs.get("together") else "[")[0]
-            seen[place] = seen.get(place, -1) + 1
-            if seen[place] % mark.args[0]:
-                item.add_marker(pytest.mark.nightly)
 
 
 @pytest.fixture(scope="session")

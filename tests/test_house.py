@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from choosing import product
 
 import bpcheck
 from bpcheck import Case, certified, mlp, numeric, reference, symbolic
@@ -120,25 +121,78 @@ def agreed(case: Case):
     )
 
 
-@pytest.mark.thin(2)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("place", ["hidden", "output"])
+@pytest.mark.parametrize(("activation", "place"), product(ACTIVATIONS, ["hidden", "output"]))
 def test_every_witness_knows_every_activation(activation, place):
     options = {"activation": activation} if place == "hidden" else {"output": activation}
     assert agreed(case_from_seed(mlp([2, 3, 2], **options), 2, 7))
 
 
-@pytest.mark.thin(2)
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("output", [None, "identity"])
+@pytest.mark.parametrize(
+    ("loss", "reduction", "output"), product(LOSSES, ["mean", "sum"], [None, "identity"])
+)
 def test_every_witness_knows_every_loss(loss, reduction, output):
     assert agreed(case_from_seed(mlp([2, 2, 3], loss=loss, reduction=reduction, output=output), 3, 8))
 
 
-def test_every_witness_knows_skip_connections_and_penalties():
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, marks=pytest.mark.full),
+        {"l1": 0.25},
+        pytest.param({"l2": 0.5, "penalize_bias": True}, marks=pytest.mark.full),
+    ],
+)
+def test_every_witness_knows_skip_connections_and_penalties(options):
     from bpcheck import Architecture
 
     layers = (Dense(3, "tanh"), Skip((Dense(2, "sigmoid"), Skip((Dense(2, "silu"),)), Dense(3))), Dense(2))
-    for options in ({}, {"l1": 0.25}, {"l2": 0.5, "penalize_bias": True}):
-        assert agreed(case_from_seed(Architecture((2,), layers, "mse", **options), 2, 9))
+    assert agreed(case_from_seed(Architecture((2,), layers, "mse", **options), 2, 9))
+
+
+# --- functions that can be read ------------------------------------------------------------------------
+
+PACKAGE = Path(bpcheck.__file__).parent
+LATER = (PACKAGE / "check", PACKAGE / "numeric")  # one engine is to take their place
+MOST_PARAMETERS = 8
+
+
+def parameters(function):
+    """Names of the parameters of a function, without self and cls."""
+    a = function.args
+    named = [
+        *a.posonlyargs,
+        *a.args,
+        *a.kwonlyargs,
+        *(each for each in (a.vararg, a.kwarg) if each is not None),
+    ]
+    return [each.arg for each in named if each.arg not in ("self", "cls")]
+
+
+def crowded(source):
+    """Names of the private functions and methods with more parameters than anybody keeps in mind."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        and node.name.startswith("_")
+        and not node.name.startswith("__")
+        and len(parameters(node)) > MOST_PARAMETERS
+    ]
+
+
+@pytest.mark.xfail(
+    reason="the catalogue's _bug() in bpcheck/diagnosis takes 9 to 11: to be mended", strict=True
+)
+def test_no_private_function_has_more_than_eight_parameters():
+    found = {
+        str(file.relative_to(PACKAGE)): names
+        for file in PACKAGE.rglob("*.py")
+        if not any(file.is_relative_to(later) for later in LATER)
+        and (names := crowded(file.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+def test_nine_parameters_would_be_seen():
+    assert crowded("class A:\n    def _f(self, a, b, c, d, *, e, f, g, h, i): pass") == ["_f"]
+    assert crowded("class A:\n    def _f(self, a, b, c, d, *, e, f, g, h): pass") == []

@@ -55,6 +55,7 @@ def test_every_public_name_has_a_docstring_with_an_example_or_is_an_error():
             assert ">>>" in value.__doc__, name
 
 
+@pytest.mark.full
 def test_torch_is_only_loaded_when_used():
     out = run("import sys, bpcheck; bpcheck.from_torch; bpcheck.compare; print('torch' in sys.modules)")
     assert out.strip() == "False"

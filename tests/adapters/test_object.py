@@ -4,12 +4,11 @@ import threading
 
 import numpy as np
 import pytest
+from choosing import product
 
 import bpcheck
 from bpcheck import Verdict, from_object, mlp
 from bpcheck.adapters.object import parameters_of
-
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
 
 
 class Net:
@@ -210,8 +209,10 @@ class Named(Net):
         return {key: found[name] for key, name in self.keys.items()}
 
 
-@pytest.mark.parametrize("pattern", ["d{}", "{}_grad", "{}"])
-@pytest.mark.parametrize("order", [NAMES, NAMES[::-1], ["W2", "b1", "W1", "b2"]], ids=str)
+@pytest.mark.parametrize(
+    ("pattern", "order"),
+    product(["d{}", "{}_grad", "{}"], [NAMES, NAMES[::-1], ["W2", "b1", "W1", "b2"]]),
+)
 def test_a_dict_of_gradients_is_read_by_its_keys_whatever_their_order(pattern, order):
     keys = {pattern.format(name): name for name in order}
 

@@ -122,7 +122,8 @@ def through(front, world, subject, **options):
     world.before = world.state()
     if front == "compare":
         case = Case(ARCHITECTURE, world.params, world.x, world.y)
-        return bpcheck.compare(subject, cases=case, **{"seed": 0, **options})
+        pinned = {"seed": 0, "conventions": bpcheck.Conventions()}  # the layout is not in question here
+        return bpcheck.compare(subject, cases=case, **{**pinned, **options})
     return bpcheck.check_gradient(subject, world.params, world.x, world.y, **{"seed": 0, **options})
 
 
@@ -378,7 +379,7 @@ ANSWERS = [
     Row(
         "NaN for one entry",
         NONFINITE,
-        (["params[0]['weight']", "entries are NaN or infinite"], ["params[0]['weight']", "1 of 6 entries"]),
+        (["params[0]['weight']", "NaN or infinite"], ["params[0]['weight']", "1 of 6 entries"]),
         with_leaf(0, "weight", lambda g: np.where(g == g.max(), np.nan, g)),
     ),
     Row("NaN for the loss", NONFINITE, ["loss"], answering(lambda c, g: (np.nan, g))),
@@ -443,7 +444,6 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.thin(2)
 @pytest.mark.parametrize(("door", "row"), rows(ANSWERS))
 def test_an_answer_of_a_wrong_form_is_a_verdict_with_a_path(world, door, row):
     check(door, world, row)
@@ -645,7 +645,6 @@ BEHAVIOUR = [
 ]
 
 
-@pytest.mark.thin(2)
 @pytest.mark.parametrize(("door", "row"), rows(BEHAVIOUR))
 def test_what_a_subject_does_besides_computing_is_found_and_undone(world, door, row):
     check(door, world, row)
@@ -803,7 +802,6 @@ BARE = [
         lambda params, x, y: (42.0, params),
     ),
     Row("raises", SubjectError, ["raised Boom", "To see it again"], raising),
-    Row("exits", SubjectError, ["raised SystemExit", "To see it again"], exiting),
     Row(
         "no gradient",
         WRONG_STRUCTURE,

@@ -7,6 +7,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+from choosing import product
 
 from bpcheck import Architecture, Case, InputError, certified, mlp, symbolic, tree
 from bpcheck.certified import activation, oracle
@@ -167,8 +168,7 @@ def two_units(name, z, factor):
     return Case(mlp([1, 2, 1], activation=name, output="softplus"), layers, [[1.0]], [[0.0]])
 
 
-@pytest.mark.parametrize("z", [-800.0, -40.0, 40.0, 800.0])
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize(("z", "name"), product([-800.0, -40.0, 40.0, 800.0], ACTIVATIONS))
 def test_saturated_units(name, z):
     assert check_against_mpmath(two_units(name, z, 1.0))
 

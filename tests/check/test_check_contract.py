@@ -5,6 +5,7 @@ import json
 import jsonschema
 import numpy as np
 import pytest
+from choosing import product
 
 from bpcheck import InputError, Verdict, assert_gradient, check_gradient
 from bpcheck.errors import GradientMismatch
@@ -112,8 +113,7 @@ def test_an_earlier_result_that_changes_is_warned_of():
 # --- size zero ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("directions", [None, 4], ids=["entries", "lines"])
-@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 2)])
+@pytest.mark.parametrize(("directions", "shape"), product([None, 4], [(0,), (3, 0), (0, 2)]))
 def test_a_tensor_without_entries_has_nothing_to_check(shape, directions):
     params = {**PARAMS, "none": np.zeros(shape)}
 
@@ -176,8 +176,7 @@ def changed(change, name="W"):
     return wrong
 
 
-@pytest.mark.parametrize("directions", [None, 4], ids=["entries", "lines"])
-@pytest.mark.parametrize("change", [np.zeros_like, lambda g: None], ids=["zeros", "None"])
+@pytest.mark.parametrize(("directions", "change"), product([None, 4], [np.zeros_like, lambda g: None]))
 def test_an_ignored_tensor_is_not_judged_and_the_report_says_so(change, directions):
     assert not check(changed(change), directions=directions).ok
     report = check(changed(change), ignore=["params['W']"], directions=directions)
@@ -216,8 +215,9 @@ def test_what_is_no_approximation_fails_all_the_same(change, verdict, directions
     assert report.verdict is verdict, str(report)
 
 
-@pytest.mark.parametrize("directions", [None, 4])
-@pytest.mark.parametrize("change", [lambda g: -g, lambda g: -np.clip(g, -0.05, 0.05)], ids=["-1", "clipped"])
+@pytest.mark.parametrize(
+    ("directions", "change"), product([None, 4], [lambda g: -g, lambda g: -np.clip(g, -0.05, 0.05)])
+)
 def test_an_approximation_that_points_the_wrong_way_fails(change, directions):
     report = check(changed(change), approximate=["params['W']"], directions=directions)
     assert report.verdict is Verdict.DISAGREES, str(report)

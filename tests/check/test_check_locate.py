@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from choosing import product, some
 
 import bpcheck
 from bpcheck import from_step, locate, tree
@@ -256,9 +257,10 @@ def _with(array, index, factor):
 # --- right gradients ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("widths", [(3, 4, 2), (12, 9, 9, 4), (1, 1)])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("activation", "widths", "dtype"),
+    product(["tanh", "relu"], [(3, 4, 2), (12, 9, 9, 4), (1, 1)], [np.float64, np.float32], together=2),
+)
 def test_nothing_is_found_in_a_right_gradient(activation, widths, dtype):
     for seed in range(2):
         location = Network.draw(widths, seed, activation, dtype, batch=1 + 7 * seed).locate(seed=seed)
@@ -609,7 +611,7 @@ def test_the_names_are_public():
 
 
 # relu(0·W + b)·v: a padded example and a zero bias; the jumps of the units have signs and cancel along a direction
-@pytest.mark.parametrize("seed", [2, *range(10, 16)])
+@pytest.mark.parametrize("seed", some([2, *range(10, 16)], default=lambda seed: seed == 2))
 def test_kinks_that_meet_are_no_wrong_gradient(seed):
     v = np.random.default_rng(seed).standard_normal(16)
 
@@ -621,8 +623,7 @@ def test_kinks_that_meet_are_no_wrong_gradient(seed):
 
 
 # … and what is wrong beside the kinks too is wrong: a dense layer with zero biases and a padded example
-@pytest.mark.parametrize("factor", [2.0, 0.0, -1.0, 1.3])
-@pytest.mark.parametrize("where", [slice(None), 2])
+@pytest.mark.parametrize(("where", "factor"), product([slice(None), 2], [2.0, 0.0, -1.0, 1.3]))
 def test_kinks_that_meet_hide_no_wrong_gradient(where, factor):
     rng = np.random.default_rng(5)
     w, x, y = rng.standard_normal((6, 5)), rng.standard_normal((8, 5)), rng.standard_normal((8, 6))

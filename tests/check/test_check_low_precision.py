@@ -6,6 +6,7 @@ Rates over many networks and implementations: benchmarks/calibration/low_precisi
 import ml_dtypes
 import numpy as np
 import pytest
+from choosing import product, some
 
 import bpcheck
 from bpcheck import Case, InputError, Verdict, mlp, tree
@@ -197,16 +198,16 @@ def spoil(name, gradient):
 PLANTED = [("float32", b) for b in ("an entry", "a factor", "transposed tile", "a row", "sign", "zeros")] + [
     (f, b) for f in ("float16", "bfloat16") for b in ("transposed tile", "a row", "sign", "zeros")
 ]
+SIMULATED = (("float32", "an entry"), ("float16", "transposed tile"), ("bfloat16", "a row"))
 
 
 @pytest.mark.parametrize(
     ("form", "bug", "how"),
-    # each by the model; by simulation, which takes three times as long, every other; the rest is nightly
-    [(form, bug, "model") for form, bug in PLANTED]
-    + [
-        pytest.param(form, bug, "function", marks=() if i % 2 == 0 else pytest.mark.nightly)
-        for i, (form, bug) in enumerate(PLANTED)
-    ],
+    # each by the model; by simulation, which takes three times as long, one in each format
+    some(
+        [(form, bug, how) for how in ("model", "function") for form, bug in PLANTED],
+        default=lambda form, bug, how: how == "model" or (form, bug) in SIMULATED,
+    ),
 )
 def test_planted_bugs_are_found(how, form, bug):
     wrong = spoil(bug, kernel(form, *PROBLEM))
@@ -227,11 +228,7 @@ def test_a_dropped_example_is_found_in_bfloat16():
 
 @pytest.mark.parametrize(
     ("form", "sign"),
-    [
-        pytest.param(form, sign, marks=() if sign == usual else pytest.mark.nightly)
-        for form, usual in (("float32", 1), ("float16", -1), ("bfloat16", 1))
-        for sign in (1, -1)
-    ],
+    product(["float32", "float16", "bfloat16"], [1, -1]),
 )
 def test_an_error_of_the_stated_limit_never_agrees(form, sign):
     """The model's negative control: in each tensor an entry is moved by the limit, to either side."""

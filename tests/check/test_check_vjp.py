@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from choosing import some
 
 from bpcheck import check_jvp, check_vjp
 from bpcheck.check.power import bars_seen, bars_seen_by_pairs
@@ -19,7 +20,7 @@ BOTH = pytest.mark.parametrize("at", POINTS.values(), ids=POINTS.keys())
 
 
 def either(names, both=()):
-    """Every name with one of the two ways by turns and, if it is in ``both``, with the other; the rest is nightly."""
+    """Every name with one of the two ways by turns, and with both if it is in ``both``; the rest is full."""
     return pytest.mark.parametrize(
         ("name", "at"),
         [
@@ -27,7 +28,7 @@ def either(names, both=()):
                 name,
                 point,
                 id=f"{name}-{way}",
-                marks=() if (i + j) % 2 == 0 or name in both else pytest.mark.nightly,
+                marks=() if (i + j) % 2 == 0 or name in both else pytest.mark.full,
             )
             for i, name in enumerate(names)
             for j, (way, point) in enumerate(POINTS.items())
@@ -164,7 +165,7 @@ def test_float32(n):
     assert check_vjp(f, right, x, seed=1, resolution=1e-9, **FEW).verdict is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("n", [1, 5, 40])
+@pytest.mark.parametrize("n", some([1, 5, 40], default=lambda n: n == 5))
 def test_zero_jacobians_and_linear_maps(n):
     x = RNG.standard_normal(n)
     assert check_vjp(lambda x: 3.0 * x, lambda x, g: 3.0 * g, x, seed=0, **FEW).ok
@@ -228,7 +229,7 @@ WRONG = {
 }
 
 
-@either(WRONG, both=("accumulates", "mutates its argument", "mutates the cotangent", "off by 1e-4"))
+@either(WRONG, both=("accumulates", "off by 1e-4"))
 def test_a_wrong_map_disagrees(name, at):
     vjp = Accumulates() if name == "accumulates" else WRONG[name]
     kept = [array.copy() for array in at]
@@ -362,9 +363,9 @@ def relu(x):
     ("slope", "n"),
     [
         (0.5, 4),
-        (0.0, 30),
-        pytest.param(0.0, 4, marks=pytest.mark.nightly),
-        pytest.param(0.5, 30, marks=pytest.mark.nightly),
+        pytest.param(0.0, 30, marks=pytest.mark.full),
+        pytest.param(0.0, 4, marks=pytest.mark.full),
+        pytest.param(0.5, 30, marks=pytest.mark.full),
     ],
 )
 def test_relu_with_units_exactly_at_the_kink(n, slope):
@@ -384,6 +385,7 @@ def test_relu_with_units_exactly_at_the_kink(n, slope):
     assert nine.verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.full
 def test_units_at_their_kinks_that_are_added_up_are_no_false_alarm():
     # with x = 0 every unit is at its kink; their choices leave the interval of the sum (V relu(W x))
     rng = np.random.default_rng(1)
@@ -401,6 +403,7 @@ def test_units_at_their_kinks_that_are_added_up_are_no_false_alarm():
     assert not check_vjp(f, lambda x, g: g @ V @ W, x, seed=0, **FEW).ok  # no mask at all
 
 
+@pytest.mark.full
 def test_ties_of_a_max_pool():
     # some ladders end at a step of 1e-13, where no jump rises above the noise: they must not spoil the others
     x = np.repeat(np.random.default_rng(0).standard_normal(20), 2)
@@ -556,7 +559,7 @@ def test_an_error_as_large_as_the_limit_is_seen():
     A = RNG.standard_normal((n, n))
     x = RNG.standard_normal(n)
     caught = 0
-    for seed in range(4):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         limit = check_vjp(
             lambda x: A @ x, lambda x, g: A.T @ g, x, seed=seed, directions=4
@@ -573,10 +576,11 @@ def test_an_error_as_large_as_the_limit_is_seen():
         )
         report = check_vjp(lambda x: A @ x, lambda x, g, E=E: (A + E).T @ g, x, seed=seed, directions=4)
         caught += report.verdict is Verdict.DISAGREES
-    assert caught == 4
+    assert caught == 2
 
 
-@pytest.mark.parametrize("size", [6, pytest.param(900, marks=pytest.mark.nightly)])
+@pytest.mark.full
+@pytest.mark.parametrize("size", [3, pytest.param(900, marks=pytest.mark.full)])
 def test_a_tie_that_is_counted_twice_is_not_right(size):
     def pooled(x):
         return x.reshape(-1, 3).max(axis=1)

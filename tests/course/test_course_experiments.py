@@ -15,6 +15,7 @@ from bpcheck.training import EarlyStopping
 TEXT = (Path(__file__).parents[2] / "notebooks" / "source" / "04_updates.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.full
 def test_noise_falls_with_the_root_and_vanishes_with_all_examples():
     found = experiments.gradient_noise((1, 4, 64, 1400))
     for size in (1, 4, 64):
@@ -57,7 +58,7 @@ XOR_RULES = {
 }
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 def test_no_rule_finds_xor_from_much_more_than_half_of_the_starts():
     best = {
         name: max(experiments.xor(rule, hidden=2).solved for rule in rules)
@@ -105,7 +106,7 @@ def test_speed_helps_at_a_saddle():
     assert experiments.saddle(SGD(lr=0.1), offset=0.0, most=50) == 50
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 def test_small_batches_win_by_examples_and_large_ones_by_steps():
     runs = [
         experiments.progress_of(1, 0.1, steps=2800),
@@ -124,6 +125,7 @@ def test_small_batches_win_by_examples_and_large_ones_by_steps():
         experiments.progress_of(0, 0.1, steps=1)
 
 
+@pytest.mark.full
 def test_the_full_batch_is_gradient_descent():
     run = experiments.progress_of(1400, 0.5, steps=3)
     x, y, _ = experiments.digits()
@@ -137,7 +139,7 @@ def test_the_full_batch_is_gradient_descent():
     assert run.losses[-1] == pytest.approx(float(network.loss(params, x, y)), rel=1e-12)
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 def test_the_floor_is_in_proportion_to_the_rate_and_to_one_over_the_batch():
     first, half, quarter, sixteen, decayed = (floor.excess for floor in experiments.noise_floor())
     assert first / half == pytest.approx(2, rel=0.15)
@@ -146,7 +148,7 @@ def test_the_floor_is_in_proportion_to_the_rate_and_to_one_over_the_batch():
     assert 0 < decayed < sixteen
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 def test_a_penalty_does_nothing_about_an_explosion():
     norm, factor, loss = experiments.explosion(SGD(lr=0.01))
     held, same, still = experiments.explosion(SGD(lr=0.01), penalty=1.0)
@@ -181,6 +183,7 @@ def test_rare_gradients_by_hand():
     assert experiments.rare_gradients(RMSprop(lr=1.0), every=100) == pytest.approx(20 * 10**0.5, rel=1e-3)
 
 
+@pytest.mark.full
 def test_early_stopping_is_before_the_end():
     whole = experiments.overfitted(Momentum(lr=0.05))
     stopped = experiments.overfitted(Momentum(lr=0.05), stop=EarlyStopping(patience=5))
@@ -200,7 +203,7 @@ def test_the_five_networks_are_those_of_the_page_on_health():
         assert float(row[2]) == pytest.approx(found.factor, rel=0.05)
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 def test_no_rule_is_best_by_more_than_the_spread_of_its_seeds():
     found = experiments.optimizers()
     best = {name: max(rates.values(), key=lambda one: one[1].mean()) for name, rates in found.items()}

@@ -123,7 +123,7 @@ def test_two_bugs_at_once_each_have_their_equation(pair):
     first, second = (CATALOGUE[slug] for slug in pair)
     architecture = mlp([3, 5, 4, 2], activation="sigmoid", output="tanh", l2=0.3)
     program = program_of(first.rules.with_(second.rules))
-    report = bpcheck.compare(program, architectures=architecture, seed=0)
+    report = bpcheck.compare(program, architectures=architecture, conventions=bpcheck.Conventions(), seed=0)
     assert report.verdict is Verdict.DISAGREES
     assert [(d.equation, d.bug) for d in report.diagnoses] == [(b.equation, b.slug) for b in (first, second)]
     assert "these two mistakes at once" in str(report)
@@ -282,7 +282,7 @@ def added_along_the_batch(params, x, y):
 
 def test_a_bias_that_is_added_along_the_batch_is_named_where_it_fits():
     cases = drawn(mlp([4, 4, 4]), batch=4, count=5)
-    report = bpcheck.compare(added_along_the_batch, cases=cases, seed=0)
+    report = bpcheck.compare(added_along_the_batch, cases=cases, conventions=bpcheck.Conventions(), seed=0)
     assert report.verdict is Verdict.DISAGREES
     assert [d.bug for d in report.diagnoses] == ["bias-broadcast-square"]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from choosing import product
 
 import bpcheck
 from bpcheck import Case, Verdict, mlp
@@ -28,7 +29,9 @@ def named(change, architectures=DEEP, seed=0):
         loss, gradient = right_code(params, x, y, architecture)
         return loss, change([{k: np.array(v) for k, v in layer.items()} for layer in gradient], x, y)
 
-    report = bpcheck.compare(backprop, architectures=architectures, seed=seed)
+    report = bpcheck.compare(
+        backprop, architectures=architectures, conventions=bpcheck.Conventions(), seed=seed
+    )
     return report, [d.bug for d in report.diagnoses]
 
 
@@ -41,12 +44,15 @@ def drawn(architecture, count=3, seed=0, batch=4):
 
 
 @pytest.mark.parametrize(
-    ("layer", "name", "equation"), [(0, "weight", "BP4"), (1, "bias", "BP3"), (2, "weight", "BP4")]
+    ("place", "mistake"),
+    product(
+        [(0, "weight", "BP4"), (1, "bias", "BP3"), (2, "weight", "BP4")],
+        [(lambda v: 1.01 * v, "one-entry-wrong"), (lambda v: 0.0, "never-written-entry")],
+    ),
 )
-@pytest.mark.parametrize(
-    ("value", "slug"), [(lambda v: 1.01 * v, "one-entry-wrong"), (lambda v: 0.0, "never-written-entry")]
-)
-def test_one_entry_is_named_in_the_equation_of_its_tensor(layer, name, equation, value, slug):
+def test_one_entry_is_named_in_the_equation_of_its_tensor(place, mistake):
+    (layer, name, equation), (value, slug) = place, mistake
+
     def change(gradient, x, y):
         gradient[layer][name].flat[1] = value(gradient[layer][name].flat[1])
         return gradient
@@ -116,7 +122,7 @@ def test_an_example_that_is_dropped_or_counted_twice_is_named(factor):
                     layer[name] = layer[name] + factor * part[name] / len(x)
         return loss, gradient
 
-    report = bpcheck.compare(backprop, architectures=DEEP, seed=0)
+    report = bpcheck.compare(backprop, architectures=DEEP, conventions=bpcheck.Conventions(), seed=0)
     assert [d.bug for d in report.diagnoses] == ["one-example-wrong"], str(report)
 
 
@@ -209,6 +215,7 @@ def test_a_layer_that_a_network_without_hidden_layers_has_not_is_not_blamed_on_d
     assert bugs == [""], str(report)
 
 
+@pytest.mark.full
 def test_a_forward_pass_that_is_wrong_for_large_values_is_not_blamed_on_depth():
     def clipped(params, x, y):
         a = [x]
@@ -221,7 +228,7 @@ def test_a_forward_pass_that_is_wrong_for_large_values_is_not_blamed_on_depth():
             delta = (delta @ params[k]["weight"]) * (1 - a[k] ** 2)
         return loss, gradient
 
-    report = bpcheck.compare(clipped, seed=0)
+    report = bpcheck.compare(clipped, conventions=bpcheck.Conventions(), seed=0)
     assert report.verdict is bpcheck.Verdict.DISAGREES
     assert [d.bug for d in report.diagnoses] == [""], str(report)
 
@@ -232,10 +239,13 @@ def test_a_mistake_of_all_inputs_is_left_unnamed():
     assert any("no wrong formula of the catalogue" in text for text in report.diagnoses[0].evidence)
 
 
+@pytest.mark.full
 def test_a_gradient_in_the_parameters_memory_is_more_than_an_argument_changed():
     names = {}
     for slug in ("gradient-aliases-parameter", "input-mutated"):
-        report = bpcheck.compare(CATALOGUE[slug].program(), architectures=DEEP, seed=0)
+        report = bpcheck.compare(
+            CATALOGUE[slug].program(), architectures=DEEP, conventions=bpcheck.Conventions(), seed=0
+        )
         names[slug] = [d.bug for d in report.diagnoses]
     assert names == {slug: [slug] for slug in names}
 
@@ -258,22 +268,25 @@ def test_what_shows_at_the_second_call_is_named(slug):
         factor = 1.0 if kept["calls"] == 1 else 1.0 + kept["calls"] % 3
         return loss, [{name: factor * value for name, value in layer.items()} for layer in gradient]
 
-    report = bpcheck.compare(backprop, architectures=DEEP, seed=0)
+    report = bpcheck.compare(backprop, architectures=DEEP, conventions=bpcheck.Conventions(), seed=0)
     assert [d.bug for d in report.diagnoses] == [slug], str(report)
 
 
 # --- the loss's logarithm ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
-@pytest.mark.parametrize("epsilon", [1e-3, 1e-8, 1e-12])
+@pytest.mark.parametrize(
+    ("loss", "epsilon"), product(["cross_entropy", "binary_cross_entropy"], [1e-3, 1e-8, 1e-12])
+)
 def test_an_epsilon_inside_the_logarithm_is_found_with_its_size(loss, epsilon):
     def backprop(params, x, y, architecture):
         case = Case(architecture, params, x, y)
         found = loss_with(lambda p, e: np.log(p + epsilon), 0.0, case)
         return found[0], build(architecture).gradient(params, x, y)
 
-    report = bpcheck.compare(backprop, architectures=mlp([3, 4, 2], loss=loss), seed=0)
+    report = bpcheck.compare(
+        backprop, architectures=mlp([3, 4, 2], loss=loss), conventions=bpcheck.Conventions(), seed=0
+    )
     assert [d.bug for d in report.diagnoses] == ["epsilon-in-log"], str(report)
     assert any(f"ε = {epsilon:.3g}" in text for text in report.diagnoses[0].evidence)
 

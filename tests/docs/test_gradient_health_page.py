@@ -29,6 +29,7 @@ def blocks(section):
     return re.findall(r"```text\n(.*?)\n```", SECTIONS[section], re.DOTALL)
 
 
+@pytest.mark.full
 def test_every_table_is_what_the_script_makes(example):
     assert blocks("What happens at one layer") == [str(example.health(*example.NETWORKS["sigmoid"]))]
     assert blocks("Four networks") == [example.table_of_networks()]
@@ -66,6 +67,7 @@ def test_the_limits_are_those_of_the_rules():
     assert f"to {low:.2f} or {high:.2f}" in PAGE
 
 
+@pytest.mark.full
 def test_training_shows_what_the_page_says(example):
     """The quick end of the table of training: one pass of the sigmoid stands still at chance, one of ReLU does not."""
     loss, right = example.trained(*example.NETWORKS["sigmoid"], 0.1, epochs=1)

@@ -91,7 +91,7 @@ class TestReports:
             example.backprop_of(example.classifier(case)), cases=[case], conventions=conventions
         ).ok
 
-    @pytest.mark.parametrize("conventions", ["sklearn", "infer"])
+    @pytest.mark.parametrize("conventions", ["sklearn", pytest.param("infer", marks=pytest.mark.full)])
     def test_compare_catches_a_wrong_alpha(self, example, conventions):
         case = example.classifier_case()
         model = example.classifier(case, alpha=2 * example.ALPHA)

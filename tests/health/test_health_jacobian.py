@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from choosing import product
 
 from bpcheck import Architecture, Case, gradient_health, mlp
 from bpcheck.errors import InputError
@@ -73,10 +74,10 @@ def test_the_products_are_the_derivatives_of_the_network_from_each_layer_to_the_
     products = jacobian.products(jacobian.step_jacobians(cut, examples=4))
     assert len(products) == len(cut) - 1
     s = s_values(network, case.params, case.x)
-    for k, product in enumerate(products):
+    for k, cut_product in enumerate(products):
         expected = by_complex_step(network, case.params, k, s[k])
         # twenty roundings or so of numbers of the size of the largest entry
-        assert abs(product - expected).max() <= 1e-13 * max(1.0, abs(expected).max())
+        assert abs(cut_product - expected).max() <= 1e-13 * max(1.0, abs(expected).max())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -159,8 +160,9 @@ THEORY = {
 }
 
 
-@pytest.mark.parametrize("size", [1e-300, 1e-160, 1.0, 1e160, 1e300])
-@pytest.mark.parametrize("shape", [(5, 5), (1, 7), (7, 3), (40, 60)])
+@pytest.mark.parametrize(
+    ("size", "shape"), product([1e-300, 1e-160, 1.0, 1e160, 1e300], [(5, 5), (1, 7), (7, 3), (40, 60)])
+)
 def test_norms_are_largest_singular_values_at_every_scale(shape, size):
     matrices = size * np.random.default_rng(0).normal(size=(6, *shape))
     matrices[1] = 0.0

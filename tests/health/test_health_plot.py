@@ -8,8 +8,6 @@ import pytest
 
 from bpcheck import gradient_health, mlp
 
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
-
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
@@ -35,6 +33,7 @@ def test_one_network_shows_three_sizes(figures):
     assert_inside(ax)
 
 
+@pytest.mark.full
 def test_several_networks_share_a_picture(figures):
     _, ax = figures.subplots(layout="constrained")
     for name in ("sigmoid", "relu", "tanh"):
@@ -48,6 +47,7 @@ def test_several_networks_share_a_picture(figures):
     assert_inside(ax)
 
 
+@pytest.mark.full
 def test_zeros_and_overflow_leave_gaps_and_no_warning(figures):
     nothing = gradient_health(mlp([1, 1, 1]), [{"weight": [[0.0]], "bias": [1.0]}] * 2, [[2.0]], [[1.0]])
     nothing.plot().figure.canvas.draw()
@@ -68,6 +68,7 @@ def assert_inside(ax):
         assert inside.y0 <= box.y0 <= box.y1 <= inside.y1
 
 
+@pytest.mark.full
 def test_without_matplotlib_the_numbers_are_there_and_the_picture_says_what_to_install():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from choosing import each
 
 from benchmarks.mutants import cell as cells
 from benchmarks.mutants.__main__ import _right, _summed
@@ -18,7 +19,7 @@ from bpcheck.reference import build
 SEED = 20261130
 """Not the matrix's own, so that these are other networks than those of the committed table."""
 
-NIGHTLY_CELLS = 4
+MANY_CELLS = 4
 """Networks a bug: some 270 cells, a minute on two cores."""
 
 
@@ -43,17 +44,17 @@ def complaint(cell, precision="float64"):
     return ""
 
 
-# One bug in four here, all of them in the nightly run: a cell takes half a second.
-@pytest.mark.parametrize("slug", PLANTED[::4])
+# The first bug of each equation here, all of them in full: a cell takes half a second.
+@pytest.mark.parametrize("slug", each(PLANTED, of=lambda slug: [CATALOGUE[slug].equation]))
 def test_a_planted_bug_is_found_and_named(slug):
     setting = drawn(slug, 1)[0]
     assert complaint(measure(slug, setting), setting.precision) == "", setting
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize("slug", PLANTED)
 def test_a_planted_bug_is_found_and_named_in_many_networks(slug):
-    said = {s: complaint(measure(slug, s), s.precision) for s in drawn(slug, NIGHTLY_CELLS)}
+    said = {s: complaint(measure(slug, s), s.precision) for s in drawn(slug, MANY_CELLS)}
     assert {setting: words for setting, words in said.items() if words} == {}
 
 

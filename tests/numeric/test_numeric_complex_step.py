@@ -2,11 +2,13 @@
 
 import cmath
 import importlib
+import itertools
 import math
 
 import mpmath
 import numpy as np
 import pytest
+from choosing import some
 
 from bpcheck import mlp, reference, tree
 from bpcheck.errors import InputError, SubjectError
@@ -72,10 +74,14 @@ def precise_network(params, x, y, activation):
         return float(loss), [np.array(g, dtype=float) for g in gradients]
 
 
-@pytest.mark.parametrize("kind", ["ordinary", "saturated", "cancelling"])
 @pytest.mark.parametrize(
-    "activation",
-    ["tanh", "relu", *(pytest.param(a, marks=pytest.mark.nightly) for a in ("sigmoid", "softplus", "gelu"))],
+    ("kind", "activation"),
+    some(
+        itertools.product(
+            ["ordinary", "saturated", "cancelling"], ["tanh", "relu", "sigmoid", "softplus", "gelu"]
+        ),
+        default=lambda *case: case in (("ordinary", "tanh"), ("saturated", "relu"), ("cancelling", "tanh")),
+    ),
 )
 def test_every_entry_of_networks_is_within_its_error(activation, kind):
     entries = 0

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from choosing import product
 
 from bpcheck.errors import InputError
 from bpcheck.numeric import Central, line_integral, measure_noise
@@ -52,11 +53,11 @@ def integrated(phi, slope, roundoff):
 
 @pytest.mark.parametrize(("dtype", "roundoff"), [(np.float64, 2.0**-53), (np.float32, U32)])
 @pytest.mark.parametrize(
-    "activation", ["tanh", *(pytest.param(a, marks=pytest.mark.nightly) for a in ("exp", "relu"))]
+    "activation", ["tanh", *(pytest.param(a, marks=pytest.mark.full) for a in ("exp", "relu"))]
 )
 def test_a_right_claim_lies_within_the_bar_and_a_wrong_one_beyond_it(activation, dtype, roundoff):
     judged = 0
-    for seed in range(40):
+    for seed in range(12):
         phi, slope = network(seed, activation, dtype)
         noise, test = integrated(phi, slope, roundoff)
         if not math.isfinite(test.error):
@@ -66,7 +67,7 @@ def test_a_right_claim_lies_within_the_bar_and_a_wrong_one_beyond_it(activation,
         off = 3 * test.error
         wrong = line_integral(phi, lambda t: slope(t) + off, noise=noise, roundoff=roundoff)  # noqa: B023
         assert not abs(wrong.residual) <= wrong.error, seed
-    assert judged >= 30  # the rest meets kinks
+    assert judged >= 9  # the rest meets kinks
 
 
 def test_the_bar_is_much_narrower_than_that_of_differences_in_float32():
@@ -111,11 +112,12 @@ def test_a_noise_that_makes_no_sense_is_refused(noise):
         line_integral(math.sin, math.cos, noise=noise)
 
 
-@pytest.mark.parametrize("size", [0.02, 0.5, 1.0])
 @pytest.mark.parametrize(
-    "stored",
-    [lambda value: round(value, 2), lambda value: round(value, 4), np.float16, np.float32],
-    ids=["2 decimals", "4 decimals", "float16", "float32"],
+    ("size", "stored"),
+    product(
+        [0.02, 0.5, 1.0],
+        [lambda value: round(value, 2), lambda value: round(value, 4), np.float16, np.float32],
+    ),
 )
 def test_a_right_claim_holds_for_a_loss_that_is_stored_coarsely(stored, size):
     for seed in range(20):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from choosing import product
 
 from bpcheck.numeric import Central, measure_noise
 from bpcheck.numeric.kink import jumps
@@ -88,8 +89,7 @@ RIPPLES = {
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-@pytest.mark.parametrize("name", RIPPLES)
-@pytest.mark.parametrize("entry", [None, 0, -1])
+@pytest.mark.parametrize(("name", "entry"), product(RIPPLES, [None, 0, -1]))
 def test_shape_too_fast_for_the_spacing_is_no_noise(name, entry):
     f, w = RIPPLES[name]
     size = math.sqrt(float(np.mean(w.astype(float) ** 2)))

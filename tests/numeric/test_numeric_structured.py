@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from choosing import product
 
 from bpcheck import Case, certified, mlp, tree
 from bpcheck.errors import InputError
@@ -69,8 +70,7 @@ def test_random_networks_against_ball_arithmetic(kind):
     assert checked >= 2
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("activation", "loss"), product(ACTIVATIONS, LOSSES))
 def test_every_activation_with_every_loss(activation, loss):
     case = at_random(
         mlp([3, 2, 2, 2], activation=activation, loss=loss, l2=0.1), len(activation), len(loss), batch=2
@@ -181,8 +181,7 @@ def as_it_is(layer):
     return layer
 
 
-@pytest.mark.parametrize("separates", [False, True])
-@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(("separates", "place"), product([False, True], range(3)))
 def test_a_layer_that_states_nothing_is_evaluated_again(place, separates):
     case = at_random(mlp([3, 4, 3, 2], loss="cross_entropy", l2=0.1), 3)
     wrappers = [as_it_is] * 3

@@ -8,6 +8,7 @@ from bpcheck import Verdict
 from bpcheck.reference.optimizer import SGD, Adam
 
 RULE = Adam(lr=0.01)
+PARAMS = {"W1": np.zeros(3), "b2": np.zeros(3)}  # two of one shape
 SHARED = {"t": 0}
 
 
@@ -77,7 +78,7 @@ class OtherBiases(Mine):
 
 
 def test_the_right_one_agrees():
-    assert bpcheck.compare_update(Mine, rule=RULE, seed=1).verdict is Verdict.AGREES
+    assert bpcheck.compare_update(Mine, rule=RULE, params=PARAMS, seed=1).verdict is Verdict.AGREES
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_the_right_one_agrees():
     ],
 )
 def test_a_mistake_that_some_gradients_show_is_seen(mistake):
-    report = bpcheck.compare_update(mistake, rule=RULE, seed=1)
+    report = bpcheck.compare_update(mistake, rule=RULE, params=PARAMS, seed=1)
     assert report.verdict is Verdict.DISAGREES, str(report)
     assert report.diagnoses[0].bug == "", str(report)
 
@@ -109,7 +110,7 @@ def test_keeping_the_gradients_own_array_is_noted():
                 params[name] = params[name] - 0.1 * (grads[name] + 0.0 * old)
             self.before = grads
 
-    assert bpcheck.compare_update(Keeps, rule=SGD(lr=0.1), seed=1).verdict is Verdict.AGREES
+    assert bpcheck.compare_update(Keeps, rule=SGD(lr=0.1), params=PARAMS, seed=1).verdict is Verdict.AGREES
 
     class Uses(Keeps):
         def update(self, params, grads):
@@ -118,7 +119,7 @@ def test_keeping_the_gradients_own_array_is_noted():
             for name in params:
                 params[name] = params[name] - 0.1 * (grads[name] if before is None else before[name])
 
-    report = bpcheck.compare_update(Uses, rule=SGD(lr=0.1), seed=1)
+    report = bpcheck.compare_update(Uses, rule=SGD(lr=0.1), params=PARAMS, seed=1)
     assert report.verdict is Verdict.DISAGREES
 
 

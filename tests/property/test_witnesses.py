@@ -150,7 +150,7 @@ def test_a_saturated_sigmoid_leaves_it_open_and_says_how_far():
         assert WIDEST < float(np.max(comparison.bound)) <= widest_bound(first, second, case)
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 def test_a_thousand_random_networks():
     """Every pair, on 1,000 architectures drawn from one printed seed; at most 1 % too wide to decide.
 

@@ -13,6 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from choosing import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
@@ -468,11 +469,11 @@ def survey(dtype, drawn):
     return found, lost
 
 
-# the 60 digits take their time: half of the cases, two by two, and nightly all of them
+# the 60 digits take their time: half of the cases, two by two, and in full all of them
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((dtype, every), marks=pytest.mark.nightly if every else ())
+        pytest.param((dtype, every), marks=pytest.mark.full if every else ())
         for dtype in (np.float64, np.float32)
         for every in (False, True)
     ],
@@ -490,8 +491,7 @@ def answers(request):
 # --- soundness -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("loss", "activation"), product(LOSSES, ACTIVATIONS))
 def test_truth_is_what_the_symbolic_witness_says(activation, loss):
     case = case_from_seed(mlp([2, 3, 2], activation=activation, loss=loss, l1=0.5, l2=0.25), 2, 9)
     said = symbolic.testify(case)
@@ -729,9 +729,9 @@ def test_dividing_scales_everything():
 
 def test_exact_products_and_sums_carry_the_textbook_constant():
     a, b = Ball.exact(np.ones((2, 10)), U), Ball.exact(np.ones((10, 3)), U)
-    for product in (a @ b, a @ b.mid, a.mid @ b):
-        assert isinstance(product, Ball)
-        np.testing.assert_allclose(product.rad, gamma(16, U) * 10, rtol=1e-12)
+    for multiplied in (a @ b, a @ b.mid, a.mid @ b):
+        assert isinstance(multiplied, Ball)
+        np.testing.assert_allclose(multiplied.rad, gamma(16, U) * 10, rtol=1e-12)
     np.testing.assert_allclose(a.sum(axis=1).rad, gamma(16, U) * 10, rtol=1e-12)
     assert a.sum().mid == 20.0
     assert a.T.shape == (10, 2)

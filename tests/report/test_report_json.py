@@ -9,7 +9,6 @@ from samples import MAKERS, VERDICTS, case, sample
 
 import bpcheck
 from bpcheck import Architecture, Case, Report, Verdict
-from bpcheck.cli import main
 from bpcheck.diagnosis import CATALOGUE
 from bpcheck.network.layers import Dense, Skip
 from bpcheck.report import schema
@@ -91,13 +90,3 @@ def test_the_case_can_be_read_back():
     data = json.loads(sample("2-3-2").to_json())["counterexample"]
     network = Architecture.from_json(json.dumps(data["architecture"]))
     assert Case(network, data["params"], data["x"], data["y"]) == case((2, 3, 2), 3)
-
-
-def test_where_there_is_no_report_the_command_line_follows_it_too(tmp_path, capsys):
-    (tmp_path / "code.py").write_text("def f(params, x, y):\n    raise KeyError('W1')\n")
-    assert main(["compare", f"{tmp_path}/code.py:f", "--seed", "1", "--json", f"{tmp_path}/r.json"]) == 1
-    data = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert data["verdict"] is None
-    assert "KeyError" in data["error"]
-    assert errors(data) == []
-    assert errors({**data, "ok": True})

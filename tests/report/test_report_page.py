@@ -7,6 +7,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from choosing import each, some
 from samples import MAKERS, backprop, case, failing, in_float32, sample
 
 import bpcheck
@@ -250,10 +251,10 @@ def test_the_wrong_delta_is_marked_and_the_right_one_is_not():
     assert f'data-start="{start}"' in page(sample("2-3-2"))
 
 
-@pytest.mark.thin(3)
-@pytest.mark.parametrize(
-    "slug", [slug for slug, bug in CATALOGUE.items() if bug.rules and bug.kinds <= {"dense"}]
-)
+RULES = [slug for slug, bug in CATALOGUE.items() if bug.rules and bug.kinds <= {"dense"}]
+
+
+@pytest.mark.parametrize("slug", each(RULES, of=lambda slug: [CATALOGUE[slug].equation]))
 def test_every_bug_of_the_catalogue_can_be_drawn(slug):
     options = {"l2": 0.5} if CATALOGUE[slug].equation == "penalty" else {}
     given = case((3, 3, 3, 3), 3, activation="tanh", output="sigmoid", loss="half_mse", **options)
@@ -286,7 +287,9 @@ def test_a_factor_that_loss_and_gradient_share_is_in_the_right_delta_too():
         np.testing.assert_allclose(two.claimed, 2 * one.claimed, rtol=1e-12)
 
 
-@pytest.mark.parametrize("layout", ["cs231n", "nielsen", "keras"])
+@pytest.mark.parametrize(
+    "layout", some(["cs231n", "nielsen", "keras"], default=lambda layout: layout == "nielsen")
+)
 def test_in_any_layout_the_walk_is_the_same(layout):
     given, conventions = case((2, 2, 2), 1), bpcheck.Conventions.preset(layout).but(targets="as given")
     ours = failing_in_another_layout(given, bpcheck.Conventions())
@@ -342,11 +345,12 @@ def test_the_formula_has_the_right_value(name):
 
 
 DRAWN = [*((a, "half_mse") for a in ACTIVATIONS), *(("sigmoid", loss) for loss in LOSSES)]
+DRAWN_HERE = (("gelu", "half_mse"), ("sigmoid", "cross_entropy"))
 
 
 @pytest.mark.parametrize(
     ("activation", "loss"),
-    [pytest.param(*one, marks=() if i % 3 == 0 else pytest.mark.nightly) for i, one in enumerate(DRAWN)],
+    some(DRAWN, default=lambda activation, loss: (activation, loss) in DRAWN_HERE),
 )
 def test_every_activation_and_loss_can_be_drawn(activation, loss):
     given = case((2, 2, 2), 2, activation=activation, loss=loss) if "entropy" not in loss else None

@@ -48,7 +48,7 @@ def test_right():
 
 @pytest.fixture(
     scope="module",
-    params=["auto", *(pytest.param(style, marks=pytest.mark.nightly) for style in ("long", "short"))],
+    params=["auto", *(pytest.param(style, marks=pytest.mark.full) for style in ("long", "short"))],
 )
 def output(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("suite")
@@ -70,7 +70,13 @@ def output(request, tmp_path_factory):
         text=True,
         encoding="utf-8",
         check=False,
-        env={**os.environ, "PYTHONPATH": str(SOURCE.parent), "PYTHONIOENCODING": "utf-8", "COLUMNS": "120"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(SOURCE.parent),
+            "PYTHONIOENCODING": "utf-8",
+            "COLUMNS": "120",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # theirs, and not those that happen to be installed here
+        },
     )
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stdout

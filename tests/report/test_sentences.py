@@ -60,7 +60,7 @@ EVERYTHING = [
     pytest.param(
         setting,
         slug,
-        marks=() if slug in CHEAP.get(setting, ()) else pytest.mark.nightly,
+        marks=() if slug in CHEAP.get(setting, ()) else pytest.mark.full,
         id=f"{setting}-{slug}",
     )
     for setting, slug in itertools.product(SETTINGS, ("", *OF_DENSE))

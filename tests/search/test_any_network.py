@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import BUGS, make_any
+from choosing import each
 
 import bpcheck
 from bpcheck import Architecture, Case, InputError, SubjectError, Verdict, mlp, tree
@@ -99,23 +100,7 @@ SMALLEST = [
 ]
 
 
-ELSEWHERE = {
-    ("stride-ignored", "conv2d"),
-    ("padding-not-cropped", "conv1d"),
-    ("channels-mixed", "skip of conv2d"),
-}
-"""Shown by default on another network."""
-
-
-@pytest.mark.parametrize(
-    ("bug", "name", "smallest"),
-    [
-        pytest.param(
-            *row, marks=[pytest.mark.nightly] if row[:2] in ELSEWHERE else [], id=f"{row[0]}-{row[1]}"
-        )
-        for row in SMALLEST
-    ],
-)
+@pytest.mark.parametrize(("bug", "name", "smallest"), each(SMALLEST, of=lambda bug, name, smallest: [name]))
 def test_a_bug_is_shrunk_to_the_smallest_network_that_fails_alike(bug, name, smallest):
     report = compared(bug, NETWORKS[name])
     case = report.counterexample
@@ -130,7 +115,7 @@ def test_every_bug_is_tried():
     assert {bug for bug, _, _ in SMALLEST} == set(BUGS)
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("bug", BUGS)
@@ -144,7 +129,11 @@ def test_every_bug_on_every_network(bug, name, seed):
 
 
 @pytest.mark.parametrize(
-    ("bug", "architecture"), [("skip-dropped", SKIP), ("stride-ignored", CONV1)], ids=["skip", "conv1d"]
+    ("bug", "architecture"),
+    [
+        pytest.param("skip-dropped", SKIP, id="skip"),
+        pytest.param("stride-ignored", CONV1, id="conv1d", marks=pytest.mark.full),
+    ],
 )
 def test_code_for_one_network_keeps_its_layers(bug, architecture):
     backprop = make_any(bug)

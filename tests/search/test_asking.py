@@ -169,7 +169,7 @@ def by_all_keys(params, x, y):
         folded,
         by_all_keys,
         *(
-            pytest.param(f, marks=pytest.mark.nightly)
+            pytest.param(f, marks=pytest.mark.full)
             for f in (rows_of_pairs, column_at_a_time, keyed(SPELT[0]))
         ),
     ],

@@ -10,14 +10,14 @@ from bpcheck.network.dense_chain import dense_chain
 from bpcheck.search.cases.sample import STRATA, random_architecture, random_case, stratum
 
 
-# both orders and both seeds; the other two pairs, and a thousand networks below, are nightly
+# both orders and both seeds; the other two pairs, and a thousand networks below, are full
 @pytest.mark.parametrize(
     ("order", "seed"),
     [
         pytest.param(1, 0, id="in order-0"),
         pytest.param(-1, 1, id="sums reversed-1"),
-        pytest.param(1, 1, id="in order-1", marks=pytest.mark.nightly),
-        pytest.param(-1, 0, id="sums reversed-0", marks=pytest.mark.nightly),
+        pytest.param(1, 1, id="in order-1", marks=pytest.mark.full),
+        pytest.param(-1, 0, id="sums reversed-0", marks=pytest.mark.full),
     ],
 )
 def test_correct_textbook_code_agrees(order, seed):
@@ -27,7 +27,7 @@ def test_correct_textbook_code_agrees(order, seed):
     assert report.detection_limit.maximum <= 1e-3
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "sums reversed"])
 def test_correct_code_is_flagged_in_none_of_a_thousand_networks(order):
     report = bpcheck.compare(make(order=order), examples=1000, seed=20261121)
@@ -35,7 +35,7 @@ def test_correct_code_is_flagged_in_none_of_a_thousand_networks(order):
     assert report.examples == 1000
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(40, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("examples", [12, pytest.param(40, marks=pytest.mark.full)])
 @pytest.mark.parametrize(
     "activation", ["identity", "tanh", "sigmoid", "relu", "leaky_relu", "softplus", "gelu", "silu"]
 )
@@ -173,6 +173,6 @@ def test_targets_that_sum_to_one_in_float32_only_are_distributions():
 
     for targets, ok in ((y.astype(float), True), (2 * y.astype(float) / 2.5, False)):
         case = Case(architecture, params, x, targets)
-        report = bpcheck.compare(with_soft_targets, cases=case, seed=0)
+        report = bpcheck.compare(with_soft_targets, cases=case, conventions=bpcheck.Conventions(), seed=0)
         gradients = [c.verdict.ok for c in report.comparisons if c.path != "loss"]
         assert all(gradients) is ok, str(report)

@@ -111,10 +111,10 @@ def name_of(row):
 @pytest.mark.parametrize(("warning", "bug", "hiding", "generic"), ROWS, ids=map(name_of, ROWS))
 def test_what_a_case_hides_passes_with_its_warning_and_is_caught_elsewhere(warning, bug, hiding, generic):
     program = CATALOGUE[bug].program() if isinstance(bug, str) else bug
-    silent = bpcheck.compare(program, cases=[hiding], seed=0)
+    silent = bpcheck.compare(program, cases=[hiding], conventions=bpcheck.Conventions(), seed=0)
     assert silent.ok, str(silent)
     assert any(warning in text for text in silent.unchecked), silent.unchecked
-    seen = bpcheck.compare(program, cases=[generic], seed=0)
+    seen = bpcheck.compare(program, cases=[generic], conventions=bpcheck.Conventions(), seed=0)
     assert seen.verdict is Verdict.DISAGREES, str(seen)
     assert not any(warning in text for text in seen.unchecked)
 

@@ -7,8 +7,6 @@ from students import make
 import bpcheck
 from bpcheck import Verdict, mlp
 
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
-
 
 def fixed(factor=1.0, **options):
     """A student's function with one network kind built in and no parameter for it."""
@@ -22,7 +20,7 @@ def fixed(factor=1.0, **options):
     return backprop
 
 
-@pytest.mark.parametrize("examples", [6, pytest.param(30, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("examples", [6, pytest.param(30, marks=pytest.mark.full)])
 @pytest.mark.parametrize(
     "options",
     [
@@ -141,9 +139,9 @@ def test_pinning_another_loss_disagrees():
     assert not report.inferred
 
 
-# Every output with every loss, and both reductions with every one of them; the other half is nightly.
+# Every output with every loss, and both reductions with every one of them; the other half is full.
 LOOK_ALIKE = [
-    pytest.param(output, loss, reduction, marks=() if (i + j + k) % 2 == 0 else pytest.mark.nightly)
+    pytest.param(output, loss, reduction, marks=() if (i + j + k) % 2 == 0 else pytest.mark.full)
     for i, output in enumerate(("sigmoid", "softmax", "tanh", "identity"))
     for j, loss in enumerate(("huber", "half_mse", "mse"))
     for k, reduction in enumerate(("mean", "sum"))
@@ -158,7 +156,7 @@ def test_losses_that_look_alike_on_one_hot_targets_are_told_apart(output, loss, 
     assert f" {loss} loss, {reduction} over" in report.inferred
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 @pytest.mark.parametrize("activation", bpcheck.network.layers.activations.ACTIVATIONS)
 @pytest.mark.parametrize("loss", bpcheck.network.architecture.LOSSES)
 def test_every_combination_is_inferred(activation, loss):
@@ -176,7 +174,7 @@ def test_every_combination_is_inferred(activation, loss):
 
 @pytest.mark.parametrize("l2", [1e-5, 1e-3, 0.3])
 @pytest.mark.parametrize("biases", [False, True])
-@pytest.mark.parametrize("examples", [5, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("examples", [5, pytest.param(20, marks=pytest.mark.full)])
 def test_weight_decay_inside_the_function_is_inferred(l2, biases, examples):
     subject = fixed(activation="relu", loss="cross_entropy", l2=l2, penalize_bias=biases)
     report = bpcheck.compare(subject, examples=examples, seed=0)

@@ -1,8 +1,11 @@
 """compare() with subjects that answer in float32, float16 and bfloat16: judged by what rounding probably does."""
 
+import functools
+
 import ml_dtypes
 import numpy as np
 import pytest
+from choosing import some
 from students import make
 
 import bpcheck
@@ -12,7 +15,10 @@ from bpcheck.search.cases.sample import random_case
 from bpcheck.search.judging import Judge
 from bpcheck.subject import as_subject
 
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
+compare = functools.partial(
+    bpcheck.compare, conventions=bpcheck.Conventions()
+)  # in our own layout; no other is tried
+
 
 NETWORK = mlp([64, 32, 10], loss="cross_entropy")
 SMALL = mlp([8, 6, 4], loss="cross_entropy")  # a failure is shrunk, which takes hundreds of calls
@@ -51,16 +57,18 @@ def bfloat16():
 DTYPES = {"float32": lambda: np.float32, "float16": lambda: np.float16, "bfloat16": bfloat16}
 
 
-@pytest.mark.parametrize("form", DTYPES)
+@pytest.mark.parametrize("form", some(DTYPES, default=lambda form: form == "bfloat16"))
 def test_a_right_student_agrees_with_a_limit_worth_having(form):
-    report = bpcheck.compare(student(DTYPES[form]()), architectures=NETWORK, examples=10, seed=0)
+    report = compare(student(DTYPES[form]()), architectures=NETWORK, examples=10, seed=0)
     assert report.ok, str(report)
     assert report.detection_limit.maximum <= {"float32": 1e-4, "float16": 0.2, "bfloat16": 1.0}[form]
     note = f"the answer is {form} though the parameters are float64"
     assert any(w.startswith(note) and "standard deviations" in w for w in report.warnings)
 
 
-@pytest.mark.parametrize("widths", [[64, 32, 10], [100, 60, 40, 10]])
+@pytest.mark.parametrize(
+    "widths", some([[64, 32, 10], [100, 60, 40, 10]], default=lambda widths: len(widths) == 3)
+)
 def test_float32_on_larger_networks_is_decided(widths):
     right = make()
 
@@ -69,7 +77,7 @@ def test_float32_on_larger_networks_is_decided(widths):
         return right(down, x.astype(np.float32), y.astype(np.float32), architecture)
 
     for options in ({"activation": "sigmoid"}, {"activation": "relu", "loss": "mse"}):
-        report = bpcheck.compare(single, architectures=mlp(widths, **options), examples=8, seed=1)
+        report = compare(single, architectures=mlp(widths, **options), examples=8, seed=1)
         assert report.ok, str(report)
         assert report.detection_limit.maximum <= 1e-3
 
@@ -96,14 +104,13 @@ def factor(k):
     return lambda w: (np.float32(w) * np.float32(k)).astype(w.dtype)
 
 
-@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("form", "change"),
     [
         ("float32", factor(1 + 1e-4)),
-        ("bfloat16", row_lost),
+        pytest.param("bfloat16", row_lost, marks=pytest.mark.full),
         *(
-            pytest.param(form, change, marks=pytest.mark.nightly)
+            pytest.param(form, change, marks=pytest.mark.full)
             for form in DTYPES
             for change in (rolled, row_lost, factor(-1.0))
         ),
@@ -111,7 +118,7 @@ def factor(k):
 )
 def test_a_planted_bug_is_found(form, change):
     wrong = student(DTYPES[form](), tensor(change))
-    report = bpcheck.compare(wrong, architectures=SMALL, examples=5, seed=0)
+    report = compare(wrong, architectures=SMALL, examples=5, seed=0)
     assert report.verdict is Verdict.DISAGREES, str(report)
     assert any("params[0]['weight']" in d.path for d in report.diagnoses)
 
@@ -130,7 +137,7 @@ def test_a_doubt_makes_the_whole_run_inconclusive():
     case = random_case(np.random.default_rng(0), NETWORK, "generic")
     judge = Judge(as_subject(student(np.float32)), 1e-3, Clock())
     allowed = next(c.bound for c in judge(case).comparisons if c.path == "params[1]['bias']")
-    report = bpcheck.compare(student(np.float32, now_and_then), cases=[case] * 12, seed=0)
+    report = compare(student(np.float32, now_and_then), cases=[case] * 12, seed=0)
     assert report.verdict is Verdict.INCONCLUSIVE, str(report)
     assert "too small to be called wrong" in report.summary
 
@@ -154,4 +161,4 @@ def test_relu_units_at_an_exact_kink_still_agree_at_a_kink_in_float32():
             {"weight": r.T @ np.maximum(z, 0), "bias": r.sum(0)},
         ]
 
-    assert bpcheck.compare(backprop, cases=case, seed=0).verdict is Verdict.AGREES_AT_KINK
+    assert compare(backprop, cases=case, seed=0).verdict is Verdict.AGREES_AT_KINK

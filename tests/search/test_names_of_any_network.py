@@ -2,6 +2,7 @@
 
 import pytest
 from builders import BUGS, make_any
+from choosing import each
 from test_any_network import NETWORKS
 
 import bpcheck
@@ -29,7 +30,6 @@ SHOWN = [
     for name in NETWORKS
     if (bug.startswith("skip-") and "skip" in name) or (not bug.startswith("skip-") and "conv" in name)
 ]
-FIRST = dict(reversed(SHOWN))
 
 
 def test_every_bug_has_its_name_here():
@@ -37,10 +37,7 @@ def test_every_bug_has_its_name_here():
     assert set().union(*NAMES.values()) - {""} <= set(CATALOGUE)
 
 
-@pytest.mark.parametrize(
-    ("bug", "name"),
-    [pytest.param(bug, name, marks=() if FIRST[bug] == name else pytest.mark.nightly) for bug, name in SHOWN],
-)
+@pytest.mark.parametrize(("bug", "name"), each(SHOWN, of=lambda bug, name: [name]))
 def test_a_bug_of_hand_written_code_has_its_name(bug, name):
     report = bpcheck.compare(make_any(bug), architectures=NETWORKS[name], seed=0, examples=30)
     assert report.verdict is Verdict.DISAGREES

@@ -10,11 +10,10 @@ from bpcheck import Case, Verdict, mlp
 ARCHITECTURE = mlp([3, 4, 2], activation="relu")
 
 
-@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda params, x, y: "junk",
+        pytest.param(lambda params, x, y: "junk", marks=pytest.mark.full),
         lambda params, x, y: (1.0, [None] * len(params)),
         lambda params, x, y: (1.0, [{k: np.full_like(v, np.nan) for k, v in p.items()} for p in params]),
     ],
@@ -22,10 +21,16 @@ ARCHITECTURE = mlp([3, 4, 2], activation="relu")
 )
 def test_a_broken_reference_is_an_error_about_the_reference(broken):
     with pytest.raises(bpcheck.InputError, match="the reference"):
-        bpcheck.compare(make(), reference=broken, architectures=ARCHITECTURE, seed=0)
+        bpcheck.compare(
+            make(),
+            reference=broken,
+            architectures=ARCHITECTURE,
+            conventions=bpcheck.Conventions(),
+            seed=0,
+        )
 
 
-@pytest.mark.parametrize("conventions", ["keras", "infer"])
+@pytest.mark.parametrize("conventions", ["keras", pytest.param("infer", marks=pytest.mark.full)])
 def test_a_reference_in_the_callers_layout_is_told_which_one_it_is_asked_in(conventions):
     def keras(params, x, y):
         hidden = np.tanh(x @ params[0] + params[1])

@@ -22,7 +22,7 @@ from bpcheck.search.cases.shrink import shrink
         ("weight-not-transposed", 2, 1),
     ],
 )
-@pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.nightly) for s in (0, 2))])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.full) for s in (0, 2))])
 def test_known_bugs_shrink_to_their_smallest_network(bug, depth, batch, seed):
     output = "sigmoid" if bug.startswith("output") else "identity"
     report = bpcheck.compare(make(bug), architectures=mlp([5, 4, 4, 3], output=output), seed=seed)

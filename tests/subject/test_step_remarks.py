@@ -8,8 +8,6 @@ from bpcheck import Verdict, from_step, mlp
 from bpcheck.subject import STEP_RATES
 from bpcheck.subject.step import EARLY, MEMORY, NOTHING, OTHER_RATE, SIGNS
 
-pytestmark = pytest.mark.thin(2, together=True)  # each takes a second or so
-
 PARAMS = {"w": np.array([[0.5, -1.0], [2.0, 0.25]]), "v": np.array([1.5, -0.75])}
 X = np.array([0.3, -0.8])
 

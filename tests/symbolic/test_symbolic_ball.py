@@ -5,7 +5,7 @@ from __future__ import annotations
 import mpmath
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import libmp
 
@@ -33,7 +33,6 @@ def contains(found: ball.Ball, exact: mpmath.mpf) -> bool:
     return abs(mpmath.mpf(found[0]) - exact) <= radius
 
 
-@settings(max_examples=25, deadline=None)
 @given(u=doubles, v=doubles.filter(bool))
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=str)
 def test_a_ball_contains_the_exact_value(expression, u, v):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.special
 import sympy
+from choosing import product
 
 from bpcheck import Case, InputError, mlp, symbolic, tree
 from bpcheck.network.architecture import Architecture
@@ -108,8 +109,7 @@ def agrees_with_formula(name: str, z: float) -> bool:
         )
 
 
-@pytest.mark.parametrize("z", [-7.5, -0.3, 0.1, 2.0, 12.0])
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize(("z", "name"), product([-7.5, -0.3, 0.1, 2.0, 12.0], FORMULAS))
 def test_activation(name, z):
     assert agrees_with_formula(name, z)
 
@@ -215,7 +215,7 @@ def test_against_high_precision_differences():
 
 ARCHITECTURES = [
     mlp([2, 2, 1]),
-    mlp([1, 2, 2], activation="softmax", loss="huber"),
+    pytest.param(mlp([1, 2, 2], activation="softmax", loss="huber"), marks=pytest.mark.full),
     mlp([2, 2], loss="binary_cross_entropy", l1=0.1, l2=0.2),
     mlp([2, 2, 2], activation="relu", loss="mse", reduction="sum"),
     mlp([1, 2, 1], activation="gelu", l1=0.5, penalize_bias=True),
@@ -223,7 +223,6 @@ ARCHITECTURES = [
 ]
 
 
-@pytest.mark.thin(2)
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=repr)
 def test_the_engines_agree_to_the_last_bit(architecture):
     case = draw(architecture)
@@ -463,6 +462,7 @@ def test_nobody_elses_precision_is_touched_or_used():
     assert together == alone
 
 
+@pytest.mark.full
 def test_the_other_witnesses_are_not_imported():
     script = (
         "import sys, bpcheck.symbolic; "

@@ -58,6 +58,7 @@ def test_the_interpreter_calls_nothing_of_the_rewriter():
         assert not homes & {f"bpcheck.symbolic.index.{part}" for part in REWRITER}
 
 
+@pytest.mark.full
 def test_it_evaluates_with_the_rewriter_taken_away():
     """In a process of its own: no rewriter, and a term with sums, a derivative and a definition has its value."""
     program = f"""

@@ -280,10 +280,21 @@ def test_a_planted_mistake_is_a_contradiction(mistake, monkeypatch):
         check_line(*line)
 
 
-@pytest.mark.parametrize("mistake", [name for name in MISTAKES if "empty" not in name])
+# The first seed of a random term that shows the mistake; none of some hundreds shows the last term of an empty sum.
+FIRST_SEEN = {
+    "the number in an exponent is forgotten": 0,
+    "its signs are": 0,
+    "one end of a geometric sum": 0,
+    "β for β²": 27,
+    "something beside the power names the index": 16,
+    "the last term is lost": 81,
+}
+
+
+@pytest.mark.parametrize("mistake", FIRST_SEEN)
 def test_random_terms_see_a_planted_mistake(mistake, monkeypatch):
     place, planted, _ = MISTAKES[mistake]
+    seen = random.Random(FIRST_SEEN[mistake])
+    assert agrees(term(random.Random(FIRST_SEEN[mistake]), 2))
     monkeypatch.setattr(Rewriter, place, planted)
-    seen = next(seed for seed in range(400) if not agrees(term(random.Random(seed), 2)))
-    monkeypatch.undo()
-    assert agrees(term(random.Random(seen), 2))
+    assert not agrees(term(seen, 2))

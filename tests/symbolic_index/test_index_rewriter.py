@@ -135,7 +135,7 @@ def zero_or_not(rng, expression, facts):
     return "a slip without effect, proved" if zero else "a slip seen" if found else "equal here, not proved"
 
 
-@pytest.mark.nightly
+@pytest.mark.full
 def test_two_thousand_random_terms():
     """Values, derivatives, forms, names, slips; how many are refused and how many equal pairs are proved."""
     # (left out, beyond: seed 20_263_681, whose denominators multiply out to 30,000 terms, which takes minutes)
