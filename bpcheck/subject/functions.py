@@ -108,7 +108,7 @@ def from_parts(*, loss: Callable[..., Any], gradient: Callable[..., Any]) -> Sub
 
 
 def as_subject(subject: Any) -> Subject:
-    """A subject as it is, an object of somebody's own that has an ``answer``, or a bare callable through :func:`from_joint`."""
+    """A subject as it is, an object of one's own that has an ``answer``, or a callable through :func:`from_joint`."""
     if isinstance(subject, Subject):
         return subject
     if hasattr(subject, "answer") and not callable(subject):
