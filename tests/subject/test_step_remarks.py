@@ -118,7 +118,7 @@ def test_a_rate_over_m_on_a_mean_is_named(power, said):
         examples=6,
     )
     assert report.verdict is (Verdict.DISAGREES if said else Verdict.AGREES)
-    assert any("η/m" in d.hint for d in report.diagnoses) is said
+    assert ("η/m" in str(report)) is said
 
 
 def test_another_factor_is_not_called_a_mean_of_a_mean():
@@ -126,7 +126,7 @@ def test_another_factor_is_not_called_a_mean_of_a_mean():
         from_step(lambda p, x, y, lr: layers(p, x, y, lr, 2 * len(x))), architectures=mlp([3, 4, 2]), seed=0
     )
     assert report.verdict is Verdict.DISAGREES
-    assert not any("η/m" in d.hint for d in report.diagnoses)
+    assert not any("η/m" in warning for warning in report.warnings)
 
 
 @pytest.mark.parametrize("wrong", [False, True])
