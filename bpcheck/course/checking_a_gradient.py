@@ -420,27 +420,26 @@ def _try(exercise: str, checker: Any, jury: tuple[_Case, ...], known: Mistakes) 
     said = _asked(exercise, checker, jury)
     if isinstance(said, Answer):
         return said
-    refuses, passes = (
-        [
-            case.about
-            for case, yes in zip(jury, said, strict=True)
-            if yes is passed and case.is_right is not passed
-        ]
-        for passed in (False, True)
-    )
-    shown = [*(f"It refuses {text}." for text in refuses[:2]), *(f"It passes {text}." for text in passes[:2])]
-    if not shown:
+    reason = _faults(jury, said)
+    if not reason:
         count = sum(case.is_right for case in jury)
         checked = (
             f"It accepts {count} right gradients and refuses {len(jury) - count} wrong ones, "
             "as bpcheck.check_gradient() does."
         )
         return Answer(exercise, State.RIGHT, checked=checked)
-    more = len(refuses) + len(passes) - len(shown)
-    reason = " ".join([*shown, *([f"It is wrong on {more} more."] if more else [])])
     hint = first_hint(known, lambda wrong: _verdicts(wrong, jury) == said)
     state = State.NOT_DONE if hint == next(iter(known)) else State.WRONG
     return Answer(exercise, state, reason, hint=hint)
+
+
+def _faults(jury: tuple[_Case, ...], said: list[bool]) -> str:
+    """The first cases that a checker is wrong on, and how many more there are."""
+    wrong = [(yes, case.about) for case, yes in zip(jury, said, strict=True) if yes is not case.is_right]
+    refuses = [f"It refuses {about}." for yes, about in wrong if not yes][:2]
+    passes = [f"It passes {about}." for yes, about in wrong if yes][:2]
+    more = len(wrong) - len(refuses) - len(passes)
+    return " ".join([*refuses, *passes, *([f"It is wrong on {more} more."] if more else [])])
 
 
 def _asked(exercise: str, checker: Any, jury: tuple[_Case, ...]) -> list[bool] | Answer:

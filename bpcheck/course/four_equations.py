@@ -333,21 +333,26 @@ def weight_proof(lines: Any) -> Answer:
     if not isinstance(lines, (list, tuple)) or len(lines) != len(PROOF):
         return Answer(exercise, State.WRONG, f"A list of {len(PROOF)} lines is needed.")
     befores = [before for before, _ in derivation.pairs()][1:]
-    states, told, hints = [], "", ""
-    for number, (line, before, (slips, demands)) in enumerate(
-        zip(lines, befores, PROOF, strict=True), start=2
-    ):
-        asked = Asked(before, derivation.given, slips, demands)
-        reason, hint = ("not done yet.", "") if is_stub(line) else judge_line(asked, line)
-        states.append(State.NOT_DONE if is_stub(line) else State.WRONG if reason else State.RIGHT)
-        told += f" Line {number}: {reason or 'right.'}"
-        hints += f" (line {number}) {hint}" if hint else ""
+    states, told, hints = [], [], []
+    for number, (line, before, form) in enumerate(zip(lines, befores, PROOF, strict=True), start=2):
+        state, reason, hint = _judged(Asked(before, derivation.given, *form), line)
+        states.append(state)
+        told.append(f"Line {number}: {reason}")
+        hints += [f"(line {number}) {hint}"] if hint else []
     if set(states) == {State.NOT_DONE}:
         return not_done(exercise)
     for state in (State.WRONG, State.NOT_DONE):
         if state in states:
-            return Answer(exercise, state, told.strip(), hint=hints.strip())
+            return Answer(exercise, state, " ".join(told), hint=" ".join(hints))
     return Answer(exercise, State.RIGHT, checked="Three lines proved, for every width, cost and layer.")
+
+
+def _judged(asked: Asked, line: Any) -> tuple[State, str, str]:
+    """How far one line of several is, what is told of it, and a hint."""
+    if is_stub(line):
+        return State.NOT_DONE, "not done yet.", ""
+    reason, hint = judge_line(asked, line)
+    return (State.WRONG, reason, hint) if reason else (State.RIGHT, "right.", "")
 
 
 def _proof() -> tuple[tuple[Mapping[str, Any], Demands], ...]:

@@ -141,6 +141,11 @@ def _misread(asked: Asked, line: Any) -> tuple[str, str]:
                 f"here it runs from {text(own.lower)} to {text(own.upper)}."
             )
             return reason, "Run the cell that makes the letters of this section again."
+    return _misread_entry(terms, line)
+
+
+def _misread_entry(terms: list[Any], line: Any) -> tuple[str, str]:
+    """The same of an entry with more or fewer indices than in the terms of this section."""
     examples = {entry.base: entry for entry in symbols_of(terms, sympy.Indexed)}
     for entry in symbols_of([line], sympy.Indexed):
         example = examples.get(entry.base, entry)

@@ -87,21 +87,23 @@ def _kind(one: Function) -> str:
 
 
 def _of_functions(file: str, path: Path, functions: Sequence[Function]) -> Iterator[str]:
-    pairs, gradients, losses, steps, others = (
-        [one for one in functions if _kind(one) == kind]
-        for kind in ("pair", "gradient", "loss", "step", "other")
-    )
-    if pairs:
-        lines = "\n".join(f"  bpcheck compare {file}:{one.name}" for one in pairs)
+    found: dict[str, list[Function]] = {"pair": [], "gradient": [], "loss": [], "step": [], "other": []}
+    for one in functions:
+        found[_kind(one)].append(one)
+    if found["pair"]:
+        lines = "\n".join(f"  bpcheck compare {file}:{one.name}" for one in found["pair"])
         yield f"Functions of (params, x, y), which are to return the pair (loss, gradient): type\n\n{lines}"
-    loss = losses[0].name if losses else ""
-    yield from (_of_a_gradient(path, one, loss) for one in gradients)
-    yield from (_of_a_step(path, one, loss) for one in steps)
-    if losses and not (gradients or steps):
-        yield f"There is no gradient beside the loss: {', '.join(one.text for one in losses)}."
-    if others:
-        listed = ", ".join(one.text for one in others)
-        yield f"Not of this form, which needs three arguments: {listed}."
+    loss = found["loss"][0].name if found["loss"] else ""
+    yield from (_of_a_gradient(path, one, loss) for one in found["gradient"])
+    yield from (_of_a_step(path, one, loss) for one in found["step"])
+    if loss and not (found["gradient"] or found["step"]):
+        yield f"There is no gradient beside the loss: {_texts(found['loss'])}."
+    if found["other"]:
+        yield f"Not of this form, which needs three arguments: {_texts(found['other'])}."
+
+
+def _texts(functions: Sequence[Function]) -> str:
+    return ", ".join(one.text for one in functions)
 
 
 def _of_a_gradient(path: Path, one: Function, loss: str) -> str:
@@ -141,7 +143,7 @@ def _of_a_class(path: Path, found: Class, method: str = "") -> str:
         )
         return f"{found.name} is a PyTorch module. {script}\n\n{dots}"
     call = f"bpcheck.from_object(net, {', '.join(_parts(found, method))})"
-    methods = ", ".join(one.text for one in found.methods)
+    methods = _texts(found.methods)
     return (
         f"{found.name} is a class{f' with the methods {methods}' if methods else ''}. "
         f"{_script(path, [found.name], [made, call], NETWORK)}{DOTS}, and what could not be read off the file. The "
