@@ -435,7 +435,7 @@ def _try(exercise: str, checker: Any, jury: tuple[_Case, ...], known: Mistakes) 
 
 def _faults(jury: tuple[_Case, ...], said: list[bool]) -> str:
     """The first cases that a checker is wrong on, and how many more there are."""
-    wrong = [(yes, case.about) for case, yes in zip(jury, said, strict=True) if yes is not case.is_right]
+    wrong = [(yes, case.about) for case, yes in zip(jury, said, strict=True) if yes != case.is_right]
     refuses = [f"It refuses {about}." for yes, about in wrong if not yes][:2]
     passes = [f"It passes {about}." for yes, about in wrong if yes][:2]
     more = len(wrong) - len(refuses) - len(passes)

@@ -123,13 +123,13 @@ def output_line(line: Any) -> Answer:
             "∂C/∂a^L of unit j stands in every term of your sum. It belongs to unit k, and only k = j is left.": (
                 total(slope(j) * sigma.prime(z[L, k]), k)
             ),
-            "σ' is missing: a^L_j = σ(z^L_j), and its derivative by z^L_j is σ'(z^L_j).": (slope(j)),
+            "σ' is missing: a^L_j = σ(z^L_j), and its derivative by z^L_j is σ'(z^L_j).": slope(j),
             "σ' is missing: keep kronecker(k, j), and multiply by sigma.prime(z[L, k]).": (
                 total(slope(k) * kronecker(k, j), k)
             ),
-            "That is σ itself. Its derivative is sigma.prime(…).": (slope(j) * sigma(z[L, j])),
+            "That is σ itself. Its derivative is sigma.prime(…).": slope(j) * sigma(z[L, j]),
             "σ' is taken at z, not at the activation: sigma.prime(z[L, j]).": slope(j) * sigma.prime(a[L, j]),
-            "That is the last factor alone. ∂C/∂a^L_j, slope(j), belongs to it.": (sigma.prime(z[L, j])),
+            "That is the last factor alone. ∂C/∂a^L_j, slope(j), belongs to it.": sigma.prime(z[L, j]),
         },
     )
     return hold_line(
@@ -166,7 +166,7 @@ def softmax_error(line: Any) -> Answer:
                 slope(j) * a[L, j] * (1 - a[L, j])
             ),
             "Only the term k = j of the Jacobian's first part is there. The second part, −a_k a_j, has a term for "
-            "every k: it takes a mean of all ∂C/∂a off.": (a[L, j] * slope(j)),
+            "every k: it takes a mean of all ∂C/∂a off.": a[L, j] * slope(j),
             "The first part has the factor [k = j] and keeps one term; you kept all. kronecker(k, j) is missing.": (
                 total(slope(k) * a[L, k] * (1 - a[L, j]), k)
             ),
@@ -177,7 +177,7 @@ def softmax_error(line: Any) -> Answer:
                 slope(j) * a[L, j] - a[L, j] * total(slope(j) * a[L, k], k)
             ),
             "The sign: ∂a_k/∂z_j = a_k ([k = j] − a_j).": a[L, j] * (slope(j) + total(slope(k) * a[L, k], k)),
-            "That is ∂C/∂a^L_j: as if softmax were not there.": (slope(j)),
+            "That is ∂C/∂a^L_j: as if softmax were not there.": slope(j),
             "a − y is the answer for one cost, the cross-entropy with targets that add up to 1. Here the cost is any.": (
                 a[L, j] - y[j]
             ),
@@ -239,10 +239,10 @@ def targets(number: Any, without: Any) -> Answer:
             "p − y holds only if the targets add up to 1. The line before it has not used that yet.": (
                 p[j] - y[j]
             ),
-            "The factor belongs to p_j alone, not to y_j.": ((p[j] - y[j]) * total(y[k], k)),
-            "The sign is turned.": (y[j] - p[j] * total(y[k], k)),
-            "Every class counts: p_j is multiplied by the sum of all targets.": (p[j] * y[j] - y[j]),
-            "The sum is not a divisor here: look at the line before.": (p[j] - y[j] / total(y[k], k)),
+            "The factor belongs to p_j alone, not to y_j.": (p[j] - y[j]) * total(y[k], k),
+            "The sign is turned.": y[j] - p[j] * total(y[k], k),
+            "Every class counts: p_j is multiplied by the sum of all targets.": p[j] * y[j] - y[j],
+            "The sum is not a divisor here: look at the line before.": p[j] - y[j] / total(y[k], k),
         },
     )
     reason, hint = judge_line(asked, without)
@@ -301,7 +301,7 @@ def all_paths(line: Any) -> Answer:
                 total(delta[L, p] * W[L, p, j], p) * sigma.prime(z[L - 1, j]) * a[L - 1, k],
                 total(delta[L, p] * W[L, p, j], p) * sigma.prime(z[L - 1, j]) * a[L - 1, j],
             ),
-            "The weights on the way up are missing: W^L_{pj}.": (total(delta[L, p], p) * rest),
+            "The weights on the way up are missing: W^L_{pj}.": total(delta[L, p], p) * rest,
             "That is the gradient of a weight of the last layer. This one lies a layer below.": (
                 delta[L, j] * a[L - 1, k]
             ),
@@ -387,16 +387,16 @@ def _proof() -> tuple[tuple[Mapping[str, Any], Demands], ...]:
             total(delta[l, i] * total(kronecker(m, k) * a[l - 1, m], m), i),
             total(delta[l, i] * a[l - 1, k], i),
         ),
-        "The derivative of W a by W is a, not W.": (total(delta[l, i] * kronecker(i, j) * W[l, i, k], i)),
-        "The weight's factor is the activation below, a^{l−1}, not a^l.": (delta[l, j] * a[l, k]),
+        "The derivative of W a by W is a, not W.": total(delta[l, i] * kronecker(i, j) * W[l, i, k], i),
+        "The weight's factor is the activation below, a^{l−1}, not a^l.": delta[l, j] * a[l, k],
     }
     last = {
         "The two indices are swapped: δ at the weight's end (j), a at its start (k).": (
             delta[l, k] * a[l - 1, j]
         ),
-        "The activation is that of the layer below: a[l - 1, k].": (delta[l, j] * a[l, k]),
-        "The activation is missing: z holds W times a.": (delta[l, j]),
-        "z in the place of a: what meets the weight is the activation.": (delta[l, j] * z[l - 1, k]),
+        "The activation is that of the layer below: a[l - 1, k].": delta[l, j] * a[l, k],
+        "The activation is missing: z holds W times a.": delta[l, j],
+        "z in the place of a: what meets the weight is the activation.": delta[l, j] * z[l - 1, k],
         "A sum over all inputs is left: only the input k meets W^l_{jk}.": (
             delta[l, j] * total(a[l - 1, m], m)
         ),

@@ -140,12 +140,12 @@ def momentum_step(function: Any) -> Answer:
 
 
 MOMENTUM_MISTAKES: Mapping[str, Rule] = {
-    "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one.": SGD(
-        lr=ETA
+    "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one.": (
+        SGD(lr=ETA)
     ),
     "η and μ have changed places.": Momentum(lr=MU, momentum=ETA),
-    "That is Nesterov's momentum. It is a good one; here the plain one is asked for.": Nesterov(
-        lr=ETA, momentum=MU
+    "That is Nesterov's momentum. It is a good one; here the plain one is asked for.": (
+        Nesterov(lr=ETA, momentum=MU)
     ),
     "Use the mu that the function is given, not 0.9.": Momentum(lr=ETA, momentum=0.9),
     "v itself is right. The step is η v, without 1/(1 − μ).": Momentum(lr=ETA / (1 - MU), momentum=MU),
@@ -198,9 +198,9 @@ class _Step:
 
     def judged(self, rule: Rule, others: Mapping[str, Rule]) -> Answer:
         refused = self._unusable()
-        return (
-            _judged(self.exercise, self, rule, np.zeros(SHAPE), others=others) if refused is None else refused
-        )
+        if refused is not None:
+            return refused
+        return _judged(self.exercise, self, rule, np.zeros(SHAPE), others=others)
 
     def _unusable(self) -> Answer | None:
         """The answer to what need not be compared: a stub, an error, no pair, arguments changed in place."""

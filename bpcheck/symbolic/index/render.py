@@ -64,7 +64,7 @@ class _Text:
         return name
 
     def operator(self, sign: str) -> str:
-        """A sign between two things; nothing stands on the left of a comma."""
+        """A sign between two things, with a space on each side of all but a comma."""
         return "," if sign == "," else f" {sign} "
 
     def scripts(self, base: str, below: str, above: str) -> str:
