@@ -13,6 +13,7 @@ from pathlib import Path
 from bpcheck import __version__
 from bpcheck.conventions import PRESETS
 from bpcheck.errors import InputError
+from bpcheck.listing import listing
 from bpcheck.network.architecture import LOSSES, REDUCTIONS, mlp
 from bpcheck.network.layers.activations import ACTIVATIONS
 from bpcheck.process import Outcome, Task, run
@@ -77,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
         ),
         epilog="Exit code: 0 agrees, 1 wrong, 2 usage, 3 inconclusive.",
     )
-    compare.add_argument("subject", metavar="FILE.py:FUNCTION", help="a Python file and a function in it")
+    compare.add_argument(
+        "subject",
+        metavar="FILE.py:FUNCTION",
+        help="a Python file and a function in it; without a function, what there is to compare in the file",
+    )
     compare.add_argument("--activation", choices=ACTIVATIONS, help="of the hidden layers")
     compare.add_argument("--output", choices=ACTIVATIONS, help="activation of the output")
     compare.add_argument("--loss", choices=LOSSES)
@@ -129,15 +134,26 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    file, _, function = options.subject.rpartition(":")
-    if not file or not function.isidentifier():
-        raise InputError(f"{options.subject!r} does not name a function: write path/to/file.py:function.")
-    if not Path(file).is_file():
-        raise InputError(f"there is no file {file!r}.")
+    file, function = _named(options.subject)
+    if told := listing(file, function):
+        print(told)
+        return USAGE
     for option, path in (("--json", options.json), ("--html", options.html)):
         if path is not None:
             _can_be_written(option, path)  # before the work, not after it
-    task = Task(
+    outcome = run(_task(options, file, function), timeout=options.timeout)
+    _write(options, outcome)
+    if outcome.report is None:
+        print(f"bpcheck: {outcome.error}", file=sys.stderr)
+        return USAGE if outcome.usage else WRONG
+    print(outcome.report)
+    if outcome.report.verdict is Verdict.INCONCLUSIVE:
+        return UNDECIDED
+    return AGREES if outcome.report.ok else WRONG
+
+
+def _task(options: argparse.Namespace, file: str, function: str) -> Task:
+    return Task(
         file=str(Path(file).resolve()),
         function=function,
         pins=_pins(options),
@@ -149,23 +165,31 @@ def _compare(options: argparse.Namespace) -> int:
         ignore=tuple(options.ignore or ()),
         approximate=tuple(options.approximate or ()),
     )
-    outcome = run(task, timeout=options.timeout)
+
+
+def _write(options: argparse.Namespace, outcome: Outcome) -> None:
+    """The report as JSON and as a page, where that is asked for."""
     if options.json is not None:
         try:
             options.json.write_text(_as_json(outcome), encoding="utf-8")
         except OSError as error:
             raise InputError(f"--json {str(options.json)!r} cannot be written: {error.strerror}.") from error
-    if outcome.report is not None and options.html is not None:
+    if options.html is not None and outcome.report is not None:
         outcome.report.to_html(options.html)
-    if outcome.report is None:
-        if options.html is not None:
-            print("bpcheck: there is no report, so --html wrote nothing.", file=sys.stderr)
-        print(f"bpcheck: {outcome.error}", file=sys.stderr)
-        return USAGE if outcome.usage else WRONG
-    print(outcome.report)
-    if outcome.report.verdict is Verdict.INCONCLUSIVE:
-        return UNDECIDED
-    return AGREES if outcome.report.ok else WRONG
+    elif options.html is not None:
+        print("bpcheck: there is no report, so --html wrote nothing.", file=sys.stderr)
+
+
+def _named(subject: str) -> tuple[str, str]:
+    """The file, and the function in it, if one is named."""
+    file, colon, function = subject.rpartition(":")
+    if not colon or Path(subject).is_file():
+        file, function = subject, ""
+    if not Path(file).is_file():
+        raise InputError(f"there is no file {file!r}.")
+    if function and not all(part.isidentifier() for part in function.split(".")):
+        raise InputError(f"{subject!r} does not name a function: write path/to/file.py:function.")
+    return file, function
 
 
 def _can_be_written(option: str, path: Path) -> None:

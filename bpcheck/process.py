@@ -19,7 +19,7 @@ from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
 from bpcheck.result import Report
 from bpcheck.search.cases.sources import Pins
-from bpcheck.search.judging import reproducer
+from bpcheck.search.reproducer import reproducer
 from bpcheck.search.run import search
 from bpcheck.verdict import Verdict
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,46 +63,56 @@ def from_layer(forward: Callable[..., Any], backward: Callable[..., Any], *, see
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed is {seed!r}; give a whole number, 0 or more.")
 
-    def run(at: Any, args: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    layer = _Layer(forward, backward, int(seed))
+    name = str(getattr(backward, "__name__", type(backward).__name__))
+    return Subject(name, layer.answer, layer.loss)
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """Both passes, with the loss Σ ȳ ⊙ y."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    seed: int
+
+    def run(self, at: Any, args: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        """The loss, the residuals and the cotangent."""
         if not isinstance(at, Mapping) or set(at) != {"params", "x"}:
             raise InputError(
                 f"a layer is checked at {{'params': params, 'x': x}}, not at {tree.describe(at)}: the cotangents of both "
                 "are looked at."
             )
-        returned = forward(at["params"], at["x"], *args)
-        if not isinstance(returned, tuple | list) or len(returned) != 2:
-            raise InputError(
-                f"forward returned {tree.describe(returned)}; it must return the pair (y, residuals)."
-            )
-        y, residuals = returned
+        y, residuals = _pair(self.forward(at["params"], at["x"], *args), "forward", "(y, residuals)")
         array = np.asarray(y)
         if array.dtype.kind != "f" or not array.size:
             raise InputError(f"forward returned y = {tree.describe(y)}; an array of floats is needed.")
-        rng = np.random.default_rng([int(seed), *array.shape])
+        rng = np.random.default_rng([self.seed, *array.shape])
         cotangent = np.asarray(rng.standard_normal(array.shape), dtype=array.dtype)
         # Summed in float64: the sum is ours, its rounding must not be taken for the layer's.
         return np.sum(cotangent.astype(float) * array), residuals, cotangent
 
-    def loss(at: Any, *args: Any) -> Any:
-        return run(at, args)[0]
+    def loss(self, at: Any, *args: Any) -> Any:
+        """Σ ȳ ⊙ y."""
+        return self.run(at, args)[0]
 
-    def answer(at: Any, *args: Any) -> Answer:
+    def answer(self, at: Any, *args: Any) -> Answer:
+        """The loss with the cotangents of the parameters and of the input."""
         if isinstance(at, Mapping) and "x" in at:
             # Other inputs first: a layer that keeps what it saw first, and not what it saw last, is found out.
             other = [np.asarray(leaf) * ASIDE for _, leaf in tree.leaves(at["x"])]
-            run({**at, "x": tree.restore(at["x"], other)}, args)
-        value, residuals, cotangent = run(at, args)
+            self.run({**at, "x": tree.restore(at["x"], other)}, args)
+        value, residuals, cotangent = self.run(at, args)
         handed = cotangent.copy()
-        returned = backward(at["params"], residuals, handed)
-        if not isinstance(returned, tuple | list) or len(returned) != 2:
-            raise InputError(
-                f"backward returned {tree.describe(returned)}; it must return the pair (cotangent of the parameters, "
-                "cotangent of x)."
-            )
+        needed = "(cotangent of the parameters, cotangent of x)"
+        params, x = _pair(self.backward(at["params"], residuals, handed), "backward", needed)
         notes: tuple[str, ...] = ()
         if not np.array_equal(handed, cotangent):
             notes = ("backward changed the cotangent that it was given in place: work on a copy",)
-        return Answer(value, {"params": returned[0], "x": returned[1]}, notes=notes)
+        return Answer(value, {"params": params, "x": x}, notes=notes)
 
-    name = str(getattr(backward, "__name__", type(backward).__name__))
-    return Subject(name, answer, loss)
+
+def _pair(returned: Any, name: str, needed: str) -> tuple[Any, Any]:
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        raise InputError(f"{name} returned {tree.describe(returned)}; it must return the pair {needed}.")
+    return returned[0], returned[1]

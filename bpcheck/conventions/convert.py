@@ -10,7 +10,6 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.conventions.nesting import VECTORS, slots
 from bpcheck.conventions.value import Conventions
-from bpcheck.errors import InputError
 from bpcheck.tree import FloatArray, Tree
 
 __all__ = [
@@ -20,6 +19,7 @@ __all__ = [
     "nest",
     "params_into",
     "paths",
+    "plan_of",
     "tensors_back",
     "tensors_into",
 ]
@@ -40,7 +40,7 @@ def tensors_into(conventions: Conventions, layers: Sequence[Mapping[str, Any]]) 
         if conventions.folded:
             parts = [bias[:, None], weight] if conventions.bias == "folded first" else [weight, bias[:, None]]
             weight = np.concatenate(parts, axis=1)
-        else:
+        elif conventions.has_biases:
             found[f"b{k}"] = np.array(bias.reshape(_bias_shape(conventions, len(bias))))
         # order="C": what a subject is handed should be no stranger than what it allocates itself
         found[f"W{k}"] = np.array(weight.T if conventions.weight == "in, out" else weight, order="C")
@@ -48,7 +48,7 @@ def tensors_into(conventions: Conventions, layers: Sequence[Mapping[str, Any]]) 
 
 
 def tensors_back(conventions: Conventions, tensors: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The inverse of :func:`tensors_into`.
+    """The inverse of :func:`tensors_into`; where there are no biases, they are 0.
 
     Examples
     --------
@@ -65,8 +65,10 @@ def tensors_back(conventions: Conventions, tensors: Mapping[str, Any]) -> list[d
         if conventions.folded:
             first = conventions.bias == "folded first"
             bias, weight = weight[:, 0 if first else -1], weight[:, 1:] if first else weight[:, :-1]
-        else:
+        elif conventions.has_biases:
             bias = np.asarray(tensors[f"b{k}"]).reshape(-1)
+        else:
+            bias = np.zeros(len(weight), dtype=weight.dtype)
         layers.append({"weight": np.array(weight), "bias": np.array(bias)})
     return layers
 
@@ -75,7 +77,8 @@ def _bias_shape(conventions: Conventions, n: int) -> tuple[int, ...]:
     return {"vector": (n,), "column": (n, 1), "row": (1, n)}[conventions.bias]
 
 
-def _slots(conventions: Conventions, count: int, *, gradient: bool) -> Tree:
+def plan_of(conventions: Conventions, count: int, *, gradient: bool = False) -> Tree:
+    """The containers of a network with ``count`` weight layers, a slot at each leaf."""
     nesting = conventions.gradients if gradient and conventions.gradients else conventions.params
     return slots(
         nesting,
@@ -92,7 +95,7 @@ def _is_vector(conventions: Conventions, *, gradient: bool) -> bool:
 
 def nest(conventions: Conventions, tensors: Mapping[str, Any], *, gradient: bool = False) -> Tree:
     """Tensors by slot, in the subject's containers."""
-    plan = _slots(conventions, sum(slot.startswith("W") for slot in tensors), gradient=gradient)
+    plan = plan_of(conventions, sum(slot.startswith("W") for slot in tensors), gradient=gradient)
     values = [np.array(tensors[slot]) for _, slot in tree.leaves(plan)]
     if _is_vector(conventions, gradient=gradient):
         return np.concatenate([value.reshape(-1) for value in values])
@@ -126,7 +129,7 @@ def gradient_like(
     gradient : bool
         Whether the tree is nested as gradients are, or as parameters are.
     """
-    plan = _slots(conventions, sum(slot.startswith("W") for slot in like), gradient=gradient)
+    plan = plan_of(conventions, sum(slot.startswith("W") for slot in like), gradient=gradient)
     order = [slot for _, slot in tree.leaves(plan)]
     if not _is_vector(conventions, gradient=gradient):
         return dict(zip(order, leaves, strict=True))
@@ -137,17 +140,24 @@ def gradient_like(
 
 
 def paths(conventions: Conventions, count: int) -> dict[str, str]:
-    """What the caller calls each tensor, by slot; empty where a tensor of ours is only a part of one of theirs.
+    """What the caller calls each tensor, by what we call it.
+
+    Where a tensor of ours is only a part of one of theirs (folded biases, a flat vector), nothing; a tensor that the
+    layout does not have is left out.
 
     Examples
     --------
     >>> paths(Conventions.preset("nielsen"), 1)
-    {'b0': 'params[0][0]', 'W0': 'params[1][0]'}
+    {"params[0]['bias']": 'params[0][0]', "params[0]['weight']": 'params[1][0]'}
     """
     if conventions.folded or _is_vector(conventions, gradient=False):
         return {}
-    plan = _slots(conventions, count, gradient=False)
-    return {slot: str(path) for path, slot in tree.leaves(plan)}
+    plan = plan_of(conventions, count, gradient=False)
+    return {str(_our_path(slot)): str(path) for path, slot in tree.leaves(plan)}
+
+
+def _our_path(slot: str) -> tree.Path:
+    return tree.Path("params").item(int(slot[1:])).item("weight" if slot[0] == "W" else "bias")
 
 
 def carry_x(conventions: Conventions, x: FloatArray) -> list[Any]:
@@ -171,13 +181,7 @@ def _example(conventions: Conventions, row: FloatArray) -> FloatArray:
 
 
 def carry_y(conventions: Conventions, y: FloatArray) -> list[Any]:
-    """Targets as the subject takes them.
-
-    Raises
-    ------
-    InputError
-        If they cannot be said in its way: class indices of rows that are not one-hot, one number for
-        several outputs.
+    """Targets as the subject takes them; :func:`sayable` has seen to it that it can.
 
     Examples
     --------
@@ -187,18 +191,8 @@ def carry_y(conventions: Conventions, y: FloatArray) -> list[Any]:
     if conventions.targets == "±1":
         return carry_x(conventions, 2.0 * y - 1.0)
     if conventions.targets == "flat":
-        if y.shape[1] != 1:
-            raise InputError(
-                f"targets='flat' is one number for each example, but the network has {y.shape[1]} outputs: choose "
-                "targets='as given', or a network with one output."
-            )
         return [float(number) for number in y[:, 0]] if conventions.per_example else [y[:, 0].copy()]
-    if conventions.targets != "index":
-        return carry_x(conventions, y)
-    if not (np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all()):
-        raise InputError(
-            "targets='index' needs one-hot rows (one 1, otherwise 0) in y: only those are class indices. Give such "
-            "targets, or choose targets='as given'."
-        )
-    classes = y.argmax(axis=1)
-    return [int(index) for index in classes] if conventions.per_example else [classes]
+    if conventions.targets == "index":
+        classes = y.argmax(axis=1)
+        return [int(index) for index in classes] if conventions.per_example else [classes]
+    return carry_x(conventions, y)

@@ -13,7 +13,7 @@ from typing import Any
 
 from bpcheck.tree import Tree
 
-__all__ = ["DEFAULT_NAMES", "FOLDED", "NESTINGS", "VECTORS", "slots"]
+__all__ = ["DEFAULT_NAMES", "NESTINGS", "NUMBERED", "VECTORS", "WEIGHTS_ALONE", "slots"]
 
 _Make = Callable[[list[str], list[str], Callable[[str, int], str]], Any]
 """From the slots of weights and biases, and what names them, to the tree."""
@@ -49,8 +49,11 @@ NESTINGS: Mapping[str, _Make] = MappingProxyType(
 )
 """Every nesting by name; the name is written as the thing looks for two layers."""
 
-FOLDED = ("[W1, W2]", "{W1, W2}")
-"""Nestings without biases: those are a column of the weights."""
+WEIGHTS_ALONE = ("[W1, W2]", "{W1, W2}")
+"""Nestings without biases: those are a column of the weights, or there are none."""
+
+NUMBERED = ("{W1, b1, W2, b2}", "{W1, W2}")
+"""Nestings whose keys hold the number of the layer."""
 
 VECTORS = ("vector W1 b1 W2 b2", "vector W1 W2 b1 b2")
 """One flat array, each tensor row by row."""

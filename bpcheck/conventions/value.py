@@ -10,7 +10,7 @@ from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
-from bpcheck.conventions.nesting import DEFAULT_NAMES, FOLDED, NESTINGS, VECTORS
+from bpcheck.conventions.nesting import DEFAULT_NAMES, NESTINGS, NUMBERED, VECTORS, WEIGHTS_ALONE
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import REDUCTIONS, Architecture
 
@@ -19,7 +19,7 @@ __all__ = ["PRESETS", "Conventions"]
 _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "weight": ("out, in", "in, out"),
-        "bias": ("vector", "column", "row", "folded first", "folded last"),
+        "bias": ("vector", "column", "row", "folded first", "folded last", "none"),
         "batch": ("first", "last", "one", "one column", "one row"),
         "params": tuple(NESTINGS),
         "gradients": ("", *NESTINGS),
@@ -37,6 +37,7 @@ _BIASES = {
     "row": "biases (1, n)",
     "folded first": "biases folded into the first column of the weights (that of a leading 1)",
     "folded last": "biases folded into the last column of the weights (that of a trailing 1)",
+    "none": "no biases",
 }
 _BATCHES = {
     "first": "examples as rows",
@@ -65,16 +66,17 @@ class Conventions:
     ----------
     weight : {"out, in", "in, out"}
         Orientation of a weight matrix.
-    bias : {"vector", "column", "row", "folded first", "folded last"}
+    bias : {"vector", "column", "row", "folded first", "folded last", "none"}
         A bias of shape (n,), (n, 1) or (1, n), or a column of the weight matrix (with weights stored
-        (in, out): a row of it), for an activation of 1 put first or last.
+        (in, out): a row of it), for an activation of 1 put first or last. ``"none"``: the subject has no
+        biases, and is compared with networks whose biases are 0.
     batch : {"first", "last", "one", "one column", "one row"}
         Examples as rows, as columns, or one example at a time, of shape (n,), (n, 1) or (1, n). What is
         called with one example at a time has the mean over the batch as its cost.
     params : str
         Containers and order of the parameters, written as they look for two layers: ``"[{W, b}]"``,
         ``"[(W, b)]"``, ``"([b], [W])"``, ``"[W1, b1, W2, b2]"``, ``"{W1, b1, W2, b2}"``, ``"[W1, W2]"``
-        (folded biases), ``"vector W1 b1 W2 b2"``, … (``bpcheck.conventions.nesting.NESTINGS``).
+        (no biases, or folded ones), ``"vector W1 b1 W2 b2"``, … (``bpcheck.conventions.nesting.NESTINGS``).
     gradients : str
         The same for the gradient; ``""`` means: as the parameters.
     names : (str, str), optional
@@ -129,80 +131,12 @@ class Conventions:
     penalize_bias: bool | None = None
 
     def __post_init__(self) -> None:
-        for name, options in _CHOICES.items():
-            value = getattr(self, name)
-            if not any(value is option or (isinstance(value, str) and value == option) for option in options):
-                listed = ", ".join(map(repr, options))
-                raise InputError(f"{name} is {value!r}; a convention for it is one of {listed}.")
-        self._check_names()
-        self._check_factor()
-        for role in ("params", "gradients"):
-            nesting = getattr(self, role)
-            if nesting and not self.folded and nesting in FOLDED:
-                raise InputError(
-                    f"{role} is {nesting!r}, which has no biases: say where they are with bias='folded first' or "
-                    "bias='folded last', or choose a nesting that holds them."
-                )
-            if nesting and self.folded and nesting not in FOLDED:
-                raise InputError(
-                    f"{role} is {nesting!r}, but bias={self.bias!r} puts the biases into the weights: use "
-                    f"{role}='[W1, W2]' (a list) or '{{W1, W2}}' (a dict)."
-                )
-        if self.per_example and (self.reduction == "sum" or self.times_batch):
-            given = "reduction='sum'" if self.reduction == "sum" else f"penalty={self.penalty!r}"
-            raise InputError(
-                f"{given} is about a batch, but batch={self.batch!r} hands over one example at a time, whose cost is that "
-                f"of one: leave it out{' (or say λ/2 or λ)' if self.times_batch else ''}, or say which batches it takes."
-            )
-        if self.spread and (self.params.startswith(("{", "vector"))):
-            raise InputError(
-                f"spread=True hands over the parts of a list or tuple; params is {self.params!r}."
-            )
-
-    def _check_names(self) -> None:
-        if self.names is not None:
-            pair = self.names if isinstance(self.names, tuple | list) else ()
-            if len(pair) != 2 or not all(isinstance(name, str) and name for name in pair):
-                raise InputError(
-                    f"names is {self.names!r}; give two keys, such as ('W', 'b') or ('W{{}}', 'b{{}}')."
-                )
-            object.__setattr__(self, "names", (pair[0], pair[1]))
-            if self.params not in DEFAULT_NAMES and self.gradients not in DEFAULT_NAMES:
-                raise InputError(
-                    f"names is {self.names!r}, but params={self.params!r} has no keys: leave it out."
-                )
-            if self.params in ("{W1, b1, W2, b2}", "{W1, W2}") and not all("{}" in name for name in pair):
-                raise InputError(
-                    f"names is {self.names!r}, but params={self.params!r} needs a key for each layer: write {{}} for "
-                    "the number, such as 'W{}'."
-                )
-            if pair[0] == pair[1]:
-                raise InputError(f"names is {self.names!r}; weights and biases need keys of their own.")
-            if not all(_holes(name) in (0, 1) for name in pair):
-                raise InputError(
-                    f"names is {self.names!r}; {{}} stands for the number of the layer, once, and no other braces are "
-                    "taken: 'W{}', say."
-                )
-        if (
-            isinstance(self.number_from, bool)
-            or not isinstance(self.number_from, int)
-            or self.number_from < 0
-        ):
-            raise InputError(
-                f"number_from is {self.number_from!r}; give the first layer's number, such as 0 or 1."
-            )
-        if not isinstance(self.gradient_names, str) or _holes(self.gradient_names) != 1:
-            raise InputError(
-                f"gradient_names is {self.gradient_names!r}; write {{}} for the key of the parameter, such as 'd{{}}'."
-            )
-
-    def _check_factor(self) -> None:
-        factor = self.factor
-        if factor is None or factor == "1/outputs":
-            return
-        if isinstance(factor, str | bool) or not isinstance(factor, Real) or not _is_a_factor(factor):
-            raise InputError(f"factor is {factor!r}; give a positive number, '1/outputs' or None.")
-        object.__setattr__(self, "factor", float(factor))
+        if isinstance(self.names, list):
+            object.__setattr__(self, "names", tuple(self.names))
+        if complaint := next(filter(None, (rule(self) for rule in _RULES)), ""):
+            raise InputError(complaint)
+        if self.factor not in (None, "1/outputs"):
+            object.__setattr__(self, "factor", float(self.factor))
 
     @classmethod
     def preset(cls, name: str) -> Conventions:
@@ -248,6 +182,11 @@ class Conventions:
     def folded(self) -> bool:
         """Whether biases are part of the weight matrices."""
         return self.bias.startswith("folded")
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether biases are tensors of their own."""
+        return not self.folded and self.bias != "none"
 
     @property
     def per_example(self) -> bool:
@@ -317,6 +256,19 @@ class Conventions:
         biases = architecture.penalize_bias if self.penalize_bias is None else self.penalize_bias
         return replace(architecture, reduction=reduction, l2=l2, penalize_bias=biases)
 
+    def held_to(self, architecture: Architecture) -> Architecture:
+        """A network that was found, with what these conventions pin of its cost.
+
+        Examples
+        --------
+        >>> from bpcheck import mlp
+        >>> Conventions(reduction="sum").held_to(mlp([2, 1])).reduction
+        'sum'
+        """
+        reduction = "sum" if self.times_batch else self.reduction or architecture.reduction
+        biases = architecture.penalize_bias if self.penalize_bias is None else self.penalize_bias
+        return replace(architecture, reduction=reduction, penalize_bias=biases)
+
     def as_given(self, architecture: Architecture) -> Architecture:
         """The inverse of :meth:`describe`: our words in the subject's own.
 
@@ -340,6 +292,117 @@ class Conventions:
             if getattr(self, field.name) != field.default
         ]
         return f"Conventions({', '.join(said)})"
+
+
+# --- what is refused: each rule returns what is wrong and what is possible, or an empty string -----------------------
+
+
+def _wrong_choice(given: Conventions) -> str:
+    for name, options in _CHOICES.items():
+        value = getattr(given, name)
+        if not any(value is option or (isinstance(value, str) and value == option) for option in options):
+            listed = ", ".join(map(repr, options))
+            return f"{name} is {value!r}; a convention for it is one of {listed}."
+    return ""
+
+
+def _wrong_names(given: Conventions) -> str:
+    names = given.names
+    if names is None:
+        return ""
+    if not isinstance(names, tuple) or len(names) != 2 or not all(isinstance(n, str) and n for n in names):
+        return f"names is {names!r}; give two keys, such as ('W', 'b') or ('W{{}}', 'b{{}}')."
+    return _names_without_keys(given, names) or _wrong_patterns(names)
+
+
+def _names_without_keys(given: Conventions, names: tuple[str, str]) -> str:
+    if given.params not in DEFAULT_NAMES and given.gradients not in DEFAULT_NAMES:
+        return f"names is {names!r}, but params={given.params!r} has no keys: leave it out."
+    if given.params in NUMBERED and not all("{}" in name for name in names):
+        return (
+            f"names is {names!r}, but params={given.params!r} needs a key for each layer: write {{}} for the number, such "
+            "as 'W{}'."
+        )
+    return ""
+
+
+def _wrong_patterns(names: tuple[str, str]) -> str:
+    if names[0] == names[1]:
+        return f"names is {names!r}; weights and biases need keys of their own."
+    if not all(_holes(name) in (0, 1) for name in names):
+        return (
+            f"names is {names!r}; {{}} stands for the number of the layer, once, and no other braces are taken: 'W{{}}', "
+            "say."
+        )
+    return ""
+
+
+def _wrong_numbers(given: Conventions) -> str:
+    first = given.number_from
+    if isinstance(first, bool) or not isinstance(first, int) or first < 0:
+        return f"number_from is {first!r}; give the first layer's number, such as 0 or 1."
+    return ""
+
+
+def _wrong_gradient_names(given: Conventions) -> str:
+    pattern = given.gradient_names
+    if not isinstance(pattern, str) or _holes(pattern) != 1:
+        return f"gradient_names is {pattern!r}; write {{}} for the key of the parameter, such as 'd{{}}'."
+    return ""
+
+
+def _wrong_factor(given: Conventions) -> str:
+    factor = given.factor
+    if factor is None or factor == "1/outputs":
+        return ""
+    if isinstance(factor, str | bool) or not isinstance(factor, Real) or not _is_a_factor(factor):
+        return f"factor is {factor!r}; give a positive number, '1/outputs' or None."
+    return ""
+
+
+def _wrong_place_of_biases(given: Conventions) -> str:
+    for role in ("params", "gradients"):
+        nesting = getattr(given, role)
+        if nesting and given.has_biases and nesting in WEIGHTS_ALONE:
+            return (
+                f"{role} is {nesting!r}, which has no biases: say where they are with bias='folded first' or "
+                "bias='folded last', say bias='none' if there are none, or choose a nesting that holds them."
+            )
+        if nesting and not given.has_biases and nesting not in WEIGHTS_ALONE:
+            why = "puts the biases into the weights" if given.folded else "says that there are none"
+            return (
+                f"{role} is {nesting!r}, but bias={given.bias!r} {why}: use {role}='[W1, W2]' (a list) or '{{W1, W2}}' (a "
+                "dict)."
+            )
+    return ""
+
+
+def _batch_without_batch(given: Conventions) -> str:
+    if not given.per_example or not (given.reduction == "sum" or given.times_batch):
+        return ""
+    said = "reduction='sum'" if given.reduction == "sum" else f"penalty={given.penalty!r}"
+    return (
+        f"{said} is about a batch, but batch={given.batch!r} hands over one example at a time, whose cost is that of one: "
+        f"leave it out{' (or say λ/2 or λ)' if given.times_batch else ''}, or say which batches it takes."
+    )
+
+
+def _wrong_spread(given: Conventions) -> str:
+    if given.spread and given.params.startswith(("{", "vector")):
+        return f"spread=True hands over the parts of a list or tuple; params is {given.params!r}."
+    return ""
+
+
+_RULES = (
+    _wrong_choice,
+    _wrong_names,
+    _wrong_numbers,
+    _wrong_gradient_names,
+    _wrong_factor,
+    _wrong_place_of_biases,
+    _batch_without_batch,
+    _wrong_spread,
+)
 
 
 def _is_a_factor(number: float) -> bool:

@@ -23,7 +23,9 @@ from bpcheck.course.answer import Answer, State, shortened
 from bpcheck.errors import BpcheckError
 from bpcheck.network.architecture import Architecture
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
+from bpcheck.precision import told_apart
 from bpcheck.reference.numbers.ball import Ball
+from bpcheck.report.text import equation
 from bpcheck.result import Diagnosis
 from bpcheck.search import compare
 from bpcheck.tree import FloatArray, Tree
@@ -333,7 +335,12 @@ def compared(
         return Answer(exercise, State.RAISED, shortened(str(error)))
     if not report.ok:
         found = (*report.diagnoses, Diagnosis(""))[0]
-        reason = f"{report.summary} {found.equation}".strip()
+        where = (
+            f" Where it begins: {equation(found.equation, report)}."
+            if found.equation.startswith("BP")
+            else ""
+        )
+        reason = f"bpcheck.compare() does not agree: {report.verdict.value}.{where}"
         return Answer(exercise, State.WRONG, reason, hint=found.hint)
     checked = (
         f"bpcheck.compare() agrees on {report.examples} random {of}; an entry that is wrong by "
@@ -391,12 +398,19 @@ def _fault(trial: Trial, value: Any) -> tuple[str, float, float]:
         comparison = judge(name, actual, expected, bound)
         if not comparison.verdict.ok:
             index = comparison.worst_index
-            where = f"{name}[{', '.join(map(str, index))}]" if index else name
-            text = f"{where} is {actual[index]:.6g}, but {expected[index]:.6g} is right, {trial.about}."
-            return text, 0.0, 0.0
+            yours, right = told_apart(float(actual[index]), float(expected[index]))
+            return f"{_entry(name, index)} is {yours}, but {right} is right, {trial.about}.", 0.0, 0.0
         largest = max(largest, float(abs(actual - expected).max(initial=0.0)))
         widest = max(widest, float(bound.max(initial=0.0)))
     return "", largest, widest
+
+
+def _entry(name: str, index: tuple[int, ...]) -> str:
+    """``z^2[0, 1]``, or of what has words for a name ``entry 0 of the shape of W of layer 2``."""
+    place = ", ".join(map(str, index))
+    if not place:
+        return name
+    return f"entry {place} of {name}" if " " in name else f"{name}[{place}]"
 
 
 def _pair(value: Any, right: Tree, bound: Tree, names: Any, what: str, pairs: list[Any]) -> str:

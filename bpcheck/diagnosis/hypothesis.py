@@ -41,9 +41,9 @@ class Hypothesis:
     rules: Rules
     where: str = ""
 
-    def predict(self, case: Case) -> Gradient | None:
-        """The gradient that code with these bugs returns; None if it would raise."""
-        return backward(forward(case), self.rules)
+    def predict(self, case: Case, rate: float | None = None) -> Gradient | None:
+        """The gradient that code with these bugs returns (recovered from a step at a rate); None if it would raise."""
+        return backward(forward(case, rate=rate), self.rules)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def standing(observations: Sequence[Observation], bugs: Iterable[Mutant]) -> lis
     """
     if not any(observation.wrong for observation in observations):
         return []
-    seen = [(observation, forward(observation.case), bool(observation.wrong)) for observation in observations]
+    seen = [(o, forward(o.case, rate=o.rate), bool(o.wrong)) for o in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
     able = _able(bugs, observations, [f for _, f, _ in seen])
     for hypotheses in _simplest_first(able, seen):

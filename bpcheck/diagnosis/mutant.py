@@ -36,13 +36,13 @@ class Mutant(Bug):
         """The same bug, able to run."""
         return cls(**{field.name: getattr(bug, field.name) for field in fields(bug)})
 
-    def predict(self, case: Case) -> Gradient | None:
-        """The gradient that code with this bug returns on a case.
+    def predict(self, case: Case, rate: float | None = None) -> Gradient | None:
+        """The gradient that code with this bug returns on a case (recovered from a step at a rate).
 
         None if the code would raise there, or if the bug is no wrong formula. On networks without the step that the
         bug replaces it is the right one.
         """
-        return None if self.rules is None else backward(forward(case), self.rules)
+        return None if self.rules is None else backward(forward(case, rate=rate), self.rules)
 
     def program(self) -> Program:
         """Code with this bug, for any network: a mutant.

@@ -34,15 +34,16 @@ class Observation:
         Without tensors that the caller set aside.
     roundoff : float
         u of the precision in which the claim was computed.
-    is_step : bool
-        Whether the claim was recovered from an update step.
+    rate : float or None
+        The learning rate of the step from which the claim was recovered, in units of the cost of the case; None if it was
+        not recovered from a step.
     """
 
     case: Case
     claimed: Mapping[Path, FloatArray]
     right: Mapping[Path, FloatArray]
     roundoff: float = 2.0**-53
-    is_step: bool = False
+    rate: float | None = None
 
     @property
     def traits(self) -> frozenset[str]:
@@ -63,7 +64,7 @@ class Observation:
             "penalty": bool(network.l1 or network.l2),
             "l1": bool(network.l1),
             "l2": bool(network.l2),
-            "step": self.is_step,
+            "step": self.rate is not None,
         }
         return frozenset(name for name, is_there in there.items() if is_there)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from bpcheck.network.case import Case
 from bpcheck.network.layers.spec import LayerSpec, Role
+from bpcheck.subject import STEP_RATES
 from bpcheck.tree import FloatArray, Path
 
 __all__ = ["Equation", "Forward", "Gradient", "Kind", "Layer", "Rules", "Run", "Step"]
@@ -234,6 +235,8 @@ class Forward:
         ∂C/∂a^L (∂C/∂z^L if fused), the 1/m of a mean included.
     fused : bool
         Whether softmax or sigmoid at the output is computed inside the loss.
+    rate : float
+        The learning rate of the step from which the gradient was recovered, in units of this cost.
     """
 
     case: Case
@@ -243,6 +246,7 @@ class Forward:
     logits: FloatArray
     cost_gradient: FloatArray
     fused: bool
+    rate: float = STEP_RATES[0]
 
     @property
     def numbered(self) -> tuple[Layer, ...]:

@@ -21,6 +21,7 @@ from bpcheck.reference.layers.kinds import layer_of
 from bpcheck.reference.layers.layer import Layer as ReferenceLayer
 from bpcheck.reference.loss import LOSS
 from bpcheck.reference.network import TRAINING
+from bpcheck.subject import STEP_RATES
 from bpcheck.tree import FloatArray, Path
 
 __all__ = ["COST_GRADIENT", "PENALTY", "RETURNED", "backward", "data_pass", "forward"]
@@ -105,7 +106,7 @@ class _Recorder:
         return layer
 
 
-def forward(case: Case, params: Any = None) -> Forward:
+def forward(case: Case, params: Any = None, *, rate: float | None = None) -> Forward:
     """Run a network forward.
 
     Parameters
@@ -113,6 +114,8 @@ def forward(case: Case, params: Any = None) -> Forward:
     case : Case
     params : tree, optional
         In place of the case's own, for mistakes that are made on the way up.
+    rate : float, optional
+        That of the step from which a gradient was recovered; :func:`bpcheck.from_step`'s own where none is known.
 
     Returns
     -------
@@ -133,7 +136,8 @@ def forward(case: Case, params: Any = None) -> Forward:
         cost_gradient = loss.gradient(logits, case.y)
         if architecture.reduction == "mean":
             cost_gradient = cost_gradient / case.batch
-    return Forward(case, layers, tuple(recorder.leaves), output, logits, cost_gradient, fused)
+    taken = STEP_RATES[0] if rate is None else rate
+    return Forward(case, layers, tuple(recorder.leaves), output, logits, cost_gradient, fused, taken)
 
 
 def data_pass(f: Forward, rules: Rules) -> Run | None:

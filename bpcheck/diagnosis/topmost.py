@@ -141,7 +141,7 @@ def _diagnosis(
 def _half_seen(layer: Compared) -> Diagnosis:
     """Of a layer only weights or only biases are looked at, and they are wrong: by δ or by themselves."""
     reason = (
-        f"everything above {layer.name} is right; its {layer.nouns(layer.missing)} were set aside, so whether δ is wrong "
+        f"everything above {layer.name} is right; its {layer.nouns(layer.missing)} were not compared, so whether δ is wrong "
         "cannot be told"
     )
     seen = layer.tensors[layer.wrong[0]]

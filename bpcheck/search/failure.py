@@ -20,6 +20,7 @@ from bpcheck.diagnosis.locate import locate
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.case import Case
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
 from bpcheck.network.names import in_words, places
 from bpcheck.result import Diagnosis
 from bpcheck.search.cases.experiment import Experiment, experiments, separating
@@ -29,6 +30,7 @@ from bpcheck.search.cases.shrink import shrink
 from bpcheck.search.cases.sources import Source
 from bpcheck.search.cases.sweep import depth, sweep
 from bpcheck.search.judging import Judge, Judged
+from bpcheck.search.place import place_of
 from bpcheck.verdict import Verdict
 
 __all__ = ["Investigation"]
@@ -91,9 +93,10 @@ class Investigation:
         if self._hypotheses:
             bugs = self._hypotheses[0].bugs
             # a bug that was seen in one layer of some networks may be in all layers of others
+            rate = self.judge.rate(judged.case)
             predictions = [
-                self._hypotheses[0].predict(judged.case),
-                *(bug.predict(judged.case) for bug in bugs),
+                self._hypotheses[0].predict(judged.case, rate),
+                *(bug.predict(judged.case, rate) for bug in bugs),
             ]
             explained = any(p is not None and observations[0].is_reproduced_by(p) for p in predictions)
             return bugs[0].slug if explained and observations[0].wrong else "another"
@@ -306,7 +309,7 @@ class Investigation:
                 {path: array / factor(j.case.architecture) for path, array in j.claimed.items()},
                 {path: array / factor(j.case.architecture) for path, array in j.right.items()},
                 j.roundoff,
-                is_step=self.judge.subject.is_step,
+                self.judge.rate(j.case),
             )
             for j in seen
             if len(j.claimed) == len(j.right) and all(np.isfinite(a).all() for a in j.claimed.values())
@@ -314,23 +317,24 @@ class Investigation:
 
     def raised(self, case: Case, error: SubjectError, *, note: str = "") -> NoReturn:
         """Shrink a case at which the subject raises, and raise with the smallest one."""
-        kind = type(error.__cause__)
+        place = place_of(error.__cause__ or error)
 
         def raises_alike(candidate: Case) -> bool:
             try:
                 self.judge(candidate)
             except SubjectError as again:
-                return type(again.__cause__) is kind
+                return place_of(again.__cause__ or again) == place
             except InputError:
                 return False
             return False
 
         found = error
+        start = next((least for least in _least(case) if raises_alike(least)), case)
         try:
-            smallest = shrink(case, raises_alike, free=self.judge.subject.takes_architecture)
+            smallest = shrink(start, raises_alike, free=self.judge.subject.takes_architecture)
             self.judge(smallest)
         except SubjectError as again:
-            if type(again.__cause__) is kind:
+            if place_of(again.__cause__ or again) == place:
                 found = again
         message, _, _ = str(found).partition("\n\nTo see it again:")
         if self._right_for_two(case):
@@ -369,6 +373,20 @@ class Investigation:
             "\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong"
             f"{f' ({said})' if said else ''}. {first.hint}"
         ).rstrip()
+
+
+def _least(case: Case) -> Iterator[Case]:
+    """One unit in every layer, one example, zeros: what has nothing to do with shapes is raised there too."""
+    if not is_dense_chain(case.architecture):
+        return
+    for layers_used in {1, len(case.params)}:
+        try:
+            architecture = dense_chain(case.architecture).with_widths([1] * (layers_used + 1))
+            layers = [{"weight": [[0.0]], "bias": [0.0]}] * layers_used
+            y = [[1.0 if case.architecture.loss == "cross_entropy" else 0.0]]
+            yield Case(architecture, layers, [[0.0]], y)
+        except InputError:  # softmax needs two
+            return
 
 
 def _is_right_in_a_layer(judged: Judged) -> bool:

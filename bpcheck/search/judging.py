@@ -2,87 +2,44 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.check.agreement import judge
 from bpcheck.check.contract import KEPT_BETWEEN_CALLS, Asked, Clock, ask
 from bpcheck.check.declared import EXACT, Declared
-from bpcheck.check.low_precision import DOUBT, LOSS, SURE, ZERO, LowPrecision, default_resolution, of_case
+from bpcheck.check.low_precision import DOUBT, SURE, LowPrecision, default_resolution, of_case
 from bpcheck.conventions import Conventions
 from bpcheck.conventions.convert import paths
+from bpcheck.conventions.sayable import sayable
 from bpcheck.errors import InputError, SubjectError
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
-from bpcheck.network.dense_chain import is_dense_chain
-from bpcheck.network.layers import LayerSpec
-from bpcheck.network.names import book_name
+from bpcheck.network.dense_chain import dense_chain, is_dense_chain
 from bpcheck.precision import FORMATS
-from bpcheck.reference import Enclosure, Network, build
+from bpcheck.reference import Enclosure
 from bpcheck.reference.numbers.ball import unit_roundoff
 from bpcheck.result import Comparison, SetAside
+from bpcheck.search.reproducer import reproducer
+from bpcheck.search.scaling import UNSCALED, Scaling, network_of
+from bpcheck.search.standard import Standard, numbers_told
+from bpcheck.strategies.numbers import fitting_targets
 from bpcheck.subject import Subject
 from bpcheck.tree import FloatArray, Path, rms
 from bpcheck.verdict import Verdict
 
-__all__ = ["UNSCALED", "Judge", "Judged", "Scaling", "network_of", "reproducer", "scaling_of"]
+__all__ = ["OURS", "Judge", "Judged"]
 
 OURS = Conventions()
-
-# Longer than this, a case is no longer something to paste.
-PASTEABLE = 1500
 
 SPOKEN = (
     "A reference= is asked in bpcheck's own layout (params[k]['weight'] of shape (out, in), examples as rows), whatever "
     "layout your function has: conventions= speaks of your function alone."
 )
 """Why a reference may raise where the function beside it does not."""
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """A factor that loss and gradient share: a convention, not a bug.
-
-    Attributes
-    ----------
-    label : str
-        ``""``, ``"2 × "``, …
-    factor : callable
-        From an architecture to the number.
-    """
-
-    label: str
-    factor: Callable[[Architecture], float]
-
-
-def _one(architecture: Architecture) -> float:
-    return 1.0
-
-
-UNSCALED = Scaling("", _one)
-
-
-def scaling_of(conventions: Conventions) -> Scaling:
-    """The factor that conventions pin; 1 if they pin none.
-
-    Examples
-    --------
-    >>> scaling_of(Conventions(factor=2)).label
-    '2 × '
-    """
-    factor = conventions.factor
-    if factor is None or factor == 1:
-        return UNSCALED
-    if isinstance(factor, str):
-        return Scaling("1/outputs × ", lambda a: 1.0 / a.outputs)
-    value = float(factor)
-    return Scaling(f"{value:g} × ", lambda a: value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,50 +84,6 @@ class Judged:
         return self.verdict.severity > Verdict.INCONCLUSIVE.severity
 
 
-# Inference runs through some 300 templates at each of four depths, again and again.
-@lru_cache(maxsize=2048)
-def network_of(architecture: Architecture) -> Network:
-    """The reference network, built once."""
-    return build(architecture)
-
-
-def reproducer(case: Case, name: str, conventions: Conventions = OURS, declared: Declared = EXACT) -> str:
-    """A snippet that compares the subject on one case again."""
-    said = "" if conventions == OURS else f", conventions=bpcheck.{conventions!r}"
-    for option, named in (("ignore", declared.ignore), ("approximate", declared.approximate)):
-        said += f", {option}={sorted(named)!r}" if named else ""
-    case = replace(case, architecture=conventions.as_given(case.architecture))
-    called = name if name.isidentifier() and not hasattr(builtins, name) else "your_function"
-    text = repr(case)
-    if len(text) > PASTEABLE:
-        return (
-            f"# too long to paste: the case is report.counterexample, and stands in the report's JSON\n"
-            f"print(bpcheck.compare({called}, cases=[report.counterexample]{said}))"
-        )
-    for word in (", params=", ", x=", ", y=", ", seed="):
-        text = text.replace(word, f",\n    {word[2:]}", 1)
-    text = text.replace("Case(", "Case(\n    ", 1)[:-1] + ",\n)"
-    numpy = "import numpy as np\n" if "np." in text else ""
-    return (
-        f"{numpy}import bpcheck\n{_imports(case.architecture)}\n\ncase = {text}\n"
-        f"print(bpcheck.compare({called}, cases=[case]{said}))"
-    )
-
-
-def _imports(architecture: Architecture) -> str:
-    """What the text of a network needs."""
-    if repr(architecture).startswith("mlp("):
-        return "from bpcheck import Case, mlp"
-    used = sorted({type(layer).__name__ for layer in _with_inner(architecture.layers)})
-    return f"from bpcheck import Architecture, Case\nfrom bpcheck.layers import {', '.join(used)}"
-
-
-def _with_inner(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:
-    for layer in layers:
-        yield layer
-        yield from _with_inner(layer.inner)
-
-
 @dataclass(eq=False)
 class Judge:
     """Judges cases for one subject; counts evaluations.
@@ -193,6 +106,8 @@ class Judge:
         Tensors that are not held to be exact.
     known : set of str
         The caller's names of all tensors met so far.
+    by_outputs : mapping of int to Architecture
+        What else the subject computes where there are so many outputs.
     """
 
     subject: Subject
@@ -206,6 +121,7 @@ class Judge:
     evaluations: int = 0
     declared: Declared = EXACT
     known: set[str] = field(default_factory=set)
+    by_outputs: Mapping[int, Architecture] = field(default_factory=dict)
 
     def enclose(self, case: Case, dtype: Any = np.float64) -> Enclosure:
         """The right answer with what correct code in ``dtype`` may answer."""
@@ -219,6 +135,7 @@ class Judge:
 
     def resolvable(self, case: Case) -> bool:
         """Whether the reference's own bound is narrow enough here; nothing of the subject enters."""
+        case = self.fitted(case)
         enclosure = self.enclose(case)
         sizes = {path: rms(ball.mid) for path, ball in enclosure.gradient.items()}
         largest = max(sizes.values(), default=0.0)
@@ -234,27 +151,58 @@ class Judge:
                 return False
         return True
 
+    def fitted(self, case: Case) -> Case:
+        """The case, or the nearest one that can be put to the subject.
+
+        One-hot rows for indices, no biases where it has none, and the network that it computes for so many outputs.
+        """
+        if self.conventions is OURS and not self.by_outputs:
+            return case
+        other = self.by_outputs.get(case.architecture.outputs)
+        if other is not None and is_dense_chain(case.architecture):
+            meant = dense_chain(other).with_widths(dense_chain(case.architecture).widths)
+            if meant != case.architecture:
+                case = Case(meant, case.params, case.x, fitting_targets(meant.loss, case.y), seed=case.seed)
+        return sayable(self.conventions, case)
+
     def ask(self, case: Case, *, subject: Subject | None = None, keep: bool = False) -> Asked:
         """One call of the subject, or of what stands in its place; ``keep`` holds on to the arrays it returns."""
+        case = self.fitted(case)
         if self.announce is not None:
             self.announce(case)
         self.evaluations += 1
-        return ask(
-            self.subject if subject is None else subject,
-            case.params,
-            (case.x, case.y),
-            clock=self.clock,
-            architecture=self.conventions.as_given(case.architecture),
-            reproducer=reproducer(case, self.subject.name, self.conventions, self.declared),
-            keep=keep,
-        )
+        try:
+            asked = ask(
+                self.subject if subject is None else subject,
+                case.params,
+                (case.x, case.y),
+                clock=self.clock,
+                architecture=self._as_given(case),
+                keep=keep,
+            )
+        except SubjectError as error:  # what there is to paste takes longer than most subjects
+            told = reproducer(case, self.subject.name, self.conventions, self.declared)
+            raise SubjectError(str(error), reproducer=told) from error.__cause__
+        return asked if self.conventions.bias != "none" else _without_biases(asked)
+
+    def _as_given(self, case: Case) -> Architecture | None:
+        """The description of the network, as the subject counts its cost, if it is handed one."""
+        return self.conventions.as_given(case.architecture) if self.subject.takes_architecture else None
+
+    def rate(self, case: Case) -> float | None:
+        """The learning rate of the subject's step, in units of the cost that the case describes; None if it takes none."""
+        if self.subject.rate is None:
+            return None
+        size = case.batch if self.conventions.times_batch else 1
+        return self.subject.rate * self.scaling.factor(case.architecture) / size
 
     def of(self, subject: Subject, case: Case) -> Judged:
         """What another subject that speaks our layout answers, judged as the one under comparison is."""
-        return self._judge(case, self.ask(case, subject=subject))
+        return self._judge(self.fitted(case), self.ask(case, subject=subject))
 
     def __call__(self, case: Case, *, calls: int = 1) -> Judged:
         """Ask ``calls`` times and judge every answer; the first wrong one decides."""
+        case = self.fitted(case)
         result = self._judge(case, self.ask(case))
         for _ in range(calls - 1):
             if result.failed:
@@ -312,82 +260,32 @@ class Judge:
 
     def _names(self, case: Case) -> dict[str, str]:
         """What the caller calls each tensor of a case, by our path."""
+        theirs = {}
+        if not self.conventions.is_ours and is_dense_chain(case.architecture):
+            theirs = paths(self.conventions, len(case.params))
         ours = [str(path) for path, _ in tree.leaves(case.params)]
-        if self.conventions.is_ours or not is_dense_chain(case.architecture):
-            return {path: path for path in ours}
-        theirs = paths(self.conventions, len(case.params))
-        slots = [f"{slot}{k}" for k in range(len(case.params)) for slot in ("W", "b")]
-        by_kind = [
-            str(path)
-            for k in range(len(case.params))
-            for path in (tree.Path("params").item(k).item(name) for name in ("weight", "bias"))
-        ]
-        return {path: theirs.get(slot, path) for path, slot in zip(by_kind, slots, strict=True)}
+        return {path: theirs.get(path, path) for path in ours}
 
     def _hold(self, case: Case, asked: Asked) -> Judged:
-        enclosure = self.enclose(case)
+        exact = self.enclose(case)
         low = asked.precision.name != "float64"
-        claim = self.enclose(case, asked.precision) if low else enclosure
-        warnings = list(asked.warnings)
-        if low and all(leaf.dtype == np.float64 for _, leaf in tree.leaves(case.params)):
-            warnings.append(
-                f"the answer is {asked.precision} though the parameters are float64; it was judged by what rounding "
-                f"probably does, {SURE:g} standard deviations an entry, not by a worst-case bound"
-            )
-        right = {path: ball.mid for path, ball in enclosure.gradient.items()}
-        right_loss = float(enclosure.loss.mid)
-        own, rounding, choices = dict(right), 0.0, 1.0
-        extra = {path: 0.0 * ball.mid for path, ball in enclosure.gradient.items()}
+        own = Standard.of(case, exact, self.enclose(case, asked.precision) if low else exact)
+        told = numbers_told(asked)
+        judged = Judged(
+            case,
+            asked.findings,
+            (*asked.warnings, *self._on_precision(case, asked)),
+            asked.gradient,
+            {path: own.right[path] for path in exact.gradient if self._is_spoken(path)},
+            roundoff=unit_roundoff(asked.precision),
+        )
         if self.reference is not None:
             other = self._reference_answer(case)
-            right.update(other.gradient)
-            right_loss = right_loss if other.loss is None else other.loss
-            its = enclosure if other.precision.name == "float64" else self.enclose(case, other.precision)
-            rounding = float(its.loss.rad)
-            extra = {path: ball.rad + other.error[path] for path, ball in its.gradient.items()}
-            choices = 2.0  # at a kink each of the two may have made another choice
-        comparisons = list(asked.findings)
-        structural = {finding.path for finding in asked.findings}
-        if asked.loss is not None and "loss" not in structural:
-            comparisons.append(
-                judge(
-                    "loss",
-                    asked.loss,
-                    right_loss,
-                    enclosure.loss.rad + claim.loss.rad + rounding,
-                    kink=choices * enclosure.loss.kink,
-                    resolution=self.resolution,
-                )
-            )
-        largest = max((rms(array) for array in right.values()), default=0.0) or 1.0
-        for path, actual in asked.gradient.items():
-            ball = enclosure.gradient[path]
-            # a structural zero is one in float64 too: what only drowns in float32 is held to its own size
-            zero = bool(np.all(abs(right[path]) <= ZERO * ball.rad + ball.kink))
-            comparisons.append(
-                judge(
-                    path,
-                    actual,
-                    right[path],
-                    ball.rad + claim.gradient[path].rad + asked.error[path] + extra[path],
-                    kink=choices * np.maximum(ball.kink, claim.gradient[path].kink),
-                    resolution=self.resolution,
-                    fallback=largest if zero else rms(right[path]),
-                    name=book_name(case.architecture, path),
-                )
-            )
+            its = exact if other.precision.name == "float64" else self.enclose(case, other.precision)
+            own = own.by(other, exact, its)
+        comparisons = (*asked.findings, *own.compare(told, asked.error, self.resolution))
         if not low or self.reference is not None:
-            return Judged(
-                case,
-                tuple(comparisons),
-                tuple(warnings),
-                asked.gradient,
-                own,
-                roundoff=unit_roundoff(asked.precision),
-            )
-        told = dict(asked.gradient)
-        if asked.loss is not None and "loss" not in structural:
-            told[LOSS] = np.asarray(asked.loss, dtype=float)
+            return replace(judged, comparisons=comparisons)
         model = of_case(
             case,
             told,
@@ -397,16 +295,24 @@ class Judge:
             extra=asked.error,
             seed=case.seed or 0,
         )
-        sharp = [self._sharper(comparison, model, told, largest, asked) for comparison in comparisons]
-        suspicious = any(doubt for _, doubt in sharp)
-        return Judged(
-            case,
-            tuple(c for c, _ in sharp),
-            tuple(warnings),
-            asked.gradient,
-            own,
-            suspicious=suspicious,
-            roundoff=unit_roundoff(asked.precision),
+        sharp = [self._sharper(comparison, model, told, own.largest, asked) for comparison in comparisons]
+        return replace(
+            judged, comparisons=tuple(c for c, _ in sharp), suspicious=any(doubt for _, doubt in sharp)
+        )
+
+    def _is_spoken(self, path: Path) -> bool:
+        """Whether the layout has this tensor."""
+        return self.conventions.bias != "none" or not _is_bias(path)
+
+    def _on_precision(self, case: Case, asked: Asked) -> tuple[str, ...]:
+        """What to say of an answer that is coarser than its parameters."""
+        if asked.precision.name == "float64":
+            return ()
+        if not all(leaf.dtype == np.float64 for _, leaf in tree.leaves(case.params)):
+            return ()
+        return (
+            f"the answer is {asked.precision} though the parameters are float64; it was judged by what rounding "
+            f"probably does, {SURE:g} standard deviations an entry, not by a worst-case bound",
         )
 
     def _sharper(
@@ -462,3 +368,14 @@ class Judge:
         if not all(np.isfinite(array).all() for array in other.gradient.values()):
             raise InputError(f"the reference {self.reference.name} answers NaN or infinity at {case!r:.200}.")
         return other
+
+
+def _is_bias(path: Path) -> bool:
+    return bool(path.keys) and path.keys[-1] == "['bias']"
+
+
+def _without_biases(asked: Asked) -> Asked:
+    """An answer of a subject that has no biases, without the zeros that stand for them."""
+    return replace(
+        asked, gradient={path: leaf for path, leaf in asked.gradient.items() if not _is_bias(path)}
+    )

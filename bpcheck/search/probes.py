@@ -87,7 +87,8 @@ class Probes:
         case = next((case for case in cases if case.batch > 1), cases[0])
         self._earlier_results(case)
         found = self._in_memory(case) or self._in_another_order(case)
-        shifted = next((case for case in cases if _has_softmax(case)), None)
+        has_bias = self.judge.conventions.bias != "none"  # which is what is shifted
+        shifted = next((case for case in cases if has_bias and _has_softmax(case)), None)
         if found is None and not own and shifted is not None and self.judge.reference is None:
             found = self._at_large_logits(shifted)
         return found

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bpcheck.check.contract import Clock, guarded
-from bpcheck.check.declared import declared
+from bpcheck.check.declared import EXACT, declared
 from bpcheck.check.options import resolution_or_default, seed_or_drawn
-from bpcheck.conventions import Conventions
+from bpcheck.conventions import PRESETS, Conventions
 from bpcheck.errors import InputError
 from bpcheck.network.case import Case
 from bpcheck.report.progress import progress_bar
 from bpcheck.result import Report
 from bpcheck.search.cases.sources import Pins
-from bpcheck.search.dialect.layout import said
-from bpcheck.search.dialect.translate import translated
-from bpcheck.search.judging import UNSCALED, Judge, scaling_of
+from bpcheck.search.dialect.trial import judge_of
+from bpcheck.search.judging import Judge
+from bpcheck.search.scaling import scaling_of
 from bpcheck.search.session import Session
 from bpcheck.subject import as_subject
 
@@ -138,26 +139,23 @@ def search(
     announce: Callable[[Case], None] | None = None,
 ) -> Report:
     """:func:`compare`, with what the command line needs: pinned widths and batch, and word of each case."""
-    wanted = resolution_or_default(resolution)
     if isinstance(examples, bool) or not isinstance(examples, int | np.integer) or examples < 1:
         raise InputError(f"examples is {examples!r}; give the number of random cases, 1 or more.")
-    pinned = said(conventions)
     if cases is not None and architectures is not None:
         raise InputError("both cases= and architectures= are given; a case already holds its architecture.")
-    used = seed_or_drawn(seed)
-    asked = as_subject(subject)
-    loose = declared(ignore, approximate)
+    pinned, asked, used = _said(conventions), as_subject(subject), seed_or_drawn(seed)
+    loose = EXACT if ignore is None and approximate is None else declared(ignore, approximate)
     judge = Judge(
-        asked if pinned is None or pinned.is_ours else translated(asked, pinned, ignore=loose.ignore),
-        wanted,
+        asked,
+        resolution_or_default(resolution),
         Clock.start(time_limit),
         reference=None if reference is None else as_subject(reference),
         announce=announce,
         by_precision=resolution is None,
-        conventions=Conventions() if pinned is None else pinned,
-        scaling=UNSCALED if pinned is None else scaling_of(pinned),
         declared=loose,
     )
+    if pinned is not None:
+        judge = replace(judge_of(judge, pinned), scaling=scaling_of(pinned))
     given = None if cases is None else _cases(cases)
     with guarded(), progress_bar(progress, "comparing") as bar:
         return Session(
@@ -167,8 +165,8 @@ def search(
             int(examples),
             bar,
             pins,
-            settled=pinned is not None,
             spoken=asked,
+            settled=pinned is not None,
         ).run(given, architectures)
 
 
@@ -179,3 +177,23 @@ def _cases(cases: Any) -> list[Case]:
             f"cases is {cases!r:.80}; give a bpcheck.Case(architecture, params, x, y) or a list of them."
         )
     return found
+
+
+def _said(conventions: Any) -> Conventions | None:
+    """What the caller gave: a value, the name of a preset, or None for "infer".
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    if conventions is None or (isinstance(conventions, str) and conventions == "infer"):
+        return None
+    if isinstance(conventions, Conventions):
+        return conventions
+    if isinstance(conventions, str) and conventions in PRESETS:
+        return PRESETS[conventions]
+    raise InputError(
+        f"conventions is {conventions!r}; give bpcheck.Conventions() or another such value, one of "
+        f"{', '.join(map(repr, PRESETS))}, or 'infer'."
+    )

@@ -12,7 +12,7 @@ from bpcheck.network.layers import LayerSpec
 from bpcheck.network.layers.spec import Role
 from bpcheck.tree import FloatArray
 
-__all__ = ["DECIMALS", "fill", "random_targets", "readable"]
+__all__ = ["DECIMALS", "fill", "fitting_targets", "random_targets", "readable"]
 
 # With one decimal, z = 0 exactly (a kink) in about one ReLU network in ten; with two it is rare.
 DECIMALS = 2
@@ -43,6 +43,21 @@ def random_targets(rng: np.random.Generator, loss: str, shape: tuple[int, int]) 
     if loss == "binary_cross_entropy":
         return rng.integers(0, 2, shape).astype(float)
     return readable(rng, shape, 0.1, 2.0)
+
+
+def fitting_targets(loss: str, y: FloatArray) -> FloatArray:
+    """The targets, or the nearest that a loss takes: one-hot rows, zeros and ones.
+
+    Examples
+    --------
+    >>> fitting_targets("cross_entropy", np.array([[1.0, 1.0, 0.0]]))
+    array([[1., 0., 0.]])
+    """
+    if loss == "cross_entropy" and not (np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all()):
+        return np.asarray(np.eye(y.shape[1])[y.argmax(axis=1)])
+    if loss == "binary_cross_entropy" and not ((y >= 0) & (y <= 1)).all():
+        return np.asarray(y > 0, dtype=float)
+    return y
 
 
 def fill(architecture: Architecture, make: Callable[[Role, tuple[int, ...]], FloatArray]) -> Any:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.subject.value import Answer, Subject, has_parameter, name_of, require_callable
+from bpcheck.subject.value import Answer, Subject
 
-__all__ = ["NotAPair", "as_subject", "from_joint", "from_parts"]
+__all__ = [
+    "NotAPair",
+    "as_subject",
+    "from_joint",
+    "from_parts",
+    "has_parameter",
+    "name_of",
+    "require_callable",
+]
 
 
 class NotAPair(InputError):
@@ -98,14 +108,35 @@ def from_parts(*, loss: Callable[..., Any], gradient: Callable[..., Any]) -> Sub
 
 
 def as_subject(subject: Any) -> Subject:
-    """A subject as it is, or a bare callable through :func:`from_joint`."""
+    """A subject as it is, an object of one's own that has an ``answer``, or a callable through :func:`from_joint`."""
     if isinstance(subject, Subject):
         return subject
     if hasattr(subject, "answer") and not callable(subject):
-        return subject  # type: ignore[no-any-return]
+        return Subject(
+            **{f.name: getattr(subject, f.name) for f in fields(Subject) if hasattr(subject, f.name)}
+        )
     if hasattr(subject, "named_parameters"):  # a torch.nn.Module, recognised without importing torch
         raise InputError(
             f"{type(subject).__name__} is a PyTorch module, which has no loss; give bpcheck.from_torch(module, loss), with "
             "architectures= of the module's widths for compare()."
         )
     return from_joint(subject)
+
+
+def name_of(function: Any) -> str:
+    """What a function is called, or the class of a callable object."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def require_callable(function: Any, what: str, signature: str) -> None:
+    """Refuse what cannot be called, with what is needed instead."""
+    if not callable(function):
+        raise InputError(f"{what} is {tree.describe(function)}; pass a function {signature}.")
+
+
+def has_parameter(function: Any, name: str) -> bool:
+    """Whether a function can be given an argument by a name."""
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # builtins and C functions have no signature
+        return False

@@ -11,7 +11,8 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
-from bpcheck.subject.value import Answer, Subject, has_parameter, name_of, require_callable
+from bpcheck.subject.functions import has_parameter, name_of, require_callable
+from bpcheck.subject.value import Answer, Subject
 from bpcheck.tree import FloatArray, Tree
 
 __all__ = ["STEP_RATES", "from_step"]
@@ -102,41 +103,120 @@ def from_step(
         require_callable(loss, "loss", "(params, x, y) -> number")
     if lr is not None and (isinstance(lr, bool) or not isinstance(lr, Real) or not 0 < lr < float("inf")):
         raise InputError(f"lr is {lr!r}; give the positive learning rate that the step uses.")
-    lr = None if lr is None else float(lr)
-    takes_rate = lr is None or has_parameter(step, "lr")
-    # At a rate that cannot be chosen, the second probe can only show memory.
-    rates = STEP_RATES if lr is None else (lr, lr / RATE_RATIO if takes_rate else lr)
-    loss_named = loss is not None and has_parameter(loss, "architecture")
-
-    def answer(params: Any, *args: Any, **options: Any) -> Answer:
-        def probe(rate: float, given: tuple[Any, ...]) -> _Probe:
-            return _probe(step, params, given, rate, options, takes_rate=takes_rate)
-
-        # Copies first: the first call gets the arguments themselves, so that a change of them is seen.
-        copies = [tuple(tree.copy(a) for a in args) for _ in range(3)]
-        first, second = probe(rates[0], args), probe(rates[1], copies[0])
-        value = None if loss is None else loss(params, *args, **(options if loss_named else {}))
-        notes = _remarks(first, second)
-        if not notes and first.differs(second):
-            if rates[0] == rates[1] or first.differs(probe(rates[0], copies[1])):
-                notes = (MEMORY,)
-            else:
-                between = probe(rates[0] / 2, copies[2])
-                grows = first.distance(second) >= GROWS * between.distance(second)
-                notes = (EARLY if grows else OTHER_RATE,)
-        return Answer(value, first.gradient, first.error, notes)
-
+    taken = _Step(step, None if lr is None else float(lr), loss)
     told = [] if loss is not None else ["the subject has no loss, so only its gradient was compared"]
-    told += [TOO_SMALL.format(lr=rates[0])] if rates[0] < LEAST_RATE else []
+    told += [TOO_SMALL.format(lr=taken.rate)] if taken.rate < LEAST_RATE else []
     return Subject(
         name_of(step),
-        answer,
+        taken.answer,
         loss,
         takes_architecture=has_parameter(step, "architecture"),
         notes=tuple(told),
         gradient_like_params=True,
-        is_step=True,
+        function=taken.run,
+        rate=taken.rate,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A step, and how the gradient is recovered from it.
+
+    Attributes
+    ----------
+    step : callable
+    lr : float or None
+        The rate inside it.
+    loss : callable or None
+    """
+
+    step: Callable[..., Any]
+    lr: float | None
+    loss: Callable[..., Any] | None
+
+    @property
+    def takes_rate(self) -> bool:
+        """Whether it can be told which rate to use."""
+        return self.lr is None or has_parameter(self.step, "lr")
+
+    @property
+    def rate(self) -> float:
+        """The larger of the two at which it is probed: it keeps digits, and shows early updates most."""
+        return STEP_RATES[0] if self.lr is None else self.lr
+
+    @property
+    def other_rate(self) -> float:
+        """The second one; at a rate that cannot be chosen, it can only show memory."""
+        if self.lr is None:
+            return STEP_RATES[1]
+        return self.lr / RATE_RATIO if self.takes_rate else self.lr
+
+    def run(self, params: Tree, *args: Any, **options: Any) -> None:
+        """One step and one loss, as ``answer`` asks for them, on the very arguments."""
+        self._take(params, args, self.rate, options)
+        self._value(params, args, options)
+
+    def answer(self, params: Tree, *args: Any, **options: Any) -> Answer:
+        """Two steps from the same parameters, or more where these do not tell the same."""
+        # Copies first: the first call gets the arguments themselves, so that a change of them is seen.
+        copies = [tuple(tree.copy(a) for a in args) for _ in range(3)]
+        first = self._probe(params, args, self.rate, options)
+        second = self._probe(params, copies[0], self.other_rate, options)
+        value = self._value(params, args, options)
+        notes = _remarks(first, second)
+        if not notes and first.differs(second):
+            if self.rate == self.other_rate or first.differs(
+                self._probe(params, copies[1], self.rate, options)
+            ):
+                notes = (MEMORY,)
+            else:
+                between = self._probe(params, copies[2], self.rate / 2, options)
+                grows = first.distance(second) >= GROWS * between.distance(second)
+                notes = (EARLY if grows else OTHER_RATE,)
+        return Answer(value, first.gradient, first.error, notes)
+
+    def _value(self, params: Tree, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if self.loss is None:
+            return None
+        return self.loss(params, *args, **(options if has_parameter(self.loss, "architecture") else {}))
+
+    def _take(self, params: Tree, args: tuple[Any, ...], rate: float, options: dict[str, Any]) -> Any:
+        rates = (rate,) if self.takes_rate else ()
+        return self.step(params, *args, *rates, **options)
+
+    def _probe(self, params: Tree, args: tuple[Any, ...], rate: float, options: dict[str, Any]) -> _Probe:
+        """One step from a copy of the parameters."""
+        before = [np.array(leaf, dtype=float) for _, leaf in tree.leaves(params)]
+        work = tree.copy(params)
+        returned = self._take(work, args, rate, options)
+        if _is_number(returned) and not _is_number(params):
+            raise InputError(
+                f"the step returned {tree.describe(returned)}; return the new parameters, or None if it changes them "
+                "in place (a loss can be given as from_step(step, loss=...))."
+            )
+        after_tree = work if returned is None else returned
+        after = [np.asarray(leaf) for _, leaf in tree.leaves(after_tree)]
+        if [a.shape for a in after] != [b.shape for b in before]:
+            return _Probe(after_tree, None)  # judged as a wrong structure, with the path
+        gradient, error = _recovered(before, after, rate)
+        return _Probe(tree.restore(params, gradient), tree.restore(params, error))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int | np.generic)
+
+
+def _recovered(
+    before: list[FloatArray], after: list[FloatArray], rate: float
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """What each tensor lost, divided by the rate, and how far rounding may have moved that."""
+    u = max(np.finfo(a.dtype).eps if a.dtype.kind == "f" else np.finfo(float).eps for a in after) / 2
+    # The gradient was computed in the precision of the new parameters, and is to be judged so.
+    kinds = [a.dtype if a.dtype in (np.float16, np.float32) else float for a in after]
+    gradient = [((b - a) / rate).astype(kind) for a, b, kind in zip(after, before, kinds, strict=True)]
+    # Storing the new parameter and forming the difference each round once; a factor 3 covers
+    # the product lr·g, and the rounding of the gradient itself, as well.
+    return gradient, [3 * u * (abs(a) + abs(b)) / rate for a, b in zip(after, before, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,35 +262,3 @@ def _remarks(first: _Probe, second: _Probe) -> tuple[str, ...]:
     if moved.size >= LEAST_SIGNS and np.all(abs(abs(moved) - 1) <= SIGN_STEP):
         return (SIGNS,)
     return ()
-
-
-def _probe(
-    step: Callable[..., Any],
-    params: Tree,
-    args: tuple[Any, ...],
-    rate: float,
-    options: dict[str, Any],
-    *,
-    takes_rate: bool,
-) -> _Probe:
-    """One step from a copy of the parameters."""
-    before = [np.array(leaf, dtype=float) for _, leaf in tree.leaves(params)]
-    work = tree.copy(params)
-    returned = step(work, *args, rate, **options) if takes_rate else step(work, *args, **options)
-    if isinstance(returned, float | int | np.generic) and not isinstance(params, float | int | np.generic):
-        raise InputError(
-            f"the step returned {tree.describe(returned)}; return the new parameters, or None if it changes them "
-            "in place (a loss can be given as from_step(step, loss=...))."
-        )
-    after_tree = work if returned is None else returned
-    after = [np.asarray(leaf) for _, leaf in tree.leaves(after_tree)]
-    if [a.shape for a in after] != [b.shape for b in before]:
-        return _Probe(after_tree, None)  # judged as a wrong structure, with the path
-    u = max(np.finfo(a.dtype).eps if a.dtype.kind == "f" else np.finfo(float).eps for a in after) / 2
-    # The gradient was computed in the precision of the new parameters, and is to be judged so.
-    kinds = [a.dtype if a.dtype in (np.float16, np.float32) else float for a in after]
-    gradient = [((b - a) / rate).astype(kind) for a, b, kind in zip(after, before, kinds, strict=True)]
-    # Storing the new parameter and forming the difference each round once; a factor 3 covers
-    # the product lr·g, and the rounding of the gradient itself, as well.
-    error = [3 * u * (abs(a) + abs(b)) / rate for a, b in zip(after, before, strict=True)]
-    return _Probe(tree.restore(params, gradient), tree.restore(params, error))

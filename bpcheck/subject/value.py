@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bpcheck import tree
-from bpcheck.errors import InputError
-
-__all__ = ["Answer", "Subject", "has_parameter", "name_of", "require_callable"]
+__all__ = ["Answer", "Subject"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +55,14 @@ class Subject:
         ``loss(params, *args) -> number``.
     takes_architecture : bool
     notes : tuple of str
-        Sentences that a report repeats as warnings.
+        What cannot be looked at in this subject, a sentence each; a report repeats them.
     gradient_like_params : bool
         Whether the gradient comes back nested as the parameters were given, whatever a convention says.
-    is_step : bool
-        Whether it is an update step, from which the gradient is recovered.
+    function : callable or None
+        The caller's own code, called as ``answer`` is, where ``answer`` hands it copies: what it asks of its arguments can
+        be watched.
+    rate : float or None
+        The learning rate of the update step from which the gradient is recovered; None if it is recovered from none.
     """
 
     name: str
@@ -72,23 +71,5 @@ class Subject:
     takes_architecture: bool = False
     notes: tuple[str, ...] = field(default=())
     gradient_like_params: bool = False
-    is_step: bool = False
-
-
-def name_of(function: Any) -> str:
-    """What a function is called, or the class of a callable object."""
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-def require_callable(function: Any, what: str, signature: str) -> None:
-    """Refuse what cannot be called, with what is needed instead."""
-    if not callable(function):
-        raise InputError(f"{what} is {tree.describe(function)}; pass a function {signature}.")
-
-
-def has_parameter(function: Any, name: str) -> bool:
-    """Whether a function can be given an argument by a name."""
-    try:
-        return name in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # builtins and C functions have no signature
-        return False
+    function: Callable[..., Any] | None = None
+    rate: float | None = None

@@ -258,3 +258,55 @@ def test_a_method_that_needs_more_than_x_and_y_is_not_called_without_them():
 
     with pytest.raises(bpcheck.SubjectError, match="missing 1 required positional argument: 'reg'"):
         compare(Penalised())
+
+
+class Holder:
+    """All parameters in one dict, weights (in, out); the gradients in another, or returned."""
+
+    def __init__(self, *, bug=False, keys=("W1", "b1", "W2", "b2")):
+        rng = np.random.default_rng(0)
+        shapes = {"W1": (3, 4), "b1": (4,), "W2": (4, 2), "b2": (2,)}
+        self.params = {key: rng.normal(size=shapes[key]) for key in keys}
+        self.grads, self.bug = {}, bug
+
+    def loss(self, x, y):
+        p, m = self.params, len(x)
+        h = np.tanh(x @ p["W1"] + p["b1"])
+        d = (h @ p["W2"] + p["b2"] - y) / m
+        e = (d @ p["W2"].T) * (1 if self.bug else 1 - h**2)
+        self.grads = {"b2": d.sum(0), "W2": h.T @ d, "b1": e.sum(0), "W1": x.T @ e}
+        return 0.5 * np.sum(d**2) * m
+
+    def gradient(self, x, y):
+        self.loss(x, y)
+        return {f"d{key}": value for key, value in self.grads.items()}
+
+
+@pytest.mark.parametrize("gradients", ["grads", "gradient", lambda net, x, y: net.gradient(x, y)])
+@pytest.mark.parametrize(
+    "keys", [("W1", "b1", "W2", "b2"), ("b2", "W1", "W2", "b1")], ids=["in order", "mixed"]
+)
+def test_one_attribute_holds_a_dict_of_all_parameters(gradients, keys):
+    x, y = np.random.default_rng(1).normal(size=(5, 3)), np.ones((5, 2))
+    for bug in (False, True):
+        net = Holder(bug=bug, keys=keys)
+        subject = from_object(net, params="params", gradients=gradients, loss="loss")
+        assert bpcheck.check_gradient(subject, parameters_of(net, "params"), x, y, seed=0).ok is not bug
+        if keys[0] == "W1":  # compare() hands them over by their order
+            report = bpcheck.compare(subject, architectures=mlp([3, 4, 2]), seed=0, examples=6)
+            assert report.verdict is (Verdict.DISAGREES if bug else Verdict.AGREES), report
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"params": "bug"}, "which is bool False in Holder; name the attribute of a dict"),
+        ({"params": "grads"}, "give a list of names of attributes: params=['grads']"),
+        ({"gradients": "bug"}, "a single name is that of a method, or of an attribute with all gradients"),
+    ],
+    ids=repr,
+)
+def test_an_attribute_that_holds_no_dict_is_refused(options, says):
+    with pytest.raises(bpcheck.InputError) as caught:
+        from_object(Holder(), **{"params": "params", "gradients": "grads", "loss": "loss", **options})
+    assert says in str(caught.value)

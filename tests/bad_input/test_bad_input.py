@@ -379,7 +379,7 @@ ANSWERS = [
     Row(
         "NaN for one entry",
         NONFINITE,
-        (["params[0]['weight']", "entries are NaN or infinite"], ["params[0]['weight']", "1 of 6 entries"]),
+        (["params[0]['weight']", "NaN or infinite"], ["params[0]['weight']", "1 of 6 entries"]),
         with_leaf(0, "weight", lambda g: np.where(g == g.max(), np.nan, g)),
     ),
     Row("NaN for the loss", NONFINITE, ["loss"], answering(lambda c, g: (np.nan, g))),

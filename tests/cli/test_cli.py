@@ -322,7 +322,6 @@ def test_a_tensor_may_be_frozen_or_approximate(bpcheck, folder):
     [
         (["compare", "code.py:good", "--conventions", "numpy"], "choose from"),
         (["compare", "nothing.py:f"], "no file"),
-        (["compare", "code.py"], "path/to/file.py:function"),
         (["compare", "code.py:good", "--loss", "foo"], "choose from"),
         (["compare", "code.py:good", "--widths", "3"], "at least input and output"),
         (["compare", "code.py:good", "--widths", "a,b"], "2,3,1"),
@@ -382,3 +381,146 @@ def test_the_installed_script_gives_the_shell_its_exit_code(folder):
     done = process(folder, "compare", "nothing.py:f", program=[script])
     assert done.returncode == 2
     assert done.stderr.startswith("bpcheck: there is no file 'nothing.py'")
+
+
+# --- what there is in a file --------------------------------------------------------------------------------------
+
+HOLDS = """
+import numpy as np
+import this_module_does_not_exist
+
+raise SystemExit("the file is read, and not run")
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def backprop(params, x, y):
+    return 0.0, params
+
+
+def _private(params, x, y):
+    return 0.0, params
+
+
+def cost(params, x, y):
+    return 0.0
+
+
+def gradient_of_cost(params, x, y):
+    return params
+
+
+def train_step(params, x, y, lr):
+    return params
+
+
+class Net:
+    def __init__(self, n_in, n_hidden, n_out, colour, *, seed=0):
+        self.W1, self.b1 = np.ones((n_in, n_hidden)), np.zeros(n_hidden)
+        self.W2 = np.ones((n_hidden, n_out))
+        self.b2 = np.zeros(n_out)
+        self.cache = None
+
+    def loss(self, x, y):
+        return 0.0
+
+    def backward(self):
+        self.dW1 = self.db1 = self.dW2 = self.db2 = 0
+
+
+class Holder:
+    def __init__(self, sizes):
+        self.params = {}
+        for k in range(len(sizes) - 1):
+            self.params[f"W{k}"] = 0
+
+    def compute_loss(self, x, y):
+        return 0.0
+
+    def gradients(self, x, y):
+        return dict(self.params)
+
+
+class Module(torch.nn.Module):
+    pass
+"""
+
+
+@pytest.fixture
+def holds(folder):
+    (folder / "holds.py").write_text(HOLDS)
+    return folder
+
+
+def test_without_a_function_everything_in_the_file_is_listed_with_the_line_to_type(bpcheck, holds):
+    done = bpcheck("compare", "holds.py")
+    assert done.returncode == 2
+    assert "was read, and not run" in done.stdout
+    for line in (
+        "bpcheck compare holds.py:backprop",
+        "from holds import gradient_of_cost, cost",
+        "bpcheck.from_parts(loss=cost, gradient=gradient_of_cost)",
+        "bpcheck.from_step(train_step, loss=cost)",
+        "net = Net(n_in=4, n_hidden=5, n_out=3, colour=...)",
+        "params=['W1', 'b1', 'W2', 'b2'], loss='loss', backward='backward', gradients='d{}')",
+        "net = Holder(sizes=[4, 5, 3])",
+        "bpcheck.from_object(net, params='params', loss='compute_loss', gradients='gradients')",
+        "bpcheck.from_torch(net, ...)",
+        "which needs three arguments: sigmoid(z)",
+    ):
+        assert line in done.stdout, line
+    assert "_private" not in done.stdout
+
+
+@pytest.mark.parametrize("named", ["Net", "Net.backward", "Holder.gradients"])
+def test_a_class_or_a_method_gets_its_adapter_call_written_out(bpcheck, holds, named):
+    done = bpcheck("compare", f"holds.py:{named}")
+    assert done.returncode == 2
+    assert f"net = {named.partition('.')[0]}(" in done.stdout
+    assert "bpcheck.from_object(net, params=" in done.stdout
+    assert "backprop" not in done.stdout
+
+
+def test_the_lines_that_are_written_out_run(holds, bpcheck):
+    (holds / "works.py").write_text(
+        textwrap.dedent("""
+            import numpy as np
+
+
+            class Net:
+                def __init__(self, n_in, hidden, n_out):
+                    n = np.random.default_rng(0).normal
+                    self.W1, self.b1 = n(size=(n_in, hidden)), n(size=hidden)
+                    self.W2, self.b2 = n(size=(hidden, n_out)), n(size=n_out)
+
+                def loss(self, x, y):
+                    h = np.tanh(x @ self.W1 + self.b1)
+                    d = (h @ self.W2 + self.b2 - y) / len(x)
+                    e = (d @ self.W2.T) * (1 - h**2)
+                    self.dW1, self.db1, self.dW2, self.db2 = x.T @ e, e.sum(0), h.T @ d, d.sum(0)
+                    return 0.5 * np.sum(d**2) * len(x)
+        """)
+    )
+    text = bpcheck("compare", "works.py:Net").stdout
+    code = textwrap.dedent("\n".join(line for line in text.splitlines() if line.startswith("    ")))
+    told = {}
+    sys.path.insert(0, str(holds))
+    try:
+        exec(code.replace("activation=..., loss=...", "").replace("print(", "report = ("), told)
+    finally:
+        sys.path.remove(str(holds))
+        sys.modules.pop("works", None)
+    assert told["report"].ok, told["report"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("x = 1\n", "has no function and no class"), ("def f(:\n", "cannot be read as Python")],
+)
+def test_a_file_that_holds_nothing_to_compare_is_refused(bpcheck, folder, text, says):
+    (folder / "empty.py").write_text(text)
+    done = bpcheck("compare", "empty.py")
+    assert done.returncode == 2
+    assert says in done.stderr

@@ -62,6 +62,12 @@ def trials():
 FORGOT = [Mistake("That is the square.", lambda x: x * x), Mistake("Doubled twice.", lambda x: 4 * x)]
 
 
+def test_an_entry_of_what_has_words_for_a_name_is_no_index_of_a_phrase():
+    asked = [Trial.exact("for two", (np.ones(2),), np.zeros(2), ("the shape of W of layer 2",))]
+    said = hold("shapes", lambda x: np.array([0.0, 1e-9]), asked, (), checked="").reason
+    assert said == "entry 1 of the shape of W of layer 2 is 1e-09, but 0 is right, for two."
+
+
 def answer(function):
     return hold("double", function, trials(), FORGOT, checked="Two.")
 

@@ -194,7 +194,8 @@ def failing(widths=(2, 3, 2), batch=3, precision=lambda function: function, **mi
 def _judged(given, code, name):
     from bpcheck.check.contract import Clock
     from bpcheck.diagnosis import Observation, diagnose
-    from bpcheck.search.judging import Judge, reproducer
+    from bpcheck.search.judging import Judge
+    from bpcheck.search.reproducer import reproducer
     from bpcheck.subject import as_subject
 
     judge = Judge(as_subject(code), 1e-3, Clock.start(None))

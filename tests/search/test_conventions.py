@@ -10,9 +10,10 @@ from layouts import BUGS, PRESETS, nielsen, one_hot, sigmoid
 import bpcheck
 from bpcheck import Conventions, Verdict, mlp, tree
 from bpcheck.conventions.convert import params_into, tensors_back, tensors_into
-from bpcheck.conventions.nesting import FOLDED, NESTINGS
+from bpcheck.conventions.nesting import NESTINGS, WEIGHTS_ALONE
+from bpcheck.conventions.sayable import sayable
 from bpcheck.reference import build
-from bpcheck.search.dialect.candidates import candidates
+from bpcheck.search.dialect.candidates import known_layouts
 from bpcheck.strategies.values import case_from_seed
 
 PINNED = {
@@ -75,10 +76,10 @@ def test_a_preset_may_be_given_by_name_and_a_wrong_one_never_agrees():
 
 
 @pytest.mark.parametrize(
-    "conventions", each(candidates()[::7], of=lambda c: dataclasses.asdict(c).items()), ids=repr
+    "conventions", each(known_layouts()[::7], of=lambda c: dataclasses.asdict(c).items()), ids=repr
 )
 def test_parameters_come_back_exactly(conventions):
-    case = case_from_seed(mlp([2, 3, 4]), 2, 1)
+    case = sayable(conventions, case_from_seed(mlp([2, 3, 4]), 2, 1))
     back = tensors_back(conventions, tensors_into(conventions, case.params))
     for (path, was), (_, now) in zip(tree.leaves(case.params), tree.leaves(back), strict=True):
         np.testing.assert_array_equal(was, now, err_msg=str(path))
@@ -118,7 +119,7 @@ def name_by_name(conventions, slots, plan):
 
 WAYS = [
     c
-    for c in candidates()
+    for c in known_layouts()
     if c.params in ("([b], [W])", "{W1, b1, W2, b2}", "[(b, W)]", "[W1, W2]")
     and c.names is None
     and not c.spread
@@ -507,11 +508,11 @@ def test_presets_are_listed_where_one_is_not_known():
 
 
 @pytest.mark.parametrize(
-    "conventions", each(candidates()[::7], of=lambda c: dataclasses.asdict(c).items()), ids=repr
+    "conventions", each(known_layouts()[::7], of=lambda c: dataclasses.asdict(c).items()), ids=repr
 )
 def test_the_text_of_conventions_builds_them_again(conventions):
     assert eval(repr(conventions)) == conventions
-    assert (conventions.params in FOLDED) is conventions.folded
+    assert (conventions.params in WEIGHTS_ALONE) is not conventions.has_biases
     assert conventions.params in NESTINGS
 
 

@@ -10,7 +10,7 @@ import bpcheck
 from bpcheck import Verdict, mlp, tree
 from bpcheck.conventions.convert import params_into, tensors_back
 from bpcheck.conventions.nesting import slots
-from bpcheck.search.dialect.candidates import candidates
+from bpcheck.search.dialect.candidates import known_layouts
 
 NETWORKS = (
     {"activation": "tanh"},
@@ -19,6 +19,14 @@ NETWORKS = (
     {"activation": "relu", "reduction": "sum"},
     {"activation": "tanh", "loss": "cross_entropy", "l2": 0.1},
 )
+
+# What dicts call weights and biases; None: as bpcheck does by itself.
+KEYS = {
+    "[{W, b}]": (None, ("W", "b"), ("W", "b"), ("weights", "biases")),
+    "{[W], [b]}": (None, ("W", "b"), ("coefs", "intercepts")),
+    "{W1, b1, W2, b2}": (None, ("w{}", "b{}"), ("weight{}", "bias{}")),
+    "{W1, W2}": (None, ("w{}", "b{}")),
+}
 
 # One example at a time these change nothing.
 NEED_A_BATCH = {"sum-for-mean", "bias-not-summed", "bias-mean-weight-sum", "last-sample-wins"}
@@ -32,7 +40,7 @@ def strict(conventions, bug, options):
         *params, x, y = arguments
         params = params if conventions.spread else params[0]
         given = {str(path): leaf for path, leaf in tree.leaves(params)}
-        depth = len(given) if conventions.folded else len(given) // 2
+        depth = len(given) // 2 if conventions.has_biases else len(given)
         plan = slots(conventions.params, depth, names=conventions.names, first=conventions.number_from)
         assert list(given) == [str(path) for path, _ in tree.leaves(plan)]
         tensors = {slot: given[str(path)] for path, slot in tree.leaves(plan)}
@@ -67,7 +75,10 @@ def strict(conventions, bug, options):
 
 def draw(rng):
     """A layout, a network that can be said in it, and a bug that shows there (or none)."""
-    conventions = candidates()[rng.integers(len(candidates()))]
+    conventions = known_layouts()[rng.integers(len(known_layouts()))]
+    if conventions.params in KEYS:
+        keys = KEYS[conventions.params]
+        conventions = conventions.but(names=keys[rng.integers(len(keys))])
     options = NETWORKS[rng.integers(len(NETWORKS))]
     if conventions.targets == "index" and options.get("loss") != "cross_entropy":
         options = NETWORKS[1]
@@ -81,6 +92,9 @@ def draw(rng):
         "derivative-of-activation": options["activation"] == "relu",
         "sum-for-mean": options.get("reduction") == "sum",
     }
+    about_biases = {"bias-not-summed", "bias-mean-weight-sum"}
+    if conventions.bias == "none" and bug in about_biases:
+        bug = "sign-flipped"
     if silent.get(bug, False) or (conventions.per_example and bug in NEED_A_BATCH):
         bug = "sign-flipped"
     return conventions, options, bug

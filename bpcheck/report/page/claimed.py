@@ -25,6 +25,7 @@ from bpcheck.network.case import Case
 from bpcheck.report.page.layers.kinds import kind_of
 from bpcheck.report.page.replayed import Layer, close, rounding, walked
 from bpcheck.result import Comparison, Report
+from bpcheck.subject import STEP_RATES
 from bpcheck.tree import Path, rms
 
 __all__ = ["BY_BIAS", "BY_BUG", "UNKNOWN", "Claims", "claimed"]
@@ -109,7 +110,7 @@ def _observed(case: Case, given: Mapping[str, Comparison], factor: float) -> Obs
     if not all(np.isfinite(array).all() for array in (*mine.values(), *right.values())):
         return None
     # the bug was named already, and of a step only where there is one
-    return Observation(case, mine, right, _roundoff(given.values()), is_step=True)
+    return Observation(case, mine, right, _roundoff(given.values()), rate=STEP_RATES[0])
 
 
 def _with_bugs(

@@ -75,10 +75,10 @@ def _by_depth(judge: Judge, case: Case, rng: np.random.Generator) -> Found:
 
 
 def _by_width(judge: Judge, case: Case, rng: np.random.Generator) -> Found:
-    widths = planned(case.architecture).widths
-    distinct = (
-        planned(case.architecture).of_widths(range(widths[0] + 1, widths[0] + 1 + len(widths))).architecture()
-    )
+    plan = planned(case.architecture)
+    widths = plan.widths
+    # as many outputs as before: what is wrong for two of them and right for three is no matter of equal widths
+    distinct = plan.of_widths((*range(widths[0] + 1, widths[0] + len(widths)), widths[-1])).architecture()
     if len(widths) == 1 or len(set(widths)) > 1 or not _all_right(judge, _fresh(distinct, rng)):
         return False, None
     assert distinct is not None

@@ -16,7 +16,8 @@ from bpcheck.check.contract import Asked
 from bpcheck.conventions import Conventions
 from bpcheck.network.architecture import REDUCTIONS, Architecture
 from bpcheck.network.case import Case
-from bpcheck.search.judging import Judge, scaling_of
+from bpcheck.search.judging import Judge
+from bpcheck.search.scaling import scaling_of
 
 __all__ = ["counted_otherwise"]
 

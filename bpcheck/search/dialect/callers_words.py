@@ -18,8 +18,6 @@ _OURS = re.compile(r"params\[(\d+)\]\['(weight|bias)'\]")
 # More weight layers than any network that compare() draws.
 DEEPEST = 16
 
-_SLOTS = {"weight": "W", "bias": "b"}
-
 
 def in_callers_words(report: Report, conventions: Conventions) -> Report:
     """The same report with the caller's names of tensors, and numbers laid out as theirs.
@@ -50,7 +48,7 @@ def in_callers_words(report: Report, conventions: Conventions) -> Report:
         return report
     # The same name whatever the depth: safe in a sentence about another network.
     deep, deeper = paths(conventions, DEEPEST), paths(conventions, DEEPEST + 1)
-    steady = {slot: name for slot, name in deep.items() if deeper[slot] == name}
+    steady = {ours: name for ours, name in deep.items() if deeper[ours] == name}
     limit = type(report.detection_limit)(
         {_renamed(path, names): value for path, value in report.detection_limit.items()},
         miss_probability=report.detection_limit.miss_probability,
@@ -74,10 +72,7 @@ def in_callers_words(report: Report, conventions: Conventions) -> Report:
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:
-    def name(match: re.Match[str]) -> str:
-        return names.get(f"{_SLOTS[match[2]]}{match[1]}", match[0])
-
-    return _OURS.sub(name, text)
+    return _OURS.sub(lambda match: names.get(match[0], match[0]), text)
 
 
 def _comparison(comparison: Comparison, conventions: Conventions, names: dict[str, str]) -> Comparison:

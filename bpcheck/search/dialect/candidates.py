@@ -1,139 +1,182 @@
-"""The layouts that are tried: which shapes, containers and keys go together in code that people write."""
+"""The layouts that are known: which containers, shapes and ways to hand over examples people write."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
-import numpy as np
+from bpcheck.conventions import Conventions
+from bpcheck.conventions.nesting import DEFAULT_NAMES, NESTINGS, NUMBERED, VECTORS, WEIGHTS_ALONE
+from bpcheck.tree import Tree
 
-from bpcheck.conventions import PRESETS, Conventions
-from bpcheck.conventions.nesting import FOLDED, NESTINGS, VECTORS
-from bpcheck.network.case import Case
-
-__all__ = ["candidates", "fitted", "flat_vectors", "readings_of_gradients", "tried_on", "variants"]
-
-
-# Keys that people write; the first of each nesting is what a Conventions value says without names=.
-KEYED: dict[str, tuple[tuple[tuple[str, str] | None, int], ...]] = {
-    "[{W, b}]": (
-        (None, 1),
-        (("W", "b"), 1),
-        (("w", "b"), 1),
-        (("weights", "biases"), 1),
-        (("weights", "bias"), 1),
-    ),
-    "{[W], [b]}": ((None, 1), (("W", "b"), 1), (("coefs", "intercepts"), 1)),
-    "{W1, b1, W2, b2}": (
-        (None, 1),
-        (None, 0),
-        (("w{}", "b{}"), 1),
-        (("w{}", "b{}"), 0),
-        (("weight{}", "bias{}"), 1),
-    ),
-    "{W1, W2}": ((None, 1), (None, 0), (("w{}", "b{}"), 1)),
-}
+__all__ = ["KEYS", "Candidate", "candidates", "gradient_readings", "known_layouts"]
 
 # What people hand over part by part, f(weights, biases, x, y) or f(W1, b1, W2, b2, x, y).
 SPREAD = ("([W], [b])", "([b], [W])", "[W1, b1, W2, b2]", "[W1, W2, b1, b2]")
 
-GRADIENT_KEYS = ("{}", "d{}", "grad_{}", "{}_grad")
+KEYS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "[{W, b}]": (("W", "b"), ("w", "b"), ("weights", "biases")),
+    "{[W], [b]}": (("W", "b"), ("coefs", "intercepts")),
+    "{W1, b1, W2, b2}": (("w{}", "b{}"), ("weight{}", "bias{}")),
+    "{W1, W2}": (("w{}", "b{}"),),
+}
+"""Common keys, for a function that goes through all keys there are instead of asking for its own."""
 
-# Which shapes go together: a bias that is a column is added to columns, a row to rows.
-SHAPES = (
-    ("first", ("vector", "row")),
-    ("last", ("column", "vector")),
-    ("one", ("vector",)),
-    ("one column", ("column",)),
-    ("one row", ("vector", "row")),
-)
+# How biases are shaped beside examples that come as rows, as columns, one at a time; the likeliest first.
+BIASES: Mapping[str, tuple[str, ...]] = {
+    "first": ("vector", "row", "column"),
+    "last": ("column", "vector", "row"),
+    "one": ("vector", "column", "row"),
+    "one column": ("column", "vector", "row"),
+    "one row": ("vector", "row", "column"),
+}
+INSIDE = ("none", "folded first", "folded last")
+"""Where biases are, if no tensor of their own."""
 
 ORIENTATIONS = ("out, in", "in, out")
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A layout that may be tried, by what a function can ask about it.
+
+    Attributes
+    ----------
+    params, number_from, spread
+        The structure, as in :class:`bpcheck.Conventions`; what keys are called is not guessed but heard.
+    weight, bias, batch, targets : str
+    """
+
+    params: str
+    number_from: int
+    spread: bool
+    weight: str
+    bias: str
+    batch: str
+    targets: str
+
+    def conventions(self, names: tuple[str, str] | None = None) -> Conventions:
+        """The layout, with the keys that were heard."""
+        return Conventions(
+            params=self.params,
+            number_from=self.number_from,
+            spread=self.spread,
+            weight=self.weight,
+            bias=self.bias,
+            batch=self.batch,
+            targets=self.targets,
+            names=names,
+        )
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """Containers, and how they are handed over."""
+        return self.params, self.number_from, self.spread
+
+    def about(self, asked: frozenset[str], depth: int, names: tuple[str, str] | None) -> tuple[Any, ...]:
+        """Everything that these questions can tell of it: the same answers, the same outcome."""
+        told: tuple[Any, ...] = (self._arguments(depth),)
+        if asked & {"structure", "weight", "bias"}:
+            told += self.structure
+        if "keys" in asked:
+            told += ("keys", names)
+        if "weight" in asked:
+            told += ("weight", self.weight, self.bias if self.params in WEIGHTS_ALONE else "")
+        if "bias" in asked:
+            told += ("bias", self.bias)
+        if "x" in asked:
+            told += ("x", self.batch)
+        if "y" in asked:
+            told += ("y", self.batch, self.targets)
+        return told
+
+    def _arguments(self, depth: int) -> int:
+        """How many arguments the parameters are."""
+        if not self.spread:
+            return 1
+        return 2 if self.params.startswith("(") else 2 * depth
+
+
+def candidates(*, outputs: int, vectors: bool) -> Iterator[Candidate]:
+    """Every layout, structure by structure, bpcheck's own first.
+
+    Parameters
+    ----------
+    outputs : int
+        With one output there are no classes, but numbers (m,).
+    vectors : bool
+        One array for all parameters, which only code takes that knows its widths; or all other structures.
+    """
+    targets = ("as given", "flat" if outputs == 1 else "index")
+    for params in NESTINGS:
+        if (params in VECTORS) is not vectors:
+            continue
+        spreads, numbers = (False, True)[: 1 + (params in SPREAD)], (1, 0)[: 1 + (params in NUMBERED)]
+        for spread, first, said, batch in product(spreads, numbers, targets, BIASES):
+            for bias, weight in product(_places_of_biases(params, batch), ORIENTATIONS):
+                yield Candidate(params, first, spread, weight, bias, batch, said)
+
+
+def _places_of_biases(params: str, batch: str) -> tuple[str, ...]:
+    if params in WEIGHTS_ALONE:
+        return INSIDE
+    return ("vector",) if params in VECTORS else BIASES[batch]
+
+
 @lru_cache(maxsize=1)
-def candidates() -> tuple[Conventions, ...]:
-    """Layouts to try, presets first; gradients nested as the parameters.
+def known_layouts() -> tuple[Conventions, ...]:
+    """All of them as conventions, with the keys that these have by themselves."""
+    return tuple(candidate.conventions() for candidate in candidates(outputs=2, vectors=False))
 
-    Examples
-    --------
-    >>> [tried.params for tried in candidates()[:3]]
-    ['[{W, b}]', '([b], [W])', '[W1, b1, W2, b2]']
+
+def gradient_readings(conventions: Conventions, returned: Tree) -> Iterator[Conventions]:
+    """The same layout with the gradient nested in other ways; its arrays are never reshaped.
+
+    The keys of a dict are read off what was returned: ``dW1``, ``W1_grad``.
     """
-    plain = [preset.but(penalty=None) for preset in PRESETS.values()]
-    return tuple(dict.fromkeys([Conventions(), *plain, *_combinations()]))
-
-
-def _combinations() -> Iterator[Conventions]:
-    nestings = [nesting for nesting in NESTINGS if nesting not in VECTORS]
-    for nesting, targets in product(nestings, ("as given", "index")):
-        folded = nesting in FOLDED
-        for (batch, shapes), weight in product(SHAPES, ORIENTATIONS):
-            for bias in ("folded first", "folded last") if folded else shapes:
-                for (names, first), spread in product(KEYED.get(nesting, ((None, 1),)), (False, True)):
-                    if spread and nesting not in SPREAD:
-                        continue
-                    yield Conventions(
-                        weight=weight,
-                        bias=bias,
-                        batch=batch,
-                        params=nesting,
-                        names=names,
-                        number_from=first,
-                        targets=targets,
-                        spread=spread,
-                    )
-
-
-def flat_vectors() -> Iterator[Conventions]:
-    """One array for all parameters: only code that knows its widths takes that."""
-    batches = ("first", "last", "one", "one column")
-    for params, weight, batch, targets in product(VECTORS, ORIENTATIONS, batches, ("as given", "index")):
-        yield Conventions(params=params, weight=weight, batch=batch, targets=targets)
-
-
-def tried_on(case: Case) -> Iterator[Conventions]:
-    """The layouts to try on a case: with one output there are no classes, but numbers (m,); flat vectors come last."""
-    one = case.architecture.outputs == 1
-    for conventions in (*candidates(), *flat_vectors()):
-        yield conventions.but(targets="flat") if one and conventions.targets == "index" else conventions
-
-
-def readings_of_gradients(conventions: Conventions) -> Iterator[Conventions]:
-    """The same layout with the gradient nested in other ways; its arrays are never reshaped."""
     for nesting in NESTINGS:
-        if nesting in VECTORS or (nesting in FOLDED) != conventions.folded:
+        if nesting in VECTORS or (nesting in WEIGHTS_ALONE) == conventions.has_biases:
             continue
-        own = "" if nesting == conventions.params else nesting
-        if nesting not in KEYED:
-            yield conventions.but(gradients=own)
+        other = conventions.but(gradients="" if nesting == conventions.params else nesting)
+        if nesting not in DEFAULT_NAMES:
+            yield other
             continue
-        given = ((conventions.names, conventions.number_from),)
-        for names, first in given if conventions.params in KEYED else KEYED[nesting]:
-            for pattern in GRADIENT_KEYS:
-                yield conventions.but(gradients=own, gradient_names=pattern, names=names, number_from=first)
+        for named in _names(other, nesting):
+            for pattern in _patterns(named, nesting, returned):
+                yield named.but(gradient_names=pattern)
 
 
-def variants(conventions: Conventions) -> list[Conventions]:
-    """What the loss may show beside the layout: targets of −1 and 1, a penalty divided by the batch size."""
-    signs = [conventions.but(targets="±1")] if conventions.targets == "as given" else []
-    return signs if conventions.per_example else [*signs, conventions.but(penalty="λ/2m")]
+def _names(conventions: Conventions, nesting: str) -> Iterator[Conventions]:
+    """With the keys of the parameters, or, where they have none, with such as people give to gradients."""
+    if conventions.params in DEFAULT_NAMES or conventions.names is not None:
+        yield conventions
+        return
+    numbered = nesting in NUMBERED
+    for pair in (None, ("W", "b"), ("w", "b"), ("weight", "bias"), ("weights", "biases")):
+        names = pair and (f"{pair[0]}{{}}", f"{pair[1]}{{}}") if numbered else pair
+        for first in (1, 0) if numbered else (1,):
+            yield conventions.but(names=names, number_from=first)
 
 
-def fitted(case: Case, conventions: Conventions) -> Case:
-    """The case with targets that the convention can say: one-hot rows for indices, 0 and 1 for ±1.
+def _patterns(conventions: Conventions, nesting: str, returned: Tree) -> list[str]:
+    """What the keys of a gradient make of those of a parameter, as far as keys that were returned show it."""
+    names = conventions.names or DEFAULT_NAMES[nesting]
+    keys = {name.format(conventions.number_from) for name in names}
+    found = ["{}"]
+    for key in _keys(returned):
+        for name in keys:
+            before, there, after = key.partition(name)
+            pattern = f"{before}{{}}{after}"
+            if there and pattern not in found and pattern.count("{") == pattern.count("}") == 1:
+                found.append(pattern)
+    return found
 
-    Examples
-    --------
-    >>> from bpcheck import mlp
-    >>> case = Case(mlp([1, 2]), [{"weight": [[1.0], [2.0]], "bias": [0.0, 0.0]}], [[1.0]], [[0.3, 0.7]])
-    >>> fitted(case, Conventions(targets="index")).y
-    array([[0., 1.]])
-    """
-    if conventions.targets == "index":
-        return replace(case, y=np.eye(case.y.shape[1])[case.y.argmax(axis=1)])
-    if conventions.targets == "±1":
-        return replace(case, y=(case.y > 0).astype(float))
-    return case
+
+def _keys(returned: Tree) -> list[str]:
+    """The keys of the outermost dict, or of the first dict in a list."""
+    if isinstance(returned, list | tuple) and returned:
+        returned = returned[0]
+    return [key for key in returned if isinstance(key, str)] if isinstance(returned, Mapping) else []

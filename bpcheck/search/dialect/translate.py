@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from bpcheck.conventions.convert import (
 from bpcheck.subject import Answer, Subject
 from bpcheck.tree import FloatArray, Tree
 
-__all__ = ["translated"]
+__all__ = ["Form", "translated"]
 
 
 def translated(
@@ -59,6 +59,53 @@ def translated(
 
 
 @dataclass(frozen=True, eq=False)
+class Form:
+    """The form that a gradient must have in a layout.
+
+    Attributes
+    ----------
+    conventions : Conventions
+    like : mapping of str to array
+        The parameters in the subject's shapes, by slot.
+    as_params : bool
+        Whether it is nested as parameters are, whatever the conventions say of gradients.
+    """
+
+    conventions: Conventions
+    like: Mapping[str, Any]
+    as_params: bool
+
+    @property
+    def _is_as_params(self) -> bool:
+        other = self.conventions.gradients or self.conventions.gradient_names != "{}"
+        return self.as_params or not other
+
+    @property
+    def root(self) -> str:
+        """What its paths start with."""
+        return "params" if self._is_as_params else "gradient"
+
+    @property
+    def wanted(self) -> Tree:
+        """A tree of this form."""
+        return nest(self.conventions, self.like, gradient=not self._is_as_params)
+
+    def ours(self, leaves: Sequence[Any]) -> Tree:
+        """Leaves of such a tree, in order, as a gradient in our layout."""
+        tensors = gradient_like(self.conventions, leaves, self.like, gradient=not self._is_as_params)
+        return tensors_back(self.conventions, tensors)
+
+    def amiss(self, gradient: Tree, ignore: frozenset[str]) -> int:
+        """How many tensors of a gradient are not as they must be."""
+        wanted, root = self.wanted, self.root
+        faults = [f.path for f in match(gradient, wanted, root=root).findings if f.path not in ignore]
+        if not faults:
+            return 0
+        paths = [str(path) for path, _ in tree.leaves(wanted, root)]
+        return max(1, sum(any(path.startswith(fault) for fault in faults) for path in paths))
+
+
+@dataclass(frozen=True, eq=False)
 class _Translator:
     subject: Subject
     conventions: Conventions
@@ -83,36 +130,25 @@ class _Translator:
     def _back(self, raw: Answer, params: Any, work: Tree) -> Answer:
         """One raw answer with its gradient in our layout, or with what is wrong with its form."""
         like = tensors_into(self.conventions, params)
-        given = nest(self.conventions, like)
-        as_params = self.subject.gradient_like_params or not (
-            self.conventions.gradients or self.conventions.gradient_names != "{}"
-        )
-        wanted = given if as_params else nest(self.conventions, like, gradient=True)
-        matched = match(raw.gradient, wanted, root="params" if as_params else "gradient")
+        form = Form(self.conventions, like, as_params=self.subject.gradient_like_params)
+        matched = match(raw.gradient, form.wanted, root=form.root)
         faults = tuple((f.path, f.reason) for f in matched.findings if f.path not in self.ignore)
         if faults:
-            return replace(raw, gradient=None, error=None, faults=faults)
-
-        def ours(leaves: Sequence[Any]) -> Tree:
-            return tensors_back(
-                self.conventions, gradient_like(self.conventions, leaves, like, gradient=not as_params)
-            )
-
-        error = None if raw.error is None else ours([leaf for _, leaf in tree.leaves(raw.error)])
+            return replace(raw, gradient=None, error=None, faults=faults, returned=raw.gradient)
+        # what is ignored may be missing
+        found = [
+            matched.arrays[path] if path in matched.arrays else np.zeros(np.shape(leaf))
+            for path, leaf in tree.leaves(form.wanted, form.root)
+        ]
         notes = raw.notes
-        aliased = _aliased(raw.gradient, work, "params" if as_params else "gradient")
-        if aliased:
+        if aliased := _aliased(raw.gradient, work, form.root):
             notes += (
                 f"{aliased} shares its memory with a parameter: the next update will change both. Return a new array.",
             )
         return replace(
             raw,
-            gradient=ours(
-                [matched.arrays.get(path, np.zeros(np.shape(leaf))) for path, leaf in tree.leaves(wanted)]
-                if matched.findings
-                else list(matched.arrays.values())
-            ),
-            error=error,
+            gradient=form.ours(found),
+            error=None if raw.error is None else form.ours([leaf for _, leaf in tree.leaves(raw.error)]),
             notes=notes,
             returned=raw.gradient,
         )
@@ -154,22 +190,26 @@ def _aliased(gradient: Tree, work: Tree, root: str) -> str:
 
 def _mean(answers: list[Answer], factor: float) -> Answer:
     """The answer for a batch from those of its examples; the first that has no number stands for all."""
-    first = answers[0]
     odd = next((a for a in answers if a.loss is not None and scalar_loss(a.loss)[1]), None)
     if odd is not None or (len(answers) == 1 and factor == 1.0):
-        return odd or first
-    losses = [a.loss for a in answers]
-    loss = None if any(value is None for value in losses) else _averaged(losses, factor).reshape(())[()]
+        return odd or answers[0]
     notes = tuple(dict.fromkeys(note for a in answers for note in a.notes))
-    faulty = next((a for a in answers if a.faults), None)
-    if faulty is not None:  # the loss is what it is all the same: it tells what is computed
-        return replace(faulty, loss=loss, notes=notes)
-    return Answer(
-        loss,
-        _average([a.gradient for a in answers], factor),
-        None if first.error is None else _average([a.error for a in answers], factor),
-        notes,
-        first.precision,
+    # where a form is wrong the loss is what it is all the same: it tells what is computed
+    whole = next((a for a in answers if a.faults), None) or _mean_gradient(answers, factor)
+    return replace(whole, loss=_mean_loss(answers, factor), notes=notes)
+
+
+def _mean_loss(answers: list[Answer], factor: float) -> Any:
+    losses = [a.loss for a in answers]
+    return None if any(loss is None for loss in losses) else _averaged(losses, factor).reshape(())[()]
+
+
+def _mean_gradient(answers: list[Answer], factor: float) -> Answer:
+    first = answers[0]
+    return replace(
+        first,
+        gradient=_average([a.gradient for a in answers], factor),
+        error=None if first.error is None else _average([a.error for a in answers], factor),
         returned=answers[-1].returned,
     )
 

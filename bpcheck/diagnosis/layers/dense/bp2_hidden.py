@@ -14,7 +14,6 @@ from bpcheck.diagnosis.steps import PENALTY
 from bpcheck.network.layers import Dense
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.four_equations import bp1_output_error, bp2_hidden_error
-from bpcheck.subject.step import STEP_RATES
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
@@ -22,9 +21,6 @@ __all__ = ["BUGS"]
 right_error, right_bracket = HIDDEN_ERROR.right, SENT_DOWN.right
 
 HIDDEN = frozenset({"hidden"})
-
-JUDGED_RATE = STEP_RATES[0]
-"""The learning rate whose step :func:`bpcheck.from_step` takes for the gradient."""
 
 
 def _derivative_missing(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
@@ -84,7 +80,7 @@ def _stale(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> Floa
 def _updated_first(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> FloatArray:
     weight = layer.params["weight"]
     gradient = WEIGHT_GRADIENT.right(run, layer, delta) + PENALTY.right(run, layer, "weight", weight)
-    return bp2_hidden_error(weight - JUDGED_RATE * gradient, delta)
+    return bp2_hidden_error(weight - run.forward.rate * gradient, delta)
 
 
 def _bug(
