@@ -193,7 +193,9 @@ class Inquiry:
             If nothing tells which one it is.
         """
         furthest, note = None, ""
-        if self.inference is not None:  # the loss was right on networks of distinct widths: this is the layout
+        if (
+            self.inference is not None
+        ):  # the loss was right on networks of distinct widths: this is the layout
             note = ANSWERED.format(text=self.inference.text)
         elif not self.settled:
             reading = self._settle(case)
@@ -227,9 +229,7 @@ class Inquiry:
             note = OTHER_LAYOUTS if is_dense_chain(case.architecture) else ONE_LAYOUT
         self.investigation.raised(case, error, note=note + advice)
 
-    def _raised_on(
-        self, observed: Observed, furthest: Furthest | None, note: str, advice: str = ""
-    ) -> None:
+    def _raised_on(self, observed: Observed, furthest: Furthest | None, note: str, advice: str = "") -> None:
         assert observed.error is not None
         self.raised(observed.cases[0], observed.error, furthest, note=note, advice=advice)
 

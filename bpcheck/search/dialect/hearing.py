@@ -37,6 +37,7 @@ STRUCTURE = frozenset({"structure"})
 ASPECTS = frozenset({"structure", "keys", "weight", "bias", "x", "y"})
 """What a layout can differ in for a function that is called with it."""
 
+PAIR = "it must return the pair (loss, gradient)"
 RETURNED = (
     "In most layouts the function raises. With conventions=bpcheck.{!r} it returns, but {}: {}. Where loss and "
     "gradient are two functions, give bpcheck.from_parts(loss=..., gradient=...)."
@@ -152,7 +153,9 @@ class _OneCase:
         text = ""
         if not kept and self.returned and not self.returned[0][0].is_ours:  # in ours it is looked at anyway
             conventions, finding = self.returned[0]
-            text = RETURNED.format(conventions, finding.path, finding.reason.rstrip("."))
+            reason = finding.reason.rstrip(".")
+            wrong = reason if PAIR in reason else f"{reason}; {PAIR}"
+            text = RETURNED.format(conventions, finding.path, wrong)
         return Hearing(kept, text, self.furthest, self.looked or bool(text))
 
     def _try_all(self, *, vectors: bool) -> list[Trial]:

@@ -104,7 +104,9 @@ def settle_unknown(
     # Where no network is known either, no answer would lead to a verdict: what is computed is to be asked first.
     reading = _chosen(trials, exact, right, ask=bool(exact))
     judge.evaluations += sum(trial.judge.evaluations for trial in {*trials, *exact})
-    if reading.trial is None:  # it answers by chance: with neither a loss that is known nor a gradient of the right form
+    if (
+        reading.trial is None
+    ):  # it answers by chance: with neither a loss that is known nor a gradient of the right form
         reading = replace(reading, furthest=hearing.furthest)
     return _warned(reading, warning)
 
