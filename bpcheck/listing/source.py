@@ -86,8 +86,7 @@ class Class:
     def of(cls, node: ast.ClassDef) -> Class:
         """As it is written."""
         bodies = [one for one in node.body if isinstance(one, ast.FunctionDef)]
-        called = [one for one in bodies if not _has(one, "property")]
-        functions = [Function.of(one, method=not _has(one, "staticmethod")) for one in called]
+        functions = _called(bodies)
         made = [target for body in bodies for statement in _own(body) for target in _assigned(statement)]
         constructors = [one.takes for one in functions if one.name == "__init__"]
         return cls(
@@ -133,6 +132,13 @@ class _Assigned:
 def _keys(made: list[_Assigned], attribute: str) -> tuple[str, ...]:
     found = [key for one in made if one.attribute == attribute for key in one.keys or ()]
     return tuple(dict.fromkeys(found))
+
+
+def _called(bodies: Iterable[ast.FunctionDef]) -> list[Function]:
+    """The methods; a property is none, for nobody calls it."""
+    return [
+        Function.of(one, method=not _has(one, "staticmethod")) for one in bodies if not _has(one, "property")
+    ]
 
 
 def _has(node: ast.FunctionDef, decorator: str) -> bool:
