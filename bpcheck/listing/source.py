@@ -86,7 +86,7 @@ class Class:
     def of(cls, node: ast.ClassDef) -> Class:
         """As it is written."""
         bodies = [one for one in node.body if isinstance(one, ast.FunctionDef)]
-        functions = [Function.of(one, method=not _is_static(one)) for one in bodies]
+        functions = _called(bodies)
         made = [target for body in bodies for statement in _own(body) for target in _assigned(statement)]
         constructors = [one.takes for one in functions if one.name == "__init__"]
         return cls(
@@ -126,8 +126,15 @@ def _keys(made: list[_Assigned], attribute: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _is_static(node: ast.FunctionDef) -> bool:
-    return any(ast.unparse(decorator) == "staticmethod" for decorator in node.decorator_list)
+def _called(bodies: Iterable[ast.FunctionDef]) -> list[Function]:
+    """The methods; a property is none, for nobody calls it."""
+    return [
+        Function.of(one, method=not _has(one, "staticmethod")) for one in bodies if not _has(one, "property")
+    ]
+
+
+def _has(node: ast.FunctionDef, decorator: str) -> bool:
+    return any(ast.unparse(one) == decorator for one in node.decorator_list)
 
 
 def _own(node: ast.FunctionDef) -> Iterator[ast.AST]:
@@ -200,7 +207,7 @@ def read(path: Path) -> tuple[list[Function], list[Class]]:
         If the file is not written in Python.
     """
     try:
-        body = ast.parse(path.read_text(encoding="utf-8")).body
+        body = ast.parse(path.read_text(encoding="utf-8"), path.name).body
     except (SyntaxError, ValueError) as error:
         raise InputError(f"{path.name} cannot be read as Python: {error}.") from error
     functions = [Function.of(node) for node in body if isinstance(node, ast.FunctionDef)]

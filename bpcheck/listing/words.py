@@ -55,13 +55,15 @@ def listing(file: str, name: str = "") -> str:
     Raises
     ------
     InputError
-        If the file is not written in Python, or holds nothing of the kind.
+        If the file is not written in Python, or holds nothing of the kind, or a class lacks the method.
     """
     path = Path(file)
     functions, classes = read(path)
     if name:
         wanted, _, method = name.partition(".")
-        return "".join(_of_a_class(path, one, method) for one in classes if one.name == wanted)
+        return "".join(
+            _of_a_class(path, _with(path, one, method), method) for one in classes if one.name == wanted
+        )
     if not functions and not classes:
         raise InputError(f"{path.name} has no function and no class: write path/to/file.py:function.")
     blocks = [
@@ -131,6 +133,21 @@ def _script(path: Path, names: Sequence[str], made: Sequence[str], options: str 
 # --- classes -----------------------------------------------------------------------------------------------------
 
 
+def _with(path: Path, found: Class, method: str) -> Class:
+    """The class, if it has the method or none is named.
+
+    Raises
+    ------
+    InputError
+        If it has not.
+    """
+    methods = [one.name for one in found.methods]
+    if method and not found.is_module and method not in methods:
+        has = ", ".join(methods) or "no methods of its own"
+        raise InputError(f"{path.name} has no {found.name}.{method}; {found.name} has {has}.")
+    return found
+
+
 def _of_a_class(path: Path, found: Class, method: str = "") -> str:
     """The adapter call for an object, with what its text tells filled in."""
     arguments = ", ".join(f"{name}={_value(name)}" for name in found.arguments)
@@ -142,12 +159,17 @@ def _of_a_class(path: Path, found: Class, method: str = "") -> str:
             "  In place of the dots: the loss (output, y) -> number, and whatever your constructor is given."
         )
         return f"{found.name} is a PyTorch module. {script}\n\n{dots}"
-    call = f"bpcheck.from_object(net, {', '.join(_parts(found, method))})"
     methods = _texts(found.methods)
+    is_class = f"{found.name} is a class{f' with the methods {methods}' if methods else ''}. "
+    asked = method or _named(found, GRADIENT)
+    if asked in [
+        one.name for one in _Sorted.of(found.methods).pairs
+    ]:  # a function of (params, x, y) as it is
+        return is_class + _script(path, [found.name], [made, f"net.{asked}"])
+    call = f"bpcheck.from_object(net, {', '.join(_parts(found, method))})"
     return (
-        f"{found.name} is a class{f' with the methods {methods}' if methods else ''}. "
-        f"{_script(path, [found.name], [made, call], NETWORK)}{DOTS}, and what could not be read off the file. The "
-        "widths must be those of the object."
+        f"{is_class}{_script(path, [found.name], [made, call], NETWORK)}{DOTS}, and what could not be read off the "
+        "file. The widths must be those of the object."
     )
 
 

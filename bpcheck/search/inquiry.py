@@ -34,8 +34,8 @@ OTHER_LAYOUTS = (
     "raises too, and no later; if yours is another, say it with conventions=bpcheck.Conventions(...)."
 )
 FURTHEST = (
-    "\nIt was called with {words}: in this layout it gets furthest, and it raises in all that are known. If yours is "
-    "another, say it with conventions=bpcheck.Conventions(...)."
+    "\nIt was called with {words}: in this layout it gets furthest, and in none that is known does it answer as it should. "
+    "If yours is another, say it with conventions=bpcheck.Conventions(...)."
 )
 NO_LOSS = (
     "The subject has no loss to infer its network from. Give architectures=bpcheck.mlp([...]) "
@@ -45,10 +45,9 @@ ONE_LAYOUT = (
     "\nOther layouts were not tried: a network with other layers than dense ones is handed over in bpcheck's own layout, "
     "params[k] being the layer's: a dict by key, {} for a layer without parameters, a list for a skip connection."
 )
-ALL_DEPTHS = (
-    "\nIt raised on every network tried, with 1 to 4 weight layers. If it is made for one shape only, "
-    "give architectures=bpcheck.mlp([...])."
-)
+ALL_DEPTHS = "\nIt raised on every network tried, with 1 to 4 weight layers."
+ONE_SHAPE = " If it is made for one shape only, give architectures=bpcheck.mlp([...])."
+ANSWERED = "\nOn other networks it answers, and its loss is that of a network with {text}."
 # Code that only works without a hidden layer is far more often broken than meant so.
 ONE_LAYER = (
     "\nWithout a hidden layer it answers. If it is meant for that alone, give "
@@ -113,7 +112,9 @@ class Inquiry:
         if reading.trial is not None:
             return self._infer_anew(reading)
         if not observations.answered:
-            self._raised_on(observations.seen[0], reading.furthest, ALL_DEPTHS)
+            pinned = self.pins.widths is not None
+            note, advice = ("", "") if pinned else (ALL_DEPTHS, ONE_SHAPE)
+            self._raised_on(observations.seen[0], reading.furthest, note, advice)
         inference = infer(self.judge, self.rng, observations)
         if isinstance(inference, str):
             return self._infer_anew(self._with_signs(observations.answered[0], inference))
@@ -191,15 +192,19 @@ class Inquiry:
         ConcludedError
             If nothing tells which one it is.
         """
-        furthest = None
-        if not self.settled:
+        furthest, note = None, ""
+        if (
+            self.inference is not None
+        ):  # the loss was right on networks of distinct widths: this is the layout
+            note = ANSWERED.format(text=self.inference.text)
+        elif not self.settled:
             reading = self._settle(case)
             if reading.trial is not None:
                 return True
             furthest = reading.furthest
         if isinstance(error, InputError):
             raise error
-        self.raised(case, error, furthest)
+        self.raised(case, error, furthest, note=note)
         return False
 
     def explains(self, judged: Judged) -> bool:
@@ -208,8 +213,10 @@ class Inquiry:
             return True
         return _loss_is_wrong(judged) and self._is_another_network(judged.case.architecture.outputs)
 
-    def raised(self, case: Case, error: SubjectError, furthest: Furthest | None, *, note: str = "") -> None:
-        """Raise with the smallest case, in the layout in which the subject gets furthest."""
+    def raised(
+        self, case: Case, error: SubjectError, furthest: Furthest | None, *, note: str = "", advice: str = ""
+    ) -> None:
+        """Raise with the smallest case, in the layout in which the subject gets furthest; ``advice`` goes with any note."""
         if (
             furthest is not None
             and not furthest.conventions.is_ours
@@ -220,11 +227,11 @@ class Inquiry:
             note = FURTHEST.format(words=furthest.conventions.words)
         elif not note and self.judge.conventions.is_ours:
             note = OTHER_LAYOUTS if is_dense_chain(case.architecture) else ONE_LAYOUT
-        self.investigation.raised(case, error, note=note)
+        self.investigation.raised(case, error, note=note + advice)
 
-    def _raised_on(self, observed: Observed, furthest: Furthest | None, note: str) -> None:
+    def _raised_on(self, observed: Observed, furthest: Furthest | None, note: str, advice: str = "") -> None:
         assert observed.error is not None
-        self.raised(observed.cases[0], observed.error, furthest, note=note)
+        self.raised(observed.cases[0], observed.error, furthest, note=note, advice=advice)
 
     def _settle(self, case: Case) -> Reading:
         """Find the layout of a subject that goes wrong in ours."""

@@ -1,4 +1,4 @@
-"""Where in the caller's code something happens: the innermost line that is neither ours nor NumPy's."""
+"""Where in the caller's code something happens: the innermost place that is neither ours nor NumPy's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from bpcheck.check.contract import OURS
 
-__all__ = ["line_that_asks", "place_of"]
+__all__ = ["place_of", "place_that_asks"]
 
 NOT_THEIRS = (OURS, os.path.dirname(np.__file__))
 
@@ -32,9 +32,9 @@ def place_of(error: BaseException) -> tuple[type, str, Line | None]:
     return type(error), name, frames[-1] if frames else None
 
 
-def line_that_asks() -> Line | None:
-    """The line of the caller's code that is being run."""
+def place_that_asks() -> tuple[str, int, int] | None:
+    """File, line and instruction of the caller's code that is being run: a line may ask several times."""
     frame = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(NOT_THEIRS):
         frame = frame.f_back  # type: ignore[assignment]
-    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)

@@ -22,7 +22,7 @@ from bpcheck.result import Diagnosis, Report
 from bpcheck.search.cases.degenerate import hidden_by
 from bpcheck.search.cases.plan import planned
 from bpcheck.search.cases.sample import GENERIC, SPECIAL, SPECIAL_EVERY, jittered, random_case
-from bpcheck.search.cases.sources import Pins, Source, given, pinned, resolvable_cases, templated
+from bpcheck.search.cases.sources import Pins, Source, given, listed, pinned, resolvable_cases, templated
 from bpcheck.search.cost.other_count import counted_otherwise
 from bpcheck.search.failure import Investigation
 from bpcheck.search.inquiry import Inquiry
@@ -142,6 +142,11 @@ class Session:
     def _source(self, architectures: Any) -> Source:
         """Where random cases come from."""
         if architectures is not None:
+            if several := listed(architectures):
+                rng = np.random.default_rng(
+                    self.seed
+                )  # the numbers of the cases themselves are left as they are
+                self.notes.left_out(*hidden_by([random_case(rng, one, GENERIC) for one in several]))
             return self._described(pinned(self.rng, architectures))
         if self.pins.template is not None or self.judge.subject.takes_architecture:
             return self._described(templated(self.rng, self.pins, self.pins.template))

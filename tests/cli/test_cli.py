@@ -515,9 +515,45 @@ def test_the_lines_that_are_written_out_run(holds, bpcheck):
     assert told["report"].ok, told["report"]
 
 
+ANY_PARAMETERS = """
+class Net:
+    @property
+    def depth(self):
+        return 2
+
+    def backprop(self, params, x, y):
+        return 0.0, params
+
+    @staticmethod
+    def other(params, x, y):
+        return 0.0, params
+"""
+
+
+@pytest.mark.parametrize(
+    ("named", "method"), [("Net", "backprop"), ("Net.backprop", "backprop"), ("Net.other", "other")]
+)
+def test_a_method_that_is_handed_the_parameters_is_compared_as_it_is(bpcheck, folder, named, method):
+    (folder / "any.py").write_text(ANY_PARAMETERS)
+    text = bpcheck("compare", f"any.py:{named}").stdout
+    assert f"subject = net.{method}\n" in text
+    assert "from_object" not in text
+    assert "depth" not in text
+
+
+def test_a_method_that_is_not_there_is_refused(bpcheck, holds):
+    done = bpcheck("compare", "holds.py:Net.nothing")
+    assert done.returncode == 2
+    assert "holds.py has no Net.nothing; Net has loss, backward." in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("x = 1\n", "has no function and no class"), ("def f(:\n", "cannot be read as Python")],
+    [
+        ("x = 1\n", "has no function and no class"),
+        ("def f(:\n", "empty.py cannot be read as Python"),
+        ("def f(:\n", "(empty.py, line 1)"),
+    ],
 )
 def test_a_file_that_holds_nothing_to_compare_is_refused(bpcheck, folder, text, says):
     (folder / "empty.py").write_text(text)

@@ -332,7 +332,9 @@ HIDDEN = [
         "kernel has one position",
         Architecture((2, 5), (Conv1d(3, 1, 2, activation="tanh"), Flatten(), Dense(2))),
     ),
-    ("stride 1 and no padding", Architecture((2, 5), (Conv1d(3, 2, activation="tanh"), Flatten(), Dense(2)))),
+    ("has stride 1", Architecture((2, 5), (Conv1d(3, 2, padding=1, activation="tanh"), Flatten(), Dense(2)))),
+    ("has padding", Architecture((2, 5), (Conv1d(3, 3, 2, activation="tanh"), Flatten(), Dense(2)))),
+    ("overlap", Architecture((2, 5), (Conv1d(3, 2, 2, padding=1, activation="tanh"), Flatten(), Dense(2)))),
     ("ends at the edge", Architecture((2, 5), (Conv1d(3, 3, 2, activation="tanh"), Flatten(), Dense(2)))),
     (
         "image and kernel is square",
@@ -353,10 +355,17 @@ def test_what_a_case_hides_is_said_of_any_network(warning, architecture):
     assert hidden_by([generic]) == []
 
 
+def test_what_the_callers_networks_hide_is_said_too():
+    square = Architecture((2, 5, 5), (Conv2d(3, 3, 2, activation="tanh"), Flatten(), Dense(2)))
+    for architectures, says in ((square, True), ([square], True), ([square, CONV2], False), (CONV2, False)):
+        report = bpcheck.compare(make_any(), architectures=architectures, seed=0, examples=1)
+        assert any("is square" in text for text in report.unchecked) is says
+
+
 def test_every_sentence_about_convolutions_is_tried():
     texts = [text for _, architecture in HIDDEN for text in hidden_by([drawn(architecture)])]
     assert {warning for warning, _ in HIDDEN} <= {w for w, _ in HIDDEN for text in texts if w in text}
-    assert len({text for text in texts if "convolution" in text or "kernel" in text}) == 4
+    assert len({text for text in texts if "convolution" in text or "kernel" in text}) == 6
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,20 @@ def misspelt_after_the_first_layer(params, x, y):
     return float(np.sum(r**2)), {}
 
 
+def misspelt_in_the_only_line(params, x, y):
+    return float(np.sum(np.tanh(x @ params["W1"] + params["b1"]) @ params["W2"] + params["bb2"] - y)), {}
+
+
+def one_output_in_a_row(params, x, y):
+    """For one output alone. One example of three outputs passes by chance, with a gradient of another form."""
+    w1, b1, w2, b2 = params["W1"], params["b1"], params["W2"], params["b2"]
+    h = np.tanh(x @ w1 + b1)
+    r = (h @ w2 + b2).ravel() - y
+    d = (r / len(y))[:, None]
+    e = (d @ w2.T) * (1 - h**2)
+    return 0.5 * np.mean(r**2), {"W1": x.T @ e, "b1": e.sum(0), "W2": h.T @ d, "b2": d.sum(0)}
+
+
 def late(params, x, y):
     """Weights (in, out): in bpcheck's own layout it stops at the first product, in its own in the backward pass."""
     (w1, b1), (w2, b2) = params
@@ -72,6 +86,8 @@ def late(params, x, y):
         (misspelt, 100, "KeyError: 'weigth'", "params[0]['weigth']"),
         (always, 40, "KeyError: 'W1'", "raise KeyError"),
         (misspelt_after_the_first_layer, 400, "KeyError: 'bb2'", "params['bb2']"),
+        (misspelt_in_the_only_line, 400, "KeyError: 'bb2'", "params['bb2']"),
+        (one_output_in_a_row, 400, "ValueError: matmul", "d @ w2.T"),
         (late, 900, "ValueError: matmul", "d @ w2"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -85,6 +101,39 @@ def test_code_that_raises_costs_few_calls_and_the_error_is_that_of_the_attempt_t
     assert says in str(caught.value)
     assert line in str(caught.value).replace('"', "'")
     assert subject.calls < most
+
+
+def refuses_odd_inputs(params, x, y):
+    if x.shape[1] % 2:
+        raise ValueError("odd number of inputs")
+    loss, dw, db = dense([p["weight"].T for p in params], [p["bias"] for p in params], x, y)
+    return loss, [{"weight": w.T, "bias": b} for w, b in zip(dw, db, strict=True)]
+
+
+def test_where_its_network_is_known_an_error_is_no_matter_of_layout():
+    subject = counted(refuses_odd_inputs)
+    with pytest.raises(bpcheck.SubjectError) as caught:
+        bpcheck.compare(subject, seed=0)
+    assert "ValueError: odd number of inputs" in str(caught.value)
+    assert "On other networks it answers, and its loss is that of a network with tanh hidden layers" in str(
+        caught.value
+    )
+    assert "layout" not in str(caught.value)
+    assert subject.calls < 100
+
+
+def three_values(params, x, y):
+    loss, dw, db = dense([params["W1"], params["W2"]], [params["b1"], params["b2"]], x, y)
+    return loss, {"W1": dw[0], "b1": db[0], "W2": dw[1], "b2": db[1]}, "more"
+
+
+def test_what_it_returns_is_said_of_the_first_layout_in_which_it_returns():
+    report = bpcheck.compare(three_values, seed=0)
+    assert (
+        "conventions=bpcheck.Conventions(weight='in, out', params='{W1, b1, W2, b2}') it returns"
+        in report.summary
+    )
+    assert ".." not in report.summary.replace("...", "")
 
 
 def test_the_layout_in_which_it_got_furthest_is_said():

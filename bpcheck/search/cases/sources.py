@@ -15,7 +15,7 @@ from bpcheck.search.cases.sample import random_architecture, random_case, stratu
 from bpcheck.search.judging import Judge
 from bpcheck.strategies.draw import drawer, is_strategy
 
-__all__ = ["Pins", "Source", "given", "pinned", "resolvable_cases", "templated"]
+__all__ = ["Pins", "Source", "given", "listed", "pinned", "resolvable_cases", "templated"]
 
 Source: TypeAlias = Callable[[int], Case]
 """The case of the index-th example."""
@@ -62,6 +62,26 @@ def templated(
     return make
 
 
+def listed(architectures: Any) -> list[Architecture] | None:
+    """The caller's architectures, one or several; None for a strategy, of which nobody knows what it draws.
+
+    Raises
+    ------
+    InputError
+        If they are something else.
+    """
+    if is_strategy(architectures):
+        return None
+    several = [architectures] if isinstance(architectures, Architecture) else architectures
+    found = list(several) if isinstance(several, Iterable) else []
+    if not found or not all(isinstance(a, Architecture) for a in found):
+        raise InputError(
+            f"architectures is {architectures!r:.80}; give bpcheck.mlp([...]), a list of such, or a "
+            "Hypothesis strategy of them."
+        )
+    return found
+
+
 def pinned(rng: np.random.Generator, architectures: Any) -> Source:
     """Random cases of the caller's architectures: one, a list, or a Hypothesis strategy.
 
@@ -70,17 +90,10 @@ def pinned(rng: np.random.Generator, architectures: Any) -> Source:
     InputError
         If they are something else.
     """
-    if is_strategy(architectures):
-        draw = drawer(architectures)
-    else:
-        several = [architectures] if isinstance(architectures, Architecture) else architectures
-        listed = list(several) if isinstance(several, Iterable) else []
-        if not listed or not all(isinstance(a, Architecture) for a in listed):
-            raise InputError(
-                f"architectures is {architectures!r:.80}; give bpcheck.mlp([...]), a list of such, or a "
-                "Hypothesis strategy of them."
-            )
-        return lambda index: random_case(rng, listed[index % len(listed)], stratum(index // len(listed)))
+    several = listed(architectures)
+    if several is not None:
+        return lambda index: random_case(rng, several[index % len(several)], stratum(index // len(several)))
+    draw = drawer(architectures)
 
     def make(index: int) -> Case:
         drawn = draw(rng)

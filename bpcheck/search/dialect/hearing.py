@@ -37,9 +37,10 @@ STRUCTURE = frozenset({"structure"})
 ASPECTS = frozenset({"structure", "keys", "weight", "bias", "x", "y"})
 """What a layout can differ in for a function that is called with it."""
 
+PAIR = "it must return the pair (loss, gradient)"
 RETURNED = (
-    "In most layouts the function raises. With conventions=bpcheck.{!r} it returns, but {}: {}. It must return the pair "
-    "(loss, gradient); where loss and gradient are two functions, give bpcheck.from_parts(loss=..., gradient=...)."
+    "In most layouts the function raises. With conventions=bpcheck.{!r} it returns, but {}: {}. Where loss and "
+    "gradient are two functions, give bpcheck.from_parts(loss=..., gradient=...)."
 )
 
 
@@ -52,8 +53,8 @@ class Furthest:
     conventions : Conventions
     case : Case
     error : Exception
-    lines : int
-        In how many lines the function had asked something of its arguments by then.
+    places : int
+        In how many places the function had asked something of its arguments by then.
     of_depth : bool
         Whether the last of them was how many layers there are.
     """
@@ -61,7 +62,7 @@ class Furthest:
     conventions: Conventions
     case: Case
     error: Exception
-    lines: int
+    places: int
     of_depth: bool
 
     def is_the_same(self, other: Furthest | None) -> bool:
@@ -83,7 +84,7 @@ class Hearing:
     returned : str
         Where there is none, what is wrong with what it returned in the first in which it returned at all.
     furthest : Furthest or None
-        Where it raised in all of them.
+        Of those in which it raised.
     elsewhere : bool
         Whether a network of another depth may be another matter: not if it never asked how many layers there are, and
         looked at no array.
@@ -112,6 +113,7 @@ def hear(judge: Judge, cases: Iterator[Case] | Sequence[Case]) -> tuple[Hearing,
     """
     ruled_out: set[tuple[Any, ...]] = set()
     furthest: Furthest | None = None
+    returned = ""
     hearing = Hearing()
     for case in cases:
         one = _OneCase(judge, case, ruled_out)
@@ -120,10 +122,10 @@ def hear(judge: Judge, cases: Iterator[Case] | Sequence[Case]) -> tuple[Hearing,
             return hearing, case
         again = furthest is not None and furthest.is_the_same(hearing.furthest)
         furthest = furthest or hearing.furthest
+        returned = returned or hearing.returned
         if again or not hearing.elsewhere:
             break
-    hearing.furthest = furthest
-    return hearing, None
+    return replace(hearing, furthest=furthest, returned=returned), None
 
 
 @dataclass(eq=False)
@@ -151,7 +153,9 @@ class _OneCase:
         text = ""
         if not kept and self.returned and not self.returned[0][0].is_ours:  # in ours it is looked at anyway
             conventions, finding = self.returned[0]
-            text = RETURNED.format(conventions, finding.path, finding.reason)
+            reason = finding.reason.rstrip(".")
+            wrong = reason if PAIR in reason else f"{reason}; {PAIR}"
+            text = RETURNED.format(conventions, finding.path, wrong)
         return Hearing(kept, text, self.furthest, self.looked or bool(text))
 
     def _try_all(self, *, vectors: bool) -> list[Trial]:
@@ -203,9 +207,9 @@ class _OneCase:
             return self._attempt(candidate)
         told = questions if alike else Questions.about_everything()
         self._rule_out(candidate, conventions, told)
-        if self.furthest is None or len(told.lines) > self.furthest.lines:
+        if self.furthest is None or len(told.places) > self.furthest.places:
             of_depth = "depth" in told.last
-            self.furthest = Furthest(conventions, self.case, error, len(told.lines), of_depth)
+            self.furthest = Furthest(conventions, self.case, error, len(told.places), of_depth)
         return []
 
     def _try(self, conventions: Conventions) -> tuple[Asked, Answer] | Exception:

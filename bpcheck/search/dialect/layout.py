@@ -55,7 +55,7 @@ class Reading:
     warning : str
         What the caller should know about the choice.
     furthest : Furthest or None
-        Where it raised in all layouts, the attempt that got furthest.
+        Where no layout was accepted, the attempt that got furthest of those in which it raised.
     """
 
     trial: Trial | None
@@ -104,6 +104,10 @@ def settle_unknown(
     # Where no network is known either, no answer would lead to a verdict: what is computed is to be asked first.
     reading = _chosen(trials, exact, right, ask=bool(exact))
     judge.evaluations += sum(trial.judge.evaluations for trial in {*trials, *exact})
+    if (
+        reading.trial is None
+    ):  # it answers by chance: with neither a loss that is known nor a gradient of the right form
+        reading = replace(reading, furthest=hearing.furthest)
     return _warned(reading, warning)
 
 

@@ -17,7 +17,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from bpcheck.conventions import Conventions
 from bpcheck.conventions.nesting import DEFAULT_NAMES, NUMBERED
-from bpcheck.search.place import line_that_asks
+from bpcheck.search.place import place_that_asks
 from bpcheck.tree import Tree
 
 __all__ = ["Questions", "array", "parts", "watched"]
@@ -48,8 +48,8 @@ class Questions:
 
     Attributes
     ----------
-    lines : set
-        The lines of the caller's code that asked: the more, the further the function got.
+    places : set
+        Where in the caller's code it was asked: the more places, the further the function got.
     asked : set of str
         What they were about: ``"structure"`` (containers), ``"keys"`` (all that there are), ``"depth"`` (how many layers
         there are), ``"weight"``, ``"bias"``, ``"x"``, ``"y"``.
@@ -60,7 +60,7 @@ class Questions:
     """
 
     def __init__(self) -> None:
-        self.lines: set[Any] = set()
+        self.places: set[Any] = set()
         self.asked: set[str] = set()
         self.last: tuple[str, ...] = ()
         self.names: dict[str, str] = {}
@@ -75,7 +75,7 @@ class Questions:
 
     def note(self, *about: str) -> None:
         """One more question, about these."""
-        self.lines.add(line_that_asks())
+        self.places.add(place_that_asks())
         self.asked.update(about)
         self.last = about
 

@@ -92,14 +92,32 @@ def _end_at_the_edge(places: Sequence[Place]) -> bool:
     return _all(places, 1) != {1} and not any(left_over)
 
 
+def _are_apart(places: Sequence[Place]) -> bool:
+    """Whether no number lies under a kernel at two of its places, though kernels have more than one."""
+    axes = [
+        (kernel, stride)
+        for place in places
+        for kernel, stride, _ in zip(*cast(Convolution, place.layer).per_axis, strict=True)
+    ]
+    return all(kernel <= stride for kernel, stride in axes) and any(kernel > 1 for kernel, _ in axes)
+
+
 HIDES: tuple[tuple[str, Callable[[Sequence[Place]], bool]], ...] = (
     (
         "every kernel has one position: one that is flipped, or lies a position beside, cannot be seen",
         lambda places: _all(places, 0) == {1},
     ),
     (
-        "every convolution has stride 1 and no padding: a mistake with either cannot be seen",
-        lambda places: _all(places, 1) == {1} and _all(places, 2) == {0},
+        "every convolution has stride 1: a mistake with the stride cannot be seen",
+        lambda places: _all(places, 1) == {1},
+    ),
+    (
+        "no convolution has padding: a mistake with the padding cannot be seen",
+        lambda places: _all(places, 2) == {0},
+    ),
+    (
+        "no two windows of a convolution overlap: a sum over windows left out on the way down cannot be seen",
+        _are_apart,
     ),
     (
         "the last window of every convolution ends at the edge: what becomes of numbers that no window reaches cannot be "
