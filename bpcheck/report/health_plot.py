@@ -37,10 +37,6 @@ def course(numbers: Sequence[int], relative: Sequence[float], *, label: str, ax:
     label : str
     ax : matplotlib.axes.Axes, optional
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-
     Raises
     ------
     InputError
@@ -68,10 +64,6 @@ def sizes(
         Root mean squares, by name.
     title : str
     ax : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
 
     Raises
     ------

@@ -94,10 +94,6 @@ def taylor(
         Of both, for the legend.
     ax : matplotlib.axes.Axes, optional
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-
     Raises
     ------
     InputError
@@ -164,10 +160,6 @@ def step_curve(
     is_exact : bool
         Whether the errors are held against the exact derivative.
     ax : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
 
     Raises
     ------

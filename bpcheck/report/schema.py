@@ -15,10 +15,6 @@ def schema() -> dict[str, Any]:
     It is the file ``report.schema.json`` beside this one. ``schema_version`` in a report says which version it
     follows; this is the schema of version 1.
 
-    Returns
-    -------
-    dict
-
     Examples
     --------
     >>> schema()["$defs"]["report"]["properties"]["schema_version"]["const"]

@@ -123,14 +123,6 @@ def equation(name: str, report: Report) -> str:
 def render(report: Report) -> str:
     """The whole report as text.
 
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> from bpcheck.result import Report
@@ -174,10 +166,6 @@ def hint(report: Report, verbosity: str = "hint") -> str:
     verbosity : {"hint", "equation", "symptom"}
         How much of it.
 
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> from bpcheck.result import Report
@@ -211,10 +199,6 @@ def hint(report: Report, verbosity: str = "hint") -> str:
 
 def to_do(report: Report) -> tuple[str, ...]:
     """The one thing to do: a sentence; several only where several bugs explain the same numbers.
-
-    Parameters
-    ----------
-    report : Report
 
     Returns
     -------

@@ -22,8 +22,9 @@ from bpcheck.diagnosis.observation import ROUNDINGS
 from bpcheck.diagnosis.step import Forward, Rules
 from bpcheck.diagnosis.steps import data_pass, forward
 from bpcheck.network.case import Case
+from bpcheck.report.page.compared import close, rounding
 from bpcheck.report.page.layers.kinds import kind_of
-from bpcheck.report.page.replayed import Layer, close, rounding, walked
+from bpcheck.report.page.replayed import Layer, walked
 from bpcheck.result import Comparison, Report
 from bpcheck.subject import STEP_RATES
 from bpcheck.tree import Path, rms
@@ -71,10 +72,6 @@ def claimed(
         By path, in our layout.
     factor : float
         The unit of the caller's cost over ours.
-
-    Returns
-    -------
-    Claims
     """
     bugs = [CATALOGUE[slug] for slug in {d.bug: None for d in report.diagnoses} if slug in CATALOGUE]
     found = _with_bugs(bugs, case, given, factor) if bugs and knows(case.architecture.layers) else None

@@ -30,7 +30,7 @@ from bpcheck.report.page.sketch import (
 )
 from bpcheck.report.page.step import Step
 from bpcheck.report.page.steps import numbers_of
-from bpcheck.report.page.window import Seen, Window
+from bpcheck.report.page.window import Window
 
 __all__ = ["draw", "legend"]
 
@@ -66,7 +66,7 @@ def draw(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> H
     columns, drawn = list(sketch.columns.values()), [one for one in found.every if one.key in sketch.columns]
     heads = [_head(column) for column in columns]
     joins = [part for layer in drawn for part in kind_of(layer.spec).joins(found, layer, sketch)]
-    boxes = [box(sketch, column, item) for column in columns for item in column.items]
+    boxes = [box(column, item) for column in columns for item in column.items]
     marks = [part for layer in drawn for part in kind_of(layer.spec).marks(layer, sketch)]
     cost, width = _cost(found, columns[-1], sketch)
     said = (
@@ -88,8 +88,6 @@ def _described(found: Replay) -> str:
 
 
 def _laid_out(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> Sketch:
-    keys = ["", *(layer.key for layer in found.every)]
-    before = {layer.key: keys[keys.index(_first(layer).key) - 1] for layer in found.every}
     lanes = dict(_lanes(found.layers, 0))
     used = [lane for key, lane in lanes.items() if key in seen.keys]
     above = ABOVE + (LANE * (1 + max(used)) if used else 0)
@@ -97,14 +95,9 @@ def _laid_out(found: Replay, listed: Sequence[Step], seen: Window, example: int)
     height = (
         above + max(pitch * len(one.items) for one, pitch in zip(seen.seen, pitches, strict=True)) + MARGIN
     )
-    columns = _columns(found, seen, pitches, (above, height))
+    columns = _columns(found, seen, pitches, (above, height), example)
     heights = {key: ABOVE + 12 + LANE * lane for key, lane in lanes.items()}
-    return Sketch(columns, before, heights, numbers_of(listed), example, height)
-
-
-def _first(layer: Layer) -> Layer:
-    """The layer that sees first what enters this one."""
-    return _first(layer.inner[0]) if layer.inner else layer
+    return Sketch(columns, heights, numbers_of(listed), example, height)
 
 
 def _lanes(layers: Sequence[Layer], depth: int) -> Iterator[tuple[str, int]]:
@@ -116,7 +109,7 @@ def _lanes(layers: Sequence[Layer], depth: int) -> Iterator[tuple[str, int]]:
 
 
 def _columns(
-    found: Replay, seen: Window, pitches: Sequence[float], vertical: tuple[float, float]
+    found: Replay, seen: Window, pitches: Sequence[float], vertical: tuple[float, float], example: int
 ) -> Mapping[str, Column]:
     layers, columns, left = {layer.key: layer for layer in found.every}, {}, float(MARGIN)
     above, height = vertical
@@ -127,14 +120,16 @@ def _columns(
         centre = above + (height - above - MARGIN) / 2
         middles = {item: centre + (n - (len(one.items) - 1) / 2) * pitch for n, item in enumerate(one.items)}
         width = BOX if station.is_flat else max(len(one.columns) * CELL + 18, NARROWEST)
-        columns[station.key] = Column(station, one.items, one.rows, one.columns, left, width, middles)
+        columns[station.key] = Column(
+            station, one.items, one.rows, one.columns, example, left, width, middles
+        )
         left += width
     return columns
 
 
 def _pitches(seen: Window, example: int) -> list[float]:
     """From middle to middle of the boxes of each column: units alike everywhere, and maps alike everywhere."""
-    heights = [_tallest(one, example) for one in seen.seen]
+    heights = [max(one.height(one.station.rows(item, example)) for item in one.items) for one in seen.seen]
     rooms = [after.station.room * len(one.items) for one, after in pairwise(seen.seen)]
     maps = [height for one, height in zip(seen.seen, heights, strict=True) if not one.station.is_flat]
     of_maps = max([*maps, *rooms], default=0) + GAP
@@ -142,11 +137,6 @@ def _pitches(seen: Window, example: int) -> list[float]:
         of_maps if not one.station.is_flat else height + GAP / 2 if one.station.is_slim else PITCH
         for one, height in zip(seen.seen, heights, strict=True)
     ]
-
-
-def _tallest(one: Seen, example: int) -> float:
-    column = Column(one.station, one.items, one.rows, one.columns, 0, 0, {})
-    return max(column.height(list(one.station.rows(item, example))) for item in one.items)
 
 
 def _head(column: Column) -> Html:

@@ -83,10 +83,6 @@ def wrong_comparison(report: Report) -> Comparison | None:
 def wrong_formula(report: Report) -> Formula | None:
     """The right derivative at one wrong entry of a small network.
 
-    Parameters
-    ----------
-    report : Report
-
     Returns
     -------
     Formula or None

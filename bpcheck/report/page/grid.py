@@ -10,7 +10,7 @@ from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import show
 from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, text
 
-__all__ = ["frame", "grid"]
+__all__ = ["grid"]
 
 LETTERS = 6
 """That fit a cell; a longer number keeps fewer digits."""
@@ -51,14 +51,6 @@ def grid(values: Any, wrong: Any, left: float, top: float, *, step: int, wrong_s
         _wrong(left + j * CELL, top + i * CELL_HEIGHT, wrong_step) for i, j in np.argwhere(wrong)
     ]  # fmt: skip
     return tag("g", tag("path", d=across + down, class_="cells"), *marks, *numbers, data_at=step)
-
-
-def frame(place: tuple[float, ...] | None, **attributes: object) -> Html | None:
-    """A frame around some cells; None if there is nothing to frame."""
-    if place is None:
-        return None
-    x, y, width, height = (f"{value:.0f}" for value in place)
-    return tag("rect", x=x, y=y, width=width, height=height, **attributes)
 
 
 def _short(value: float) -> str:

@@ -39,10 +39,6 @@ def heat_map(comparison: Comparison) -> Html:
     comparison : Comparison
         One that has arrays.
 
-    Returns
-    -------
-    Html
-
     Examples
     --------
     >>> from bpcheck import Verdict

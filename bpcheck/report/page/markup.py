@@ -67,10 +67,6 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Html:
     **attributes
         ``class_`` is ``class``, ``aria_label`` is ``aria-label``; None and False are left out, True stands alone.
 
-    Returns
-    -------
-    Html
-
     Examples
     --------
     >>> tag("td", "a < b", class_="wrong", hidden=True)

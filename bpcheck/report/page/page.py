@@ -28,14 +28,6 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 def page(report: Report) -> str:
     """A report as one page that works without a network.
 
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> html = page(Report("<script>", Verdict.AGREES))
@@ -62,14 +54,6 @@ def page(report: Report) -> str:
 
 def fragment(report: Report) -> str:
     """A report inside somebody else's page: no script, no id, and styles that reach nothing outside of it.
-
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    str
 
     Examples
     --------

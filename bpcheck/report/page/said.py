@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.report.page.compared import Compared
 from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.numbers import beside, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
@@ -125,44 +126,36 @@ def _maps(name: str, values: Any) -> Html:
     return _beside(shown, name, values)
 
 
-def came_down(found: Replay, name: str, numbers: tuple[Any, Any, Any], example: int) -> Html:
-    """Something that comes down, of one example: the right numbers, and the caller's beside them where they are known.
-
-    Parameters
-    ----------
-    found : Replay
-    name : str
-    numbers : (array, array or None, array of bool)
-        Right, the caller's, and where those are wrong.
-    example : int
-    """
-    right, mine, wrong = numbers
-    if mine is None:
+def came_down(found: Replay, name: str, batch: Compared, example: int) -> Html:
+    """Something that comes down, of one example: the right numbers, and the caller's beside them where they are known."""
+    numbers, caption = batch[example], f"{name} of example {example + 1}"
+    right, yours, wrong = numbers.right, numbers.yours, numbers.wrong
+    if yours is None:
         return tag("div", listed(name, right), tag("p", f"Yours: {_unknown(found)}.", class_="soft"))
     if np.ndim(right) == 1:
-        return _units(f"{name} of example {example + 1}", f"{name}, yours and right", numbers)
+        return _units(caption, f"{name}, yours and right", numbers)
     tables = []
     for c in range(min(len(right), MOST_MAPS)):
-        tables.append(table(f"{name}, map {c + 1}, yours", cells(mine[c], wrong[c], right[c])))
+        tables.append(table(f"{name}, map {c + 1}, yours", cells(yours[c], wrong[c], right[c])))
         tables.append(table(f"{name}, map {c + 1}, right", cells(right[c])))
-    return _beside(tables, f"{name} of example {example + 1}, yours and right", right)
+    return _beside(tables, f"{caption}, yours and right", right)
 
 
 def _unknown(found: Replay) -> str:
     """Why the caller's numbers are not known; where δ of other layers is, these gradients do not give it away."""
-    known = any(layer.claimed is not None for layer in found.every)
+    known = any(layer.delta.yours is not None for layer in found.every)
     return "not known here, for these gradients do not give it away" if known else found.source
 
 
-def _units(caption: str, label: str, numbers: tuple[Any, Any, Any]) -> Html:
+def _units(caption: str, label: str, numbers: Compared) -> Html:
     """Numbers of units as a table of two rows."""
-    true, mine, wrong = (values[:MOST_LISTED] for values in numbers)
-    yours = [_cell(*one) for one in zip(mine, wrong, true, strict=True)]
+    shown = numbers[:MOST_LISTED]
+    yours = [_cell(*one) for one in zip(shown.yours, shown.wrong, shown.right, strict=True)]
     right = [
         tag("td", beside(float(a), float(b))[1] if bad else show(float(b)))
-        for a, b, bad in zip(mine, true, wrong, strict=True)
+        for a, b, bad in zip(shown.yours, shown.right, shown.wrong, strict=True)
     ]
-    heads = [tag("th", f"unit {unit + 1}", scope="col") for unit in range(len(true))]
+    heads = [tag("th", f"unit {unit + 1}", scope="col") for unit in range(len(yours))]
     rows = [
         tag("tr", tag("th", word, scope="row"), *row) for word, row in (("yours", yours), ("right", right))
     ]
@@ -173,7 +166,7 @@ def _units(caption: str, label: str, numbers: tuple[Any, Any, Any]) -> Html:
         tag("tbody", *rows),
         class_="numbers",
     )
-    left = len(numbers[0]) - len(true)
+    left = len(numbers.right) - len(yours)
     more = tag("p", f"and {left} more units", class_="soft") if left else None
     return scrolling(label, made, more)
 

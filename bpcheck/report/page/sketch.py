@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "MARGIN",
     "MOST_CELLS",
     "Column",
+    "Seen",
     "Sketch",
     "around",
     "edge",
@@ -71,26 +72,48 @@ def edge(start: tuple[float, float], end: tuple[float, float], step: int, kind: 
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """A station at its place.
+class Seen:
+    """What is drawn of a column.
 
     Attributes
     ----------
     station : Station
     items : tuple of int
-        The units or maps that are drawn.
+        Units or maps, counted from 0.
     rows, columns : range
-        What is drawn of each map.
-    left : float
-    width : float
-    middles : dict of int to float
-        Height of each item's middle.
+        Of each map.
     """
 
     station: Station
     items: tuple[int, ...]
     rows: range
     columns: range
+
+    def height(self, listed: Sequence[Row]) -> float:
+        """Of a box with these numbers."""
+        return sum(map(self._height, listed)) + (12 if self.station.is_slim else LINE + 12)
+
+    def _height(self, row: Row) -> float:
+        return LINE if row.is_single else LINE + len(self.rows) * CELL_HEIGHT + 5
+
+    def cut(self, values: Any) -> Any:
+        """What is drawn of a map."""
+        return values[self.rows.start : self.rows.stop, self.columns.start : self.columns.stop]
+
+
+@dataclass(frozen=True, eq=False)
+class Column(Seen):
+    """A column at its place, with the numbers of one example.
+
+    Attributes
+    ----------
+    example : int
+    left, width : float
+    middles : dict of int to float
+        Height of each item's middle.
+    """
+
+    example: int
     left: float
     width: float
     middles: Mapping[int, float]
@@ -108,43 +131,34 @@ class Column:
         """Where lines leave it."""
         return self.right, self.middles[item]
 
-    def height(self, rows: list[Row]) -> float:
-        """Of a box with these rows."""
-        lines = sum(LINE if row.is_single else LINE + self.grid_height for row in rows)
-        return lines + (12 if self.station.is_slim else LINE + 12)
+    def listed(self, item: int) -> list[Row]:
+        """What stands in a box."""
+        return list(self.station.rows(item, self.example))
 
-    @property
-    def grid_height(self) -> float:
-        """Of a map's numbers, with the space around them."""
-        return len(self.rows) * CELL_HEIGHT + 5
-
-    def top(self, item: int, rows: list[Row]) -> float:
+    def top(self, item: int) -> float:
         """Of a box."""
-        return self.middles[item] - self.height(rows) / 2
+        return self.middles[item] - self.height(self.listed(item)) / 2
 
-    def grid(self, item: int, rows: list[Row], name: str) -> tuple[float, float]:
-        """Where the numbers of a map begin that stand under a name."""
-        y = self.top(item, rows) + (1 if self.station.is_slim else 18)
-        for row in rows:
-            y += LINE
-            if row.name == name:
-                break
-            y += 0 if row.is_single else self.grid_height
-        return self.left + 9, y + 5
+    def grid(self, item: int, name: str) -> tuple[float, float]:
+        """Where the numbers begin that stand under a name."""
+        listed = self.listed(item)
+        above = listed[: [row.name for row in listed].index(name)]
+        y = self.top(item) + (1 if self.station.is_slim else 18) + sum(map(self._height, above))
+        return self.left + 9, y + LINE + 5
 
-    def cut(self, values: Any) -> Any:
-        """What is drawn of a map."""
-        return values[self.rows.start : self.rows.stop, self.columns.start : self.columns.stop]
-
-    def cells(self, origin: tuple[float, float], rows: range, columns: range) -> tuple[float, ...] | None:
-        """Left, top, width and height of cells in a grid that begins at ``origin``; None if none of them is drawn."""
-        i0, i1 = max(rows.start, self.rows.start), min(rows.stop, self.rows.stop)
-        j0, j1 = max(columns.start, self.columns.start), min(columns.stop, self.columns.stop)
+    def frame(self, item: int, name: str, ranges: Sequence[range], **attributes: object) -> Html | None:
+        """A frame around some cells of the numbers under a name; None if none of them is drawn."""
+        (i0, i1), (j0, j1) = (
+            (max(one.start, drawn.start) - drawn.start, min(one.stop, drawn.stop) - drawn.start)
+            for one, drawn in zip(ranges, (self.rows, self.columns), strict=True)
+        )
         if i0 >= i1 or j0 >= j1:
             return None
-        left = origin[0] + (j0 - self.columns.start) * CELL
-        top = origin[1] + (i0 - self.rows.start) * CELL_HEIGHT
-        return left, top, (j1 - j0) * CELL, (i1 - i0) * CELL_HEIGHT
+        left, top = self.grid(item, name)
+        return tag(
+            "rect", x=f"{left + j0 * CELL:.0f}", y=f"{top + i0 * CELL_HEIGHT:.0f}",
+            width=f"{(j1 - j0) * CELL:.0f}", height=f"{(i1 - i0) * CELL_HEIGHT:.0f}", **attributes,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +169,6 @@ class Sketch:
     ----------
     columns : dict of str to Column
         By the key of their station, from left to right; those that are not drawn are missing.
-    before : dict of str to str
-        For a layer's key, that of the station whose numbers enter it.
     lanes : dict of str to float
         Height of the lane of each skip connection.
     numbers : Numbers
@@ -165,7 +177,6 @@ class Sketch:
     """
 
     columns: Mapping[str, Column]
-    before: Mapping[str, str]
     lanes: Mapping[str, float]
     numbers: Numbers
     example: int
@@ -177,8 +188,4 @@ class Sketch:
 
     def entering(self, layer: Layer) -> Column | None:
         """The column whose numbers enter the layer; None if it is not drawn."""
-        return self.columns.get(self.before[layer.key])
-
-    def rows(self, column: Column, item: int) -> list[Row]:
-        """What stands in a box."""
-        return list(column.station.rows(item, self.example))
+        return self.columns.get(layer.before)

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bpcheck.report.page.numbers import beside, layer_name, show
+from bpcheck.report.page.compared import Compared
+from bpcheck.report.page.numbers import beside, show
 
-__all__ = ["Caption", "Numbers", "Row", "Station", "beside_rows", "matrix", "of_input", "picked"]
+__all__ = ["Caption", "Numbers", "Row", "Station", "beside_rows", "matrix", "of_input"]
 
 Numbers: TypeAlias = Mapping[tuple[str, str], int]
 """The number of a step, by its kind and the key of its layer."""
@@ -45,8 +46,13 @@ class Row:
 
     @property
     def written(self) -> str:
-        """A single number with its mark."""
-        return (self.text or show(float(self.value))) + {"bad": " ✗", "fine": " ✓"}.get(self.kind, "")
+        """A single number."""
+        return self.text or show(float(self.value))
+
+    @property
+    def mark(self) -> str:
+        """What stands behind it."""
+        return {"bad": " ✗", "fine": " ✓"}.get(self.kind, "")
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,6 @@ class Station:
         Of its layer; empty for the input.
     number : int
         The book's number.
-    name : str
-        What a formula calls its numbers.
     called : str
         The column in words, as in "of layer 2, 6 of 30 units are drawn".
     heads : (str, str)
@@ -108,7 +112,6 @@ class Station:
 
     key: str
     number: int
-    name: str
     called: str
     heads: tuple[str, str]
     shape: tuple[int, ...]
@@ -145,42 +148,26 @@ def matrix(value: Any) -> Any:
 
 def of_input(x: Any, numbers: Numbers, focus: tuple[int, ...] | None) -> Station:
     """The column of the input; ``x`` is the batch."""
-    name = layer_name("a", 1)
 
     def rows(item: int, example: int) -> Sequence[Row]:
         return [Row("a", matrix(x[example, item]), numbers["input", ""])]
 
-    return Station("", 1, name, "layer 1", ("layer 1", "input"), np.shape(x)[1:], rows, focus=focus)
+    return Station("", 1, "layer 1", ("layer 1", "input"), np.shape(x)[1:], rows, focus=focus)
 
 
-def beside_rows(name: str, numbers: tuple[Any, Any, Any], step: int) -> list[Row]:
-    """Rows for something that comes down: the right numbers, and the caller's beside them where they are wrong.
-
-    Parameters
-    ----------
-    name : str
-    numbers : (array, array or None, array of bool)
-        Of one unit or map: right, the caller's if they are known, and where those are wrong.
-    step : int
+def beside_rows(name: str, numbers: Compared, step: int) -> list[Row]:
+    """Rows for something that comes down to a unit or map: the right one, and the caller's beside it where it is wrong.
 
     Examples
     --------
-    >>> [row.name for row in beside_rows("δ", (1.0, 2.0, True), 3)]
+    >>> [row.name for row in beside_rows("δ", Compared(1.0, 2.0, True), 3)]
     ['δ right', 'δ yours']
     """
-    right, mine, wrong = numbers
-    if mine is None:
-        return [Row(name, matrix(right), step)]
-    if not np.any(wrong):
-        return [Row(name, matrix(right), step, "fine")]
-    texts = beside(float(mine), float(right)) if np.ndim(right) == 0 else ("", "")
+    right, yours = matrix(numbers.right), numbers.yours
+    if not numbers.is_wrong:
+        return [Row(name, right, step, "" if yours is None else "fine")]
+    texts = beside(float(yours), float(right)) if np.ndim(right) == 0 else ("", "")
     return [
-        Row(f"{name} right", matrix(right), step, text=texts[1]),
-        Row(f"{name} yours", matrix(mine), step, "bad", matrix(wrong), texts[0]),
+        Row(f"{name} right", right, step, text=texts[1]),
+        Row(f"{name} yours", matrix(yours), step, "bad", matrix(numbers.wrong), texts[0]),
     ]
-
-
-def picked(arrays: tuple[Any, Any, Any], *index: int) -> tuple[Any, Any, Any]:
-    """An example, or one of its units or maps, of the right numbers, the caller's if they are known, and the mask."""
-    right, mine, wrong = arrays
-    return right[index], None if mine is None else mine[index], wrong[index]

@@ -86,10 +86,6 @@ def side_by_side(comparison: Comparison) -> Html:
     comparison : Comparison
         One that has arrays.
 
-    Returns
-    -------
-    Html
-
     Examples
     --------
     >>> from bpcheck import Verdict

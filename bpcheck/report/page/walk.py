@@ -24,10 +24,6 @@ def walk(found: Replay, *, interactive: bool = True) -> Html:
     interactive : bool
         With buttons for the page's script; without, the end of the backward pass is drawn for the first example.
 
-    Returns
-    -------
-    Html
-
     Examples
     --------
     >>> from bpcheck import Case, Report, Verdict, mlp

@@ -8,11 +8,11 @@ from itertools import islice
 
 from bpcheck.report.page.layers.kinds import kind_of
 from bpcheck.report.page.replayed import Replay
-from bpcheck.report.page.sketch import MOST_CELLS, around
+from bpcheck.report.page.sketch import MOST_CELLS, Seen, around
 from bpcheck.report.page.station import Numbers, Station, of_input
 from bpcheck.report.page.steps import numbers_of, steps
 
-__all__ = ["MOST_COLUMNS", "Seen", "Window", "stations", "window"]
+__all__ = ["MOST_COLUMNS", "Window", "stations", "window"]
 
 MOST_UNITS, MOST_SLIM, MOST_MAPS, MOST_LARGE = 6, 12, 3, 2
 """Boxes on top of one another: six units, twelve slim boxes, three maps, or two maps with more rows than ``LARGE`` fill
@@ -23,25 +23,6 @@ LARGE = 3
 MOST_COLUMNS = 4
 """Columns beside one another: four are as wide as a page, with numbers that can still be read. Sums and flattened rows
 do not count; they stand close to the layer that they belong to."""
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What is drawn of a column.
-
-    Attributes
-    ----------
-    station : Station
-    items : tuple of int
-        Units or maps, counted from 0.
-    rows, columns : range
-        Of each map.
-    """
-
-    station: Station
-    items: tuple[int, ...]
-    rows: range
-    columns: range
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +58,6 @@ def stations(found: Replay, numbers: Numbers) -> list[Station]:
 def window(found: Replay) -> Window:
     """Choose what can be read.
 
-    Parameters
-    ----------
-    found : Replay
-
-    Returns
-    -------
-    Window
-
     Examples
     --------
     >>> from bpcheck import Case, Report, Verdict, mlp
@@ -117,11 +90,9 @@ def _columns(found: Replay, every: Sequence[Station]) -> Sequence[Station]:
 
 def _focus(found: Replay, station: Station) -> tuple[int, ...] | None:
     """Around which entry the maps of a column are cut out: what the mistake above looks at comes first."""
-    layers = found.every
-    keys = ["", *(layer.key for layer in layers)]
-    above = keys.index(station.key)
-    if above < len(layers) and (layers[above] is found.culprit or station.focus is None):
-        return kind_of(layers[above].spec).looks_at(layers[above]) or station.focus
+    above = next((layer for layer in found.every if layer.before == station.key), None)
+    if above is not None and (above is found.culprit or station.focus is None):
+        return kind_of(above.spec).looks_at(above) or station.focus
     return station.focus
 
 

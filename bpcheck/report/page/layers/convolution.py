@@ -9,7 +9,7 @@ import numpy as np
 
 from bpcheck.diagnosis.layers.convolution import ERROR, KERNEL_GRADIENT, PLACES_SUMMED, SENT_DOWN
 from bpcheck.network.layers import LayerSpec
-from bpcheck.report.page.grid import frame, grid
+from bpcheck.report.page.grid import grid
 from bpcheck.report.page.layers.kind import Kind
 from bpcheck.report.page.layers.place import Focus, focus, indices, largest, reached, spec_of, tapped, window
 from bpcheck.report.page.layers.unit import (
@@ -26,7 +26,7 @@ from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, gradients, listed, products, written_product
 from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, LINE, Column, Sketch, around, edge, text
-from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix, picked
+from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix
 from bpcheck.report.page.step import Step
 
 __all__ = ["ConvolutionKind"]
@@ -93,7 +93,7 @@ class ConvolutionKind(Kind):
             f"{named(SENT_DOWN)}{layer.below_of(names.entering)} = Σ {names.weight} {names.of('δ')}   where {names.meeting}",
             "A number of a map below lies under the kernel at several places, and in every map o. What comes back to it is "
             "the sum of all weights that met it, each times the δ of its place; one such sum is framed.",
-            bool(layer.wrong_below.any()), layer.key, of_example=lambda example: _down_said(found, layer, example),
+            layer.below.is_wrong, layer.key, of_example=lambda example: _down_said(found, layer, example),
         )  # fmt: skip
         return delta, gradient, down
 
@@ -102,7 +102,7 @@ class ConvolutionKind(Kind):
         n, spec, at = layer.number, spec_of(layer), focus(layer)
         room = len(_kernel_part(layer)[0]) * CELL_HEIGHT + LINE + BETWEEN
         return Station(
-            layer.key, n, layer.name, f"layer {n}", (f"layer {n}", f"{spec.kind}, {layer.activation}"), layer.a.shape[1:],
+            layer.key, n, f"layer {n}", (f"layer {n}", f"{spec.kind}, {layer.activation}"), layer.a.shape[1:],
             _rows(found, layer, numbers), caption(layer, numbers), worst_item(layer), (at.o, *at.place), room=room,
             leaving=_leaving(layer),
         )  # fmt: skip
@@ -122,10 +122,9 @@ class ConvolutionKind(Kind):
         maps = range(len(layer.params["weight"][0])) if below is None else below.items
         return [part for o in own.items for part in _kernels(layer, sketch, o, maps)]
 
-    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
+    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html | None]:
         """The numbers under the kernel at one place, and the number that comes of them; on the way back, what adds up."""
-        framed = [*_frames(layer, sketch), *(_returned(layer, sketch) if layer.has_below else ())]
-        return [one for one in framed if one is not None]
+        return [*_frames(layer, sketch), *(_returned(layer, sketch) if layer.has_below else ())]
 
 
 class _Letters:
@@ -166,7 +165,7 @@ def _rows(found: Replay, layer: Layer, numbers: Numbers) -> Any:
         else:
             up = [Row("z", z, numbers["z", key]), Row("a", matrix(layer.a[example, item]), numbers["a", key])]
         down = coming_row(found, layer, item, example, numbers)
-        return [*up, *down, *beside_rows("δ", picked(layer.deltas, example, item), numbers["delta", key])]
+        return [*up, *down, *beside_rows("δ", layer.delta[example, item], numbers["delta", key])]
 
     return rows
 
@@ -204,7 +203,7 @@ def _forward_said(layer: Layer, example: int) -> Html:
 def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
     """The product sum of one entry of the kernel, or the sum of one bias."""
     at, n = focus(layer), layer.number
-    delta, architecture = layer.delta[example, at.o], found.case.architecture
+    delta, architecture = layer.delta.right[example, at.o], found.case.architecture
     only_bias = layer.wrong_gradient("bias").any() and not layer.wrong_gradient("weight").any()
     if only_bias:
         name, letter, summands = f"∂C/∂{layer_name('b', n)}{_index(at.o)}", "δ", delta
@@ -227,20 +226,20 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
 
 def _down_said(found: Replay, layer: Layer, example: int) -> Html:
     """The product sum at one number of a map below."""
-    below = layer.below[example]
     c, *at = largest(layer, example)
-    weight, delta = layer.params["weight"], layer.delta[example]
+    weight, delta = layer.params["weight"], layer.delta.right[example]
     terms = [
         written_product(float(weight[(o, c, *tap)]), float(delta[(o, *place)]))
         for o in range(len(weight))
         for place, tap in reached(layer, tuple(at))
     ]
     more = [f"{len(terms) - MOST_TERMS} more products"] if len(terms) > MOST_TERMS else []
-    name, total = layer.below_of(layer.entering + _index(c, *at)), show(float(below[(c, *at)]))
-    said = f"{name} = {_added(terms[:MOST_TERMS] + more)} = {total}"
-    return join(
-        came_down(found, layer.below_name, picked(layer.goes_below, example), example), tag("p", said)
+    name, total = (
+        layer.below_of(layer.entering + _index(c, *at)),
+        show(float(layer.below.right[(example, c, *at)])),
     )
+    said = f"{name} = {_added(terms[:MOST_TERMS] + more)} = {total}"
+    return join(came_down(found, layer.below_name, layer.below, example), tag("p", said))
 
 
 def _added(terms: Sequence[str]) -> str:
@@ -282,12 +281,12 @@ def _frames(layer: Layer, sketch: Sketch) -> list[Html | None]:
     """What lies under the kernel at one place, and the number that comes of it."""
     at, own, below = focus(layer), sketch.own(layer), sketch.entering(layer)
     attributes = {"class_": "window", "data_during": sketch.numbers["z", layer.key]}
-    first = sketch.rows(own, at.o)[0].name
-    drawn = [_framed(sketch, own, at.o, first, _one(at.place), **attributes)] if at.o in own.items else []
+    first = own.listed(at.o)[0].name
+    drawn = [own.frame(at.o, first, _one(at.place), **attributes)] if at.o in own.items else []
     if below is None:
         return drawn
     ranges, leaving = [range(1), *indices(layer, at.place)][-2:], below.station.leaving
-    drawn += [_framed(sketch, below, c, leaving, ranges, **attributes) for c in below.items]
+    drawn += [below.frame(c, leaving, ranges, **attributes) for c in below.items]
     return drawn + _met(layer, sketch, below, at)
 
 
@@ -298,9 +297,9 @@ def _met(layer: Layer, sketch: Sketch, below: Column, at: Focus) -> list[Html | 
     attributes = {"class_": "window moving", "data_during": sketch.numbers["gradient", layer.key]}
     met = (
         tuple(one[q] for one, q in zip(indices(layer, place), at.tap, strict=True))
-        for place in np.ndindex(*layer.delta.shape[2:])
+        for place in np.ndindex(*layer.z.shape[2:])
     )
-    return [_framed(sketch, below, at.c, below.station.leaving, _one(place), **attributes) for place in met]
+    return [below.frame(at.c, below.station.leaving, _one(place), **attributes) for place in met]
 
 
 def _returned(layer: Layer, sketch: Sketch) -> list[Html | None]:
@@ -309,25 +308,17 @@ def _returned(layer: Layer, sketch: Sketch) -> list[Html | None]:
     attributes = {"class_": "back moving", "data_during": sketch.numbers["down", layer.key]}
     places = [_one(place) for place, _ in reached(layer, tuple(at))]
     drawn = [
-        _framed(sketch, own, o, row.name, place, **attributes)
+        own.frame(o, row.name, place, **attributes)
         for o in own.items
-        for row in sketch.rows(own, o)
+        for row in own.listed(o)
         if row.name in ("δ", "δ right")
         for place in places
     ]
     if below is None or c not in below.items:
         return drawn
-    return [*drawn, _framed(sketch, below, c, below.station.leaving, _one(tuple(at)), **attributes)]
+    return [*drawn, below.frame(c, below.station.leaving, _one(tuple(at)), **attributes)]
 
 
 def _one(place: tuple[int, ...]) -> list[range]:
     """A single cell."""
     return [range(i, i + 1) for i in (0, *place)[-2:]]
-
-
-def _framed(
-    sketch: Sketch, column: Column, item: int, row: str, ranges: Sequence[range], **attributes: object
-) -> Html | None:
-    """A frame around some numbers of a map."""
-    origin = column.grid(item, sketch.rows(column, item), row)
-    return frame(column.cells(origin, ranges[0], ranges[1]), **attributes)

@@ -9,6 +9,7 @@ import numpy as np
 
 from bpcheck.network.case import Case
 from bpcheck.network.layers import LayerSpec
+from bpcheck.report.page.compared import close, rounding
 from bpcheck.report.page.layers.kind import Kind
 from bpcheck.report.page.layers.unit import (
     activation_step,
@@ -21,7 +22,7 @@ from bpcheck.report.page.layers.unit import (
 )
 from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import layer_name, show
-from bpcheck.report.page.replayed import Layer, Replay, close, rounding
+from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import gradients, listed
 from bpcheck.report.page.sketch import CHANNEL, Column, Sketch, edge, text
 from bpcheck.report.page.station import Numbers, Station
@@ -109,7 +110,7 @@ class DenseKind(Kind):
         """A box for every unit."""
         n = layer.number
         return Station(
-            layer.key, n, layer.name, f"layer {n}", (f"layer {n}", layer.activation), layer.a.shape[1:],
+            layer.key, n, f"layer {n}", (f"layer {n}", layer.activation), layer.a.shape[1:],
             rows_of(found, layer, numbers), caption(layer, numbers), worst_item(layer),
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from bpcheck.report.page.markup import Html
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
 from bpcheck.report.page.sketch import Sketch, edge
-from bpcheck.report.page.station import Numbers, Row, Station, picked
+from bpcheck.report.page.station import Numbers, Row, Station
 from bpcheck.report.page.step import Step
 
 __all__ = ["FlattenKind"]
@@ -51,10 +51,8 @@ class FlattenKind(Kind):
             Step(
                 "down", layer.number, f"{named(RESTORED)}{self.below(layer)}: {count} → {_by(shape)},   {comes}{equals}",
                 "What comes down goes back to the places that the numbers came from. No number changes.",
-                bool(layer.wrong_below.any()), layer.key, "flatten",
-                of_example=lambda example: came_down(
-                    found, self.below(layer), picked(layer.goes_below, example), example
-                ),
+                layer.below.is_wrong, layer.key, "flatten",
+                of_example=lambda example: came_down(found, self.below(layer), layer.below, example),
             ),
         )  # fmt: skip
 
@@ -65,11 +63,11 @@ class FlattenKind(Kind):
             listed_rows = [Row(f"unit {item + 1}", layer.a[example, item], numbers["flatten", layer.key])]
             listed_rows += target_row(found, layer, item, example, numbers)
             if layer.has_below:
-                listed_rows.append(Row("∂C/∂a", layer.down[example, item], numbers["down", layer.key]))
+                listed_rows.append(Row("∂C/∂a", layer.down.right[example, item], numbers["down", layer.key]))
             return listed_rows
 
         return Station(
-            layer.key, layer.number, layer.name, layer.name, ("flatten", f"{_by(layer.x.shape[1:])} → {layer.a.shape[1]}"),
+            layer.key, layer.number, layer.name, ("flatten", f"{_by(layer.x.shape[1:])} → {layer.a.shape[1]}"),
             layer.a.shape[1:], rows, counts=False, is_slim=True,
         )  # fmt: skip
 

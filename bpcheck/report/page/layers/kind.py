@@ -71,6 +71,6 @@ class Kind(ABC):
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """What is drawn between the column of what enters and its own."""
 
-    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
+    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html | None]:
         """What is drawn on top of the boxes."""
         return ()

@@ -11,7 +11,7 @@ from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
 from bpcheck.report.page.sketch import MARGIN, Column, Sketch, edge, text
-from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix, picked
+from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix
 from bpcheck.report.page.step import Step
 
 __all__ = ["SkipKind"]
@@ -56,8 +56,8 @@ class SkipKind(Kind):
             Step(
                 "arrival", layer.number, f"{comes}{equals}",
                 "A sum hands what comes down to both of its terms unchanged: past the layers, and into them.",
-                bool(layer.wrong_down.any()), layer.key, self._place(layer),
-                of_example=lambda example: came_down(found, comes, picked(layer.comes_down, example), example),
+                layer.down.is_wrong, layer.key, self._place(layer),
+                of_example=lambda example: came_down(found, comes, layer.down, example),
             ),
         )  # fmt: skip
 
@@ -72,11 +72,11 @@ class SkipKind(Kind):
                 "down", layer.number, f"{named(PLUS_ONE)}{comes} = {past} + {through}",
                 f"{layer.entering} reaches the cost along two paths, past the layers and through them, "
                 "so what comes back along the two is added.",
-                bool(layer.wrong_below.any()), layer.key, self._place(layer),
+                layer.below.is_wrong, layer.key, self._place(layer),
                 of_example=lambda example: join(
-                    _sum(("past the layers", layer.down[example]), ("through them", layer.inner[0].below[example])),
+                    _sum(("past the layers", layer.down.right[example]), ("through them", layer.inner[0].below.right[example])),
                     tag("p", "their sum:"),
-                    came_down(found, comes, picked(layer.goes_below, example), example),
+                    came_down(found, comes, layer.below, example),
                 ),
             ),
         )  # fmt: skip
@@ -90,11 +90,11 @@ class SkipKind(Kind):
             return [
                 Row("h", matrix(layer.a[example, item]), numbers["sum", layer.key]),
                 *target_row(found, layer, item, example, numbers),
-                *beside_rows("∂C/∂h", picked(layer.comes_down, example, item), arrives),
+                *beside_rows("∂C/∂h", layer.down[example, item], arrives),
             ]
 
         return Station(
-            layer.key, layer.number, layer.name, layer.name,
+            layer.key, layer.number, layer.name,
             (layer.name, f"{layer.entering} + {layer.inner[-1].name}"), layer.a.shape[1:], rows, counts=False,
             leaving="h",
         )  # fmt: skip

@@ -8,7 +8,7 @@ from bpcheck.diagnosis.step import Step as BackwardStep
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
-from bpcheck.report.page.station import Caption, Numbers, Row, beside_rows, matrix, picked
+from bpcheck.report.page.station import Caption, Numbers, Row, beside_rows, matrix
 from bpcheck.report.page.step import Step
 
 __all__ = [
@@ -53,8 +53,8 @@ def delta_step(found: Replay, layer: Layer, above: str, rule: str, meaning: str)
     n, name = layer.number, layer_name("δ", layer.number)
     comes = above if above.startswith("∂C/∂") else f"({above})"
     return Step(
-        "delta", n, f"{rule}{name} = {comes} ⊙ σ'({layer_name('z', n)})", meaning, bool(layer.wrong_delta.any()), layer.key,
-        of_example=lambda example: came_down(found, name, picked(layer.deltas, example), example),
+        "delta", n, f"{rule}{name} = {comes} ⊙ σ'({layer_name('z', n)})", meaning, layer.delta.is_wrong, layer.key,
+        of_example=lambda example: came_down(found, name, layer.delta, example),
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def coming(found: Replay, layer: Layer, numbers: Numbers) -> int | None:
 def coming_row(found: Replay, layer: Layer, item: int, example: int, numbers: Numbers) -> list[Row]:
     """∂C/∂a, where a step of its own computes it."""
     step = coming(found, layer, numbers)
-    return [] if step is None else beside_rows("∂C/∂a", picked(layer.comes_down, example, item), step)
+    return [] if step is None else beside_rows("∂C/∂a", layer.down[example, item], step)
 
 
 def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int], Sequence[Row]]:
@@ -110,7 +110,7 @@ def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int
             Row("a", matrix(layer.a[example, item]), numbers["a", key]),
             *target_row(found, layer, item, example, numbers),
             *coming_row(found, layer, item, example, numbers),
-            *beside_rows("δ", picked(layer.deltas, example, item), numbers["delta", key]),
+            *beside_rows("δ", layer.delta[example, item], numbers["delta", key]),
         ]
 
     return rows
