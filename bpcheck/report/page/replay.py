@@ -45,7 +45,7 @@ def replay(report: Report) -> Replay | None:
     >>> from bpcheck import mlp, Verdict
     >>> case = Case(mlp([1, 1]), [{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
     >>> found = replay(Report("f", Verdict.DISAGREES, counterexample=case))
-    >>> found.cost, found.layers[0].delta.tolist()
+    >>> found.cost, found.layers[0].delta.right.tolist()
     (2.0, [[2.0]])
     """
     case = report.counterexample
@@ -115,14 +115,12 @@ class _Up:
     ) -> Layer:
         """A layer with what was said of its gradients; of one made of others, the first knows its way."""
         number = inner[-1].number if inner else self.numbers[path] or before.number
-        name, paths = (
-            _name(spec, number, before.name, inner),
-            {key: str(path.item(key)) for key in spec.roles},
-        )
+        name = _name(spec, number, before.name, inner)
+        paths = {role: str(path.item(key)) for key, role in spec.roles.items()}
         made = Layer(
             path, spec, number, name, before.key, before.name, before.a, a, inner=inner, has_below=before.has_below,
             params={role: np.asarray(own[key], dtype=float) for key, role in spec.roles.items()},
-            comparisons={spec.roles[key]: self.said[path] for key, path in paths.items() if path in self.said},
+            comparisons={role: self.said[path] for role, path in paths.items() if path in self.said},
         )  # fmt: skip
         return replace(made, inner=(replace(inner[0], through=made.passed), *inner[1:])) if inner else made
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.report.page.cells import pairs, table
 from bpcheck.report.page.markup import Html, join, tag
-from bpcheck.report.page.numbers import beside, show
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison
 
@@ -95,48 +95,14 @@ def side_by_side(comparison: Comparison) -> Html:
     >>> html.count("<table"), html.count('class="bad"')
     (2, 1)
     """
-    yours, right = as_matrix(comparison.actual), as_matrix(comparison.expected)
-    wrong = as_matrix(wrong_entries(comparison)).astype(bool)
-    shown = part(comparison)
-    mine, theirs = {}, {}
-    for i in shown.rows:
-        for j in shown.columns:
-            pair = (show(yours[i, j]), show(right[i, j]))
-            if wrong[i, j]:
-                pair = beside(yours[i, j], right[i, j])
-            mine[i, j], theirs[i, j] = pair
-    is_vector = np.asarray(comparison.expected).ndim < 2
+    shown, axes = part(comparison), np.shape(comparison.expected)[1:]
+    arrays = comparison.actual, comparison.expected, wrong_entries(comparison)
+    both = pairs(*(as_matrix(array)[np.ix_(shown.rows, shown.columns)] for array in arrays))
+    columns = [", ".join(map(str, np.unravel_index(j, axes))) for j in shown.columns] if axes else None
+    hidden = tag("span", f" {comparison.name or comparison.path}", class_="unseen")
     return join(
-        _table("yours", comparison, shown, mine, wrong, is_vector),
-        _table("right", comparison, shown, theirs, np.zeros_like(wrong), is_vector),
+        *(
+            table(tag("caption", word, hidden), columns, list(zip(map(str, shown.rows), cells, strict=True)))
+            for word, cells in zip(("yours", "right"), both, strict=True)
+        )
     )
-
-
-def _table(
-    word: str,
-    comparison: Comparison,
-    shown: Part,
-    cells: dict[tuple[int, int], str],
-    wrong: Any,
-    is_vector: bool,
-) -> Html:
-    head = None
-    if not is_vector:
-        axes = np.asarray(comparison.expected).shape[1:]
-        places = (np.unravel_index(j, axes) for j in shown.columns)
-        heads = [tag("th", ", ".join(map(str, place)), scope="col") for place in places]
-        head = tag("thead", tag("tr", tag("td"), *heads))
-    rows = []
-    for i in shown.rows:
-        row = [tag("th", str(i), scope="row")]
-        for j in shown.columns:
-            if wrong[i, j]:
-                row.append(
-                    tag("td", "✗ ", cells[i, j], tag("span", " (wrong)", class_="unseen"), class_="bad")
-                )
-            else:
-                row.append(tag("td", cells[i, j]))
-        rows.append(tag("tr", *row))
-    name = comparison.name or comparison.path
-    caption = tag("caption", word, tag("span", f" {name}", class_="unseen"))
-    return tag("table", caption, head, tag("tbody", *rows), class_="numbers")
