@@ -10,7 +10,7 @@ import numpy as np
 
 from bpcheck.report.plots import BLUE, GREEN, GREY, ORANGE, SMALL, axes, frame
 
-__all__ = ["course", "sizes"]
+__all__ = ["courses"]
 
 PINK = "#CC79A7"
 """A fifth colour of the palette of :mod:`bpcheck.report.plots`."""
@@ -25,64 +25,35 @@ FIGURE_TICKS = 12
 """Marks on the axis of the layers, at most."""
 
 
-def course(numbers: Sequence[int], relative: Sequence[float], *, label: str, ax: Any = None) -> Any:
-    """Add the course of one network's error to a picture.
-
-    Parameters
-    ----------
-    numbers : sequence of int
-        Of the layers.
-    relative : sequence of float
-        Their errors over that of the last layer.
-    label : str
-    ax : matplotlib.axes.Axes, optional
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
-    """
-    is_new = ax is None or not ax.lines
-    ax = axes(ax)
-    if is_new:
-        _layers(ax, "What is left of the error", "δ, relative to the last layer's")
-    _line(ax, numbers, relative, label)
-    ax.legend(loc="best", fontsize=SMALL, frameon=False)
-    return ax
-
-
-def sizes(
-    numbers: Sequence[int], series: Mapping[str, Sequence[float]], *, title: str, ax: Any = None
+def courses(
+    numbers: Sequence[int], series: Mapping[str, Sequence[float]], *, title: str, y: str, ax: Any = None
 ) -> Any:
-    """Draw the sizes of what one network computes.
+    """Draw, or add to a picture, how sizes go from layer to layer.
 
     Parameters
     ----------
     numbers : sequence of int
         Of the layers.
     series : mapping of str to sequence of float
-        Root mean squares, by name.
-    title : str
+        By name.
+    title, y : str
+        What stands above, and beside the sizes.
     ax : matplotlib.axes.Axes, optional
 
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
     ax = axes(ax)
-    _layers(ax, title, "root mean square")
+    if not ax.lines:
+        from matplotlib.ticker import MaxNLocator
+
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=FIGURE_TICKS, integer=True))
+        frame(ax, textwrap.fill(title, TITLE_WIDTH), "layer (the error comes from the right)", y)
     for name, values in series.items():
         _line(ax, numbers, values, name)
     ax.legend(loc="best", fontsize=SMALL, frameon=False)
     return ax
-
-
-def _layers(ax: Any, title: str, y: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=FIGURE_TICKS, integer=True))
-    frame(ax, textwrap.fill(title, TITLE_WIDTH), "layer (the error comes from the right)", y)
 
 
 def _line(ax: Any, numbers: Sequence[int], values: Sequence[float], label: str) -> None:

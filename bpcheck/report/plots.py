@@ -34,13 +34,7 @@ BELOW = 4.0
 
 
 def axes(ax: Any = None) -> Any:
-    """The axes to draw on: those given, or those of a new figure.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
-    """
+    """The axes to draw on: those given, or those of a new figure; InputError if matplotlib is not installed."""
     if ax is not None:
         return ax
     try:
@@ -93,11 +87,6 @@ def taylor(
     orders : (str, str)
         Of both, for the legend.
     ax : matplotlib.axes.Axes, optional
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
     """
     ax = axes(ax)
     ax.set_xscale("log")
@@ -160,11 +149,6 @@ def step_curve(
     is_exact : bool
         Whether the errors are held against the exact derivative.
     ax : matplotlib.axes.Axes, optional
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
     """
     ax = axes(ax)
     against = "the exact derivative" if is_exact else "the extrapolated estimate"

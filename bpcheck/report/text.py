@@ -21,6 +21,7 @@ __all__ = [
     "equation",
     "footer",
     "hint",
+    "indexed",
     "limits",
     "meaning",
     "render",
@@ -372,19 +373,30 @@ def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:
     if not comparison.actual.size:
         return comparison.label, "", "", "", "", "no entries"
     index = comparison.worst_index
-    place = f"[{', '.join(map(str, index))}]" if index else ""
     name = f" ({comparison.name})" if comparison.name else ""
     actual, expected = float(comparison.actual[index]), float(comparison.expected[index])
     wrong = comparison.verdict.severity > Verdict.INCONCLUSIVE.severity
     yours, right = told_apart(actual, expected) if wrong else (f"{actual + 0.0:.6g}", f"{expected + 0.0:.6g}")
     return (
-        f"{comparison.path}{place}{name}",
+        f"{comparison.path}{indexed(index)}{name}",
         yours,
         right,
         f"{abs(actual - expected):.1e}",
         f"{float(comparison.bound[index]):.1e}",
         word,
     )
+
+
+def indexed(index: Iterable[int]) -> str:
+    """The place of an entry, as in code; empty for a single number.
+
+    Examples
+    --------
+    >>> indexed((0, 2)), indexed(())
+    ('[0, 2]', '')
+    """
+    place = ", ".join(map(str, index))
+    return f"[{place}]" if place else ""
 
 
 def limits(report: Report) -> str:

@@ -18,7 +18,7 @@ from bpcheck.report.page.claimed import BY_BIAS, BY_BUG, UNKNOWN
 from bpcheck.report.page.drawing import draw
 from bpcheck.report.page.formula import wrong_comparison, wrong_formula
 from bpcheck.report.page.layers.kinds import KINDS
-from bpcheck.report.page.layers.place import focus, reached, tapped, window
+from bpcheck.report.page.layers.place import focus, reached, seen_by_kernel
 from bpcheck.report.page.numbers import show
 from bpcheck.report.page.page import fragment, page
 from bpcheck.report.page.replay import replay
@@ -31,7 +31,7 @@ CONVOLUTIONS = ("conv1d", "conv2d", "skip around conv", "large conv")
 
 def drawn(report, example=0):
     found = replay(report)
-    return ElementTree.fromstring(draw(found, steps(found), chosen(found), example))
+    return ElementTree.fromstring(draw(found, chosen(found), example))
 
 
 def flat(trace):
@@ -111,12 +111,14 @@ def test_the_sums_of_a_kernels_place_are_those_of_the_reference(name):
         weight, bias = layer.params["weight"], layer.params["bias"]
         for _ in range(20):
             o, *place = (int(rng.integers(n)) for n in layer.z.shape[1:])
-            under = [window(layer, 0, c, tuple(place)) for c in range(weight.shape[1])]
+            under = seen_by_kernel(layer, 0)[(slice(None), *place)]
             assert np.sum(under * weight[o]) + bias[o] == pytest.approx(
                 layer.z[(0, o, *place)], rel=1e-10, abs=1e-12
             )
             o, c, *tap = (int(rng.integers(n)) for n in weight.shape)
-            shares = [layer.delta.right[i, o] * tapped(layer, i, c, tuple(tap)) for i in range(given.batch)]
+            shares = [
+                layer.delta.right[i, o] * seen_by_kernel(layer, i)[(c, ..., *tap)] for i in range(given.batch)
+            ]
             right = leaves[str(layer.path.item("weight"))][(o, c, *tap)]
             assert np.sum(shares) == pytest.approx(right, rel=1e-10, abs=1e-12)
             c, *at = (int(rng.integers(n)) for n in layer.x.shape[1:])
@@ -248,7 +250,7 @@ def test_of_right_code_nothing_is_marked(name):
     report = failing_network(name, "")
     assert report.verdict is Verdict.AGREES
     found = replay(report)
-    picture = draw(found, steps(found), chosen(found), 0)
+    picture = draw(found, chosen(found), 0)
     assert "✗" not in picture
     assert 'class="wrong"' not in picture
     assert first_wrong(steps(found)) is None
@@ -370,7 +372,7 @@ def test_the_formula_of_a_wrong_entry_has_the_right_value(name):
     comparison, formula = wrong_comparison(report), wrong_formula(report)
     assert formula.value == pytest.approx(float(comparison.expected[comparison.worst_index]), rel=1e-9)
     text = Balanced(page(report)).text
-    assert formula.symbol in text
+    assert formula.lines[-1][0].removeprefix("∂C/∂") in text
     assert words in text
 
 

@@ -41,20 +41,12 @@ UNKNOWN = "not known: your function returns gradients, not δ"
 
 @dataclass(frozen=True, eq=False)
 class Claims:
-    """What is known of the caller's backward pass.
+    """What is known of the caller's backward pass."""
 
-    Attributes
-    ----------
-    source : str
-        How it is known, in words.
-    deltas : mapping of str to array
-        δ by the key of its layer.
-    below : mapping of str to array
-        ∂C/∂(input) by the key of the layer that sends it down.
-    """
-
-    source: str = UNKNOWN
+    source: str = UNKNOWN  # how it is known, in words
+    # δ by the key of its layer
     deltas: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    # ∂C/∂(input) by the key of the layer that sends it down
     below: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -63,15 +55,7 @@ def claimed(
 ) -> Claims:
     """What is known of the caller's backward pass.
 
-    Parameters
-    ----------
-    report : Report
-    case : Case
-    layers : sequence of Layer
-    given : mapping of str to Comparison
-        By path, in our layout.
-    factor : float
-        The unit of the caller's cost over ours.
+    ``given`` is by path, in our layout; ``factor`` is the unit of the caller's cost over ours.
     """
     bugs = [CATALOGUE[slug] for slug in {d.bug: None for d in report.diagnoses} if slug in CATALOGUE]
     found = _with_bugs(bugs, case, given, factor) if bugs and knows(case.architecture.layers) else None

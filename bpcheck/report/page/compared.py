@@ -39,18 +39,10 @@ def rounding(comparison: Comparison | None) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """An array that comes down, or a part of it.
-
-    Attributes
-    ----------
-    right : array
-    yours : array or None
-        The caller's, if it is known.
-    wrong : array of bool
-    """
+    """An array that comes down, or a part of it."""
 
     right: Any = None
-    yours: Any = None
+    yours: Any = None  # the caller's, if it is known
     wrong: Any = False
 
     @staticmethod

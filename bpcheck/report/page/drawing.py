@@ -28,8 +28,6 @@ from bpcheck.report.page.sketch import (
     edge,
     text,
 )
-from bpcheck.report.page.step import Step
-from bpcheck.report.page.steps import numbers_of
 from bpcheck.report.page.window import Window
 
 __all__ = ["draw", "legend"]
@@ -46,23 +44,9 @@ SHRINKS_TO = 0.85
 """Of its full size; on a narrower screen the drawing scrolls, for letters below 11 pixels are hard to read."""
 
 
-def draw(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> Html:
-    """The network with the numbers of one example.
-
-    Parameters
-    ----------
-    found : Replay
-    listed : sequence of Step
-    seen : Window
-    example : int
-        Row of the batch, from 0.
-
-    Returns
-    -------
-    Html
-        An ``<svg>``.
-    """
-    sketch = _laid_out(found, listed, seen, example)
+def draw(found: Replay, seen: Window, example: int) -> Html:
+    """The network as an ``<svg>``, with the numbers of one example, counted from 0."""
+    sketch = _laid_out(found, seen, example)
     columns, drawn = list(sketch.columns.values()), [one for one in found.every if one.key in sketch.columns]
     heads = [_head(column) for column in columns]
     joins = [part for layer in drawn for part in kind_of(layer.spec).joins(found, layer, sketch)]
@@ -87,7 +71,7 @@ def _described(found: Replay) -> str:
     return f"input {', '.join(sizes)}"
 
 
-def _laid_out(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> Sketch:
+def _laid_out(found: Replay, seen: Window, example: int) -> Sketch:
     lanes = dict(_lanes(found.layers, 0))
     used = [lane for key, lane in lanes.items() if key in seen.keys]
     above = ABOVE + (LANE * (1 + max(used)) if used else 0)
@@ -97,7 +81,7 @@ def _laid_out(found: Replay, listed: Sequence[Step], seen: Window, example: int)
     )
     columns = _columns(found, seen, pitches, (above, height), example)
     heights = {key: ABOVE + 12 + LANE * lane for key, lane in lanes.items()}
-    return Sketch(columns, heights, numbers_of(listed), example, height)
+    return Sketch(columns, heights, seen.numbers, example, height)
 
 
 def _lanes(layers: Sequence[Layer], depth: int) -> Iterator[tuple[str, int]]:

@@ -17,22 +17,7 @@ LETTERS = 6
 
 
 def grid(values: Any, wrong: Any, left: float, top: float, *, step: int, wrong_step: int) -> Html:
-    """The matrix.
-
-    Parameters
-    ----------
-    values : matrix
-    wrong : matrix of bool or None
-    left, top : float
-    step : int
-        That computes the numbers.
-    wrong_step : int
-        That shows which of them are wrong.
-
-    Returns
-    -------
-    Html
-        An SVG group.
+    """The matrix, computed by one step; another one may show which of its numbers are wrong.
 
     Examples
     --------

@@ -34,11 +34,6 @@ def heat_map(comparison: Comparison) -> Html:
     In a wrong tensor, colour goes by the largest difference, and entries within their rounding have none. Where nothing
     is wrong, it goes by what rounding is allowed.
 
-    Parameters
-    ----------
-    comparison : Comparison
-        One that has arrays.
-
     Examples
     --------
     >>> from bpcheck import Verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["beside", "layer_name", "show"]
+__all__ = ["around", "beside", "layer_name", "show"]
 
 SHORT = 4
 """Significant digits in the drawing and in tables: enough to see a factor, few enough to fit a unit's box."""
@@ -54,3 +54,15 @@ def layer_name(letter: str, layer: int) -> str:
     'δ¹²'
     """
     return letter + str(layer).translate(SUPERSCRIPTS)
+
+
+def around(place: int, count: int, most: int) -> range:
+    """At most ``most`` of ``count`` entries, with ``place`` among them and in the middle where it can be.
+
+    Examples
+    --------
+    >>> around(7, 9, 5)
+    range(4, 9)
+    """
+    start = min(max(0, place - most // 2), max(0, count - most))
+    return range(start, min(count, start + most))

@@ -33,12 +33,7 @@ __all__ = ["replay"]
 
 
 def replay(report: Report) -> Replay | None:
-    """Run the smallest failing case again.
-
-    Returns
-    -------
-    Replay or None
-        None where there is no network, or one with a layer that the page or the reference does not know.
+    """Run the case again; None without a network, or with a layer that the page or the reference does not know.
 
     Examples
     --------

@@ -22,56 +22,31 @@ __all__ = ["Layer", "Replay", "walked"]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer at the failing case; of a batch, the first axis counts the examples.
+    """One layer at the failing case; of a batch, the first axis counts the examples."""
 
-    Attributes
-    ----------
-    path : Path
-        Of its parameters.
-    spec : LayerSpec
-    number : int
-        The book's: 2 is the first layer that has weights. A layer that is not counted, or is made of others, has
-        the number of the last one counted up to it.
-    name : str
-        What a formula calls the numbers that leave the layer.
-    before, entering : str
-        Key of the layer whose numbers enter (empty for the input), and what a formula calls them.
-    x, a : arrays
-        The numbers that enter and that leave.
-    z : array or None
-    delta, down, below : Compared
-        δ, ∂C/∂a and ∂C/∂x; a layer without an activation has no z and no δ.
-    inner : tuple of Layer
-        The layers that it is made of.
-    through : str
-        Of the first of the layers that a skip connection passes: those layers in words. What comes down to what enters
-        them has come through them, and another part past them.
-    has_below : bool
-        Whether a layer with parameters comes before it, so that a backward pass needs ``below``.
-    is_output : bool
-        Whether what leaves it is the network's output.
-    params : mapping of Role to array
-    comparisons : mapping of Role to Comparison
-        What was said of its gradients, in the caller's layout.
-    """
-
-    path: Path
+    path: Path  # of its parameters
     spec: LayerSpec
+    # the book's: 2 is the first layer that has weights. A layer that is not counted, or is made of
+    # others, has the number of the last one counted up to it
     number: int
-    name: str
-    before: str
+    name: str  # what a formula calls the numbers that leave the layer
+    before: str  # key of the layer whose numbers enter (empty for the input), and what a formula calls them
     entering: str
-    x: Any
+    x: Any  # the numbers that enter and that leave
     a: Any
     z: Any = None
-    delta: Compared = NOTHING
+    delta: Compared = NOTHING  # δ, ∂C/∂a and ∂C/∂x; a layer without an activation has no z and no δ
     down: Compared = NOTHING
     below: Compared = NOTHING
-    inner: tuple[Layer, ...] = ()
+    inner: tuple[Layer, ...] = ()  # the layers that it is made of
+    # of the first of the layers that a skip connection passes: those layers in words. What comes
+    # down to what enters them has come through them, and another part past them
     through: str = ""
+    # whether a layer with parameters comes before it, so that a backward pass needs ``below``
     has_below: bool = True
-    is_output: bool = False
+    is_output: bool = False  # whether what leaves it is the network's output
     params: Mapping[Role, Any] = field(default_factory=lambda: MappingProxyType({}))
+    # what was said of its gradients, in the caller's layout
     comparisons: Mapping[Role, Comparison] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -131,22 +106,12 @@ def walked(layers: Sequence[Layer]) -> Iterator[Layer]:
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """The whole case.
-
-    Attributes
-    ----------
-    case : Case
-    layers : tuple of Layer
-        From the input up, layers made of others as one.
-    cost : float
-    source : str
-        Where the caller's δ comes from, in words.
-    """
+    """The whole case."""
 
     case: Case
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer, ...]  # from the input up, layers made of others as one
     cost: float
-    source: str
+    source: str  # where the caller's δ comes from, in words
 
     @property
     def every(self) -> tuple[Layer, ...]:

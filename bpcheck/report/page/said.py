@@ -14,6 +14,7 @@ from bpcheck.report.page.numbers import beside, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.station import matrix
 from bpcheck.report.page.wrong import wrong_entries
+from bpcheck.report.text import indexed
 
 __all__ = [
     "MOST_LISTED",
@@ -159,6 +160,6 @@ def _gradient(layer: Layer, letter: str, role: Any) -> Html:
         return tag("p", f"{name}: {'right ✓' if comparison.verdict.ok else 'not decided'}")
     index = comparison.worst_index
     shown = beside(float(comparison.actual[index]), float(comparison.expected[index]))
-    place = f" [{', '.join(map(str, index))}]" if index else ""
+    place = f" {indexed(index)}" if index else ""
     said = f"✗ {int(wrong.sum())} of {wrong.size} wrong; the worst{place}: yours {shown[0]}, right {shown[1]}"
     return tag("p", f"{name}: {said}", class_="bad")

@@ -24,7 +24,6 @@ __all__ = [
     "Column",
     "Seen",
     "Sketch",
-    "around",
     "edge",
     "text",
 ]  # fmt: skip
@@ -46,18 +45,6 @@ MOST_CELLS = 5
 """Rows and columns of a map that are drawn: three such maps beside their kernels are as wide as two pages."""
 
 
-def around(place: int, count: int) -> range:
-    """At most ``MOST_CELLS`` of ``count`` entries, with ``place`` among them and in the middle where it can be.
-
-    Examples
-    --------
-    >>> around(7, 9)
-    range(4, 9)
-    """
-    start = min(max(0, place - MOST_CELLS // 2), max(0, count - MOST_CELLS))
-    return range(start, min(count, start + MOST_CELLS))
-
-
 def text(x: float, y: float, *children: object, **attributes: object) -> Html:
     """An SVG text."""
     return tag("text", *children, x=f"{x:.0f}", y=f"{y:.0f}", **attributes)
@@ -73,20 +60,11 @@ def edge(start: tuple[float, float], end: tuple[float, float], step: int, kind: 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What is drawn of a column.
-
-    Attributes
-    ----------
-    station : Station
-    items : tuple of int
-        Units or maps, counted from 0.
-    rows, columns : range
-        Of each map.
-    """
+    """What is drawn of a column."""
 
     station: Station
-    items: tuple[int, ...]
-    rows: range
+    items: tuple[int, ...]  # units or maps, counted from 0
+    rows: range  # of each map
     columns: range
 
     def height(self, listed: Sequence[Row]) -> float:
@@ -103,20 +81,12 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Column(Seen):
-    """A column at its place, with the numbers of one example.
-
-    Attributes
-    ----------
-    example : int
-    left, width : float
-    middles : dict of int to float
-        Height of each item's middle.
-    """
+    """A column at its place, with the numbers of one example."""
 
     example: int
     left: float
     width: float
-    middles: Mapping[int, float]
+    middles: Mapping[int, float]  # height of each item's middle
 
     @property
     def right(self) -> float:
@@ -163,21 +133,11 @@ class Column(Seen):
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """All columns of a drawing.
+    """All columns of a drawing."""
 
-    Attributes
-    ----------
-    columns : dict of str to Column
-        By the key of their station, from left to right; those that are not drawn are missing.
-    lanes : dict of str to float
-        Height of the lane of each skip connection.
-    numbers : Numbers
-    example : int
-    height : float
-    """
-
+    # by the key of their station, from left to right; those that are not drawn are missing
     columns: Mapping[str, Column]
-    lanes: Mapping[str, float]
+    lanes: Mapping[str, float]  # height of the lane of each skip connection
     numbers: Numbers
     example: int
     height: float

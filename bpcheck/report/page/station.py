@@ -19,25 +19,14 @@ Numbers: TypeAlias = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A number of a unit or a map, and the step that computes it.
-
-    Attributes
-    ----------
-    name : str
-    value : float or matrix
-    step : int
-    kind : {"", "bad", "fine"}
-    wrong : matrix of bool or None
-    text : str
-        How a single number is written, where that is not as every other.
-    """
+    """A number of a unit or a map, and the step that computes it."""
 
     name: str
     value: Any
     step: int
-    kind: str = ""
+    kind: str = ""  # or "bad" or "fine"
     wrong: Any = None
-    text: str = ""
+    text: str = ""  # how a single number is written, where that is not as every other
 
     @property
     def is_single(self) -> bool:
@@ -57,19 +46,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Caption:
-    """What stands behind the name of a unit or map: its bias, and whether that one's gradient is wrong.
-
-    Attributes
-    ----------
-    text : str
-    is_wrong : bool
-    step : int
-        Of the gradient.
-    """
+    """What stands behind the name of a unit or map: its bias, and whether that one's gradient is wrong."""
 
     text: str = ""
     is_wrong: bool = False
-    step: int = 0
+    step: int = 0  # of the gradient
 
 
 def _plain(item: int) -> Caption:
@@ -78,51 +59,24 @@ def _plain(item: int) -> Caption:
 
 @dataclass(frozen=True, eq=False)
 class Station:
-    """A column.
+    """A column."""
 
-    Attributes
-    ----------
-    key : str
-        Of its layer; empty for the input.
-    number : int
-        The book's number.
-    called : str
-        The column in words, as in "of layer 2, 6 of 30 units are drawn".
-    heads : (str, str)
-        Two lines above it.
-    shape : tuple of int
-        Of one example.
-    rows : callable
-        ``rows(item, example)``: what stands in the box of a unit or map.
-    caption : callable
-        ``caption(item)``.
-    worst : int or None
-        The unit or map with the worst wrong entry.
-    focus : tuple of int or None
-        Map and place that are shown in numbers: they are drawn, whatever is left out.
-    counts : bool
-        Whether it counts as one of the columns that fit a page.
-    is_slim : bool
-        Whether its boxes have no heading.
-    room : int
-        Pixels from top to bottom that what is drawn beside a box needs for each box of the column before.
-    leaving : str
-        Name of the row that has what leaves the layer.
-    """
-
-    key: str
-    number: int
-    called: str
-    heads: tuple[str, str]
-    shape: tuple[int, ...]
+    key: str  # of its layer; empty for the input
+    number: int  # the book's number
+    called: str  # the column in words, as in "of layer 2, 6 of 30 units are drawn"
+    heads: tuple[str, str]  # two lines above it
+    shape: tuple[int, ...]  # of one example
+    # ``rows(item, example)``: what stands in the box of a unit or map
     rows: Callable[[int, int], Sequence[Row]]
-    caption: Callable[[int], Caption] = _plain
-    worst: int | None = None
+    caption: Callable[[int], Caption] = _plain  # ``caption(item)``
+    worst: int | None = None  # the unit or map with the worst wrong entry
+    # map and place that are shown in numbers: they are drawn, whatever is left out
     focus: tuple[int, ...] | None = None
-    counts: bool = True
-    is_slim: bool = False
+    counts: bool = True  # whether it counts as one of the columns that fit a page
+    is_slim: bool = False  # whether its boxes have no heading
+    # pixels that what is drawn beside a box needs, from top to bottom, for each box of the column before
     room: int = 0
-    leaving: str = "a"
+    leaving: str = "a"  # name of the row that has what leaves the layer
 
     @property
     def is_flat(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bpcheck.report.page.cells import pairs, table
 from bpcheck.report.page.markup import Html, join, tag
+from bpcheck.report.page.numbers import around
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison
 
@@ -20,18 +21,11 @@ MOST_ROWS, MOST_COLUMNS = 8, 5
 
 @dataclass(frozen=True)
 class Part:
-    """The rows and columns that are shown.
-
-    Attributes
-    ----------
-    rows, columns : range
-    said : str
-        What is left out; empty if nothing is.
-    """
+    """The rows and columns that are shown."""
 
     rows: range
     columns: range
-    said: str
+    said: str  # what is left out; empty if nothing is
 
 
 def as_matrix(array: Any) -> Any:
@@ -46,11 +40,6 @@ def as_matrix(array: Any) -> Any:
     if array.ndim < 2:
         return array.reshape(-1, 1)
     return array.reshape(array.shape[0], -1)
-
-
-def _around(place: int, count: int, most: int) -> range:
-    start = min(max(0, place - most // 2), max(0, count - most))
-    return range(start, min(count, start + most))
 
 
 def part(comparison: Comparison) -> Part:
@@ -69,8 +58,8 @@ def part(comparison: Comparison) -> Part:
     if comparison.worst_index and matrix.size:
         flat = int(np.ravel_multi_index(comparison.worst_index, expected.shape))
         worst = (flat // matrix.shape[1], flat % matrix.shape[1])
-    rows = _around(worst[0], matrix.shape[0], MOST_ROWS)
-    columns = _around(worst[1], matrix.shape[1], MOST_COLUMNS)
+    rows = around(worst[0], matrix.shape[0], MOST_ROWS)
+    columns = around(worst[1], matrix.shape[1], MOST_COLUMNS)
     said = []
     for word, shown, count in (("rows", rows, matrix.shape[0]), ("columns", columns, matrix.shape[1])):
         if len(shown) < count:
@@ -80,11 +69,6 @@ def part(comparison: Comparison) -> Part:
 
 def side_by_side(comparison: Comparison) -> Html:
     """Two tables: what was claimed, with the wrong entries marked, and what is right.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        One that has arrays.
 
     Examples
     --------

@@ -16,13 +16,9 @@ MOST_EXAMPLES = 8
 
 
 def walk(found: Replay, *, interactive: bool = True) -> Html:
-    """The network section of a report.
+    """The network section of a report, with buttons for the page's script if it is interactive.
 
-    Parameters
-    ----------
-    found : Replay
-    interactive : bool
-        With buttons for the page's script; without, the end of the backward pass is drawn for the first example.
+    If not, the end of the backward pass is drawn for the first example.
 
     Examples
     --------
@@ -36,7 +32,7 @@ def walk(found: Replay, *, interactive: bool = True) -> Html:
     listed, seen = steps(found), window(found)
     examples = min(found.case.batch, MOST_EXAMPLES) if interactive else 1
     pictures = [
-        tag("div", draw(found, listed, seen, example), data_example=example, hidden=example > 0)
+        tag("div", draw(found, seen, example), data_example=example, hidden=example > 0)
         for example in range(examples)
     ]
     board = scrolling("Drawing of the network", *pictures)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bpcheck.report.page.layers.kinds import kind_of
+from bpcheck.report.page.numbers import around
 from bpcheck.report.page.replayed import Replay
-from bpcheck.report.page.sketch import MOST_CELLS, Seen, around
+from bpcheck.report.page.sketch import MOST_CELLS, Seen
 from bpcheck.report.page.station import Numbers, Station, of_input
 from bpcheck.report.page.steps import numbers_of, steps
 
@@ -27,18 +28,11 @@ do not count; they stand close to the layer that they belong to."""
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """What of a network is drawn.
+    """What of a network is drawn."""
 
-    Attributes
-    ----------
-    seen : tuple of Seen
-        From left to right.
-    left_out : tuple of str
-        One sentence for whatever is not drawn.
-    """
-
-    seen: tuple[Seen, ...]
-    left_out: tuple[str, ...]
+    seen: tuple[Seen, ...]  # from left to right
+    left_out: tuple[str, ...]  # one sentence for whatever is not drawn
+    numbers: Numbers
 
     @property
     def keys(self) -> frozenset[str]:
@@ -66,14 +60,15 @@ def window(found: Replay) -> Window:
     >>> window(replay(Report("f", Verdict.DISAGREES, counterexample=case))).left_out
     ('of layer 1, 6 of 9 units are drawn',)
     """
-    every = stations(found, numbers_of(steps(found)))
+    numbers = numbers_of(steps(found))
+    every = stations(found, numbers)
     shown = _columns(found, every)
     seen = tuple(_seen(one, _focus(found, one)) for one in shown)
     left_out = [sentence for one in seen for sentence in _left_out(one)]
     if len(shown) < len(every):
         first, last, top = shown[0].number, shown[-1].number, every[-1].number
         left_out.insert(0, f"layers {first} to {last} of {top} are drawn")
-    return Window(seen, tuple(left_out))
+    return Window(seen, tuple(left_out), numbers)
 
 
 def _columns(found: Replay, every: Sequence[Station]) -> Sequence[Station]:
@@ -100,7 +95,11 @@ def _seen(station: Station, focus: tuple[int, ...] | None) -> Seen:
     count, *sizes = station.shape
     height, width = [1, *sizes][-2:] if sizes else (1, 1)
     row, column = (0, *focus[1:])[-2:] if focus else (0, 0)
-    rows, columns, most = around(row, height), around(column, width), _most(station, height)
+    rows, columns, most = (
+        around(row, height, MOST_CELLS),
+        around(column, width, MOST_CELLS),
+        _most(station, height),
+    )
     chosen = {one for one in (station.worst, focus[0] if focus else None) if one is not None}
     others = (one for one in range(count) if one not in chosen)
     chosen.update(islice(others, max(0, most - len(chosen))))

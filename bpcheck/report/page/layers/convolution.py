@@ -11,23 +11,23 @@ from bpcheck.diagnosis.layers.convolution import ERROR, KERNEL_GRADIENT, PLACES_
 from bpcheck.network.layers import LayerSpec
 from bpcheck.report.page.grid import grid
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.place import Focus, focus, indices, largest, reached, spec_of, tapped, window
+from bpcheck.report.page.layers.place import Focus, focus, indices, largest, reached, seen_by_kernel, spec_of
 from bpcheck.report.page.layers.unit import (
     activation_step,
     caption,
     coming_row,
     delta_step,
-    is_batch,
     named,
     worst_item,
 )
 from bpcheck.report.page.markup import Html, join, scrolling, tag
-from bpcheck.report.page.numbers import layer_name, show
+from bpcheck.report.page.numbers import around, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, gradients, listed, products, written_product
-from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, LINE, Column, Sketch, around, edge, text
+from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, LINE, MOST_CELLS, Column, Sketch, edge, text
 from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix
 from bpcheck.report.page.step import Step
+from bpcheck.report.text import indexed
 
 __all__ = ["ConvolutionKind"]
 
@@ -74,8 +74,8 @@ class ConvolutionKind(Kind):
 
     def backward(self, found: Replay, layer: Layer, above: str, inner: str) -> Sequence[Step]:
         """δ, the gradients, and what comes down to the maps below if anybody needs it."""
-        n, names, several = layer.number, _Letters(layer), is_batch(found)
-        examples = " and over the examples" if several else ""
+        n, names = layer.number, _Letters(layer)
+        examples = " and over the examples" if found.case.batch > 1 else ""
         gradient = Step(
             "gradient", n,
             f"{named(PLACES_SUMMED, KERNEL_GRADIENT)}∂C/∂{layer_name('b', n)}[o] = Σ {names.of('δ')},   "
@@ -170,15 +170,11 @@ def _rows(found: Replay, layer: Layer, numbers: Numbers) -> Any:
     return rows
 
 
-def _index(*numbers: int) -> str:
-    return f"[{', '.join(map(str, numbers))}]"
-
-
 def _forward_said(layer: Layer, example: int) -> Html:
     """The product sum at one place."""
     at, n = focus(layer), layer.number
     kernels, bias = layer.params["weight"][at.o], float(layer.params["bias"][at.o])
-    under = [window(layer, example, c, at.place) for c in range(len(kernels))]
+    under = seen_by_kernel(layer, example)[(slice(None), *at.place)]
     sums = [float(np.sum(one * kernel)) for one, kernel in zip(under, kernels, strict=True)]
     shown = sorted(
         {at.c, *range(len(kernels))[:MOST_TABLES]} - ({MOST_TABLES - 1} if at.c >= MOST_TABLES else set())
@@ -191,7 +187,7 @@ def _forward_said(layer: Layer, example: int) -> Html:
     others = [total for c, total in enumerate(sums) if c not in shown]
     if others:
         terms.append(f"{show(sum(others))} ({len(others)} more maps)")
-    name = f"{layer_name('z', n)}{_index(at.o, *at.place)}"
+    name = f"{layer_name('z', n)}{indexed((at.o, *at.place))}"
     said = tag("p", f"{name} = {_added(terms)} = {show(float(layer.z[(example, at.o, *at.place)]))}")
     return join(
         listed(layer_name("z", n), layer.z[example]),
@@ -206,12 +202,12 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
     delta, architecture = layer.delta.right[example, at.o], found.case.architecture
     only_bias = layer.wrong_gradient("bias").any() and not layer.wrong_gradient("weight").any()
     if only_bias:
-        name, letter, summands = f"∂C/∂{layer_name('b', n)}{_index(at.o)}", "δ", delta
+        name, letter, summands = f"∂C/∂{layer_name('b', n)}{indexed((at.o,))}", "δ", delta
         shown: Html = listed(f"{layer_name('δ', n)}, map {at.o + 1}", delta[None])
         penalised = architecture.penalize_bias
     else:
-        name, letter = f"∂C/∂{layer_name('W', n)}{_index(*at.entry)}", "δ · a"
-        under = tapped(layer, example, at.c, at.tap)
+        name, letter = f"∂C/∂{layer_name('W', n)}{indexed(at.entry)}", "δ · a"
+        under = seen_by_kernel(layer, example)[(at.c, ..., *at.tap)]
         summands, penalised = delta * under, True
         caption_ = (
             f"for every place: {layer_name('δ', n)} of map {at.o + 1} · {layer.entering} of map {at.c + 1}"
@@ -219,7 +215,7 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
         shown = scrolling(
             f"The sum that gives {name}", products(caption_, delta, under), class_="tensor scroll"
         )
-    share = " from this example" if is_batch(found) else ""
+    share = " from this example" if found.case.batch > 1 else ""
     penalty = ", before the penalty" if penalised and (architecture.l1 or architecture.l2) else ""
     return join(shown, tag("p", f"{name}: Σ {letter} = {show(float(np.sum(summands)))}{share}{penalty}"))
 
@@ -235,7 +231,7 @@ def _down_said(found: Replay, layer: Layer, example: int) -> Html:
     ]
     more = [f"{len(terms) - MOST_TERMS} more products"] if len(terms) > MOST_TERMS else []
     name, total = (
-        layer.below_of(layer.entering + _index(c, *at)),
+        layer.below_of(layer.entering + indexed((c, *at))),
         show(float(layer.below.right[(example, c, *at)])),
     )
     said = f"{name} = {_added(terms[:MOST_TERMS] + more)} = {total}"
@@ -250,7 +246,7 @@ def _kernel_part(layer: Layer) -> tuple[range, range]:
     """The rows and columns of a kernel that are drawn."""
     shape = matrix(layer.params["weight"][0, 0]).shape
     tap = (0, *focus(layer).tap)[-2:]
-    rows, columns = (around(place, size) for place, size in zip(tap, shape, strict=True))
+    rows, columns = (around(place, size, MOST_CELLS) for place, size in zip(tap, shape, strict=True))
     return rows, columns
 
 

@@ -15,9 +15,7 @@ from bpcheck.report.page.layers.unit import (
     activation_step,
     caption,
     delta_step,
-    is_batch,
     rows_of,
-    summed,
     worst_item,
 )
 from bpcheck.report.page.markup import Html, tag
@@ -63,7 +61,7 @@ class DenseKind(Kind):
 
     def backward(self, found: Replay, layer: Layer, above: str, inner: str) -> Sequence[Step]:
         """δ by BP1 or BP2, then both gradients."""
-        n, several = layer.number, is_batch(found)
+        n, several = layer.number, found.case.batch > 1
         rule = "BP1" if layer.is_output else "BP2"
         through_weights = layer.is_output or not above.startswith("∂C/∂")
         meaning = (
@@ -71,7 +69,7 @@ class DenseKind(Kind):
             if through_weights
             else "δ is ∂C/∂z: what comes down to a unit's a, times the slope σ'"
         )
-        delta, sign = layer_name("δ", n), summed(several)
+        delta, sign = layer_name("δ", n), "Σ " if several else ""
         entering = layer.entering if layer.entering.endswith(")") else f"({layer.entering})"
         return (
             delta_step(found, layer, above, f"{rule}: ", f"{meaning}."),

@@ -74,7 +74,10 @@ class SkipKind(Kind):
                 "so what comes back along the two is added.",
                 layer.below.is_wrong, layer.key, self._place(layer),
                 of_example=lambda example: join(
-                    _sum(("past the layers", layer.down.right[example]), ("through them", layer.inner[0].below.right[example])),
+                    _sum(
+                        ("past the layers", layer.down.right[example]),
+                        ("through them", layer.inner[0].below.right[example]),
+                    ),
                     tag("p", "their sum:"),
                     came_down(found, comes, layer.below, example),
                 ),

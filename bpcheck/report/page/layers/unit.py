@@ -15,23 +15,11 @@ __all__ = [
     "activation_step",
     "caption",
     "delta_step",
-    "is_batch",
     "named",
     "rows_of",
-    "summed",
     "target_row",
     "worst_item",
 ]
-
-
-def is_batch(found: Replay) -> bool:
-    """Whether there are several examples."""
-    return found.case.batch > 1
-
-
-def summed(several: bool) -> str:
-    """A sum sign where gradients are summed over examples."""
-    return "Σ " if several else ""
 
 
 def named(*steps: BackwardStep) -> str:
