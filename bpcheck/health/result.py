@@ -11,7 +11,7 @@ from bpcheck.errors import InputError
 from bpcheck.health.findings import Finding
 from bpcheck.health.numbers import Clipping, LayerHealth, TensorHealth
 from bpcheck.health.words import render
-from bpcheck.report.health_plot import courses
+from bpcheck.report.plots import courses
 
 __all__ = ["GradientHealth"]
 

@@ -32,13 +32,9 @@ def box(column: Column, item: int) -> Html:
 
 
 def _heading(column: Column, item: int, top: float) -> Html:
-    caption = column.station.caption(item)
-    return text(
-        column.left + 9, top + 18, f"{column.station.word} {item + 1}",
-        tag("tspan", f"   {caption.text}", class_="soft") if caption.text else None,
-        tag("tspan", " ✗", class_="bad", data_at=caption.step) if caption.is_wrong else None,
-        class_="unit",
-    )  # fmt: skip
+    station = column.station
+    behind = station.caption(item) if station.caption is not None else ()
+    return text(column.left + 9, top + 18, f"{station.word} {item + 1}", *behind, class_="unit")
 
 
 def _number(row: Row, column: Column, y: float) -> Html:

@@ -79,9 +79,9 @@ def _laid_out(found: Replay, seen: Window, example: int) -> Sketch:
     height = (
         above + max(pitch * len(one.items) for one, pitch in zip(seen.seen, pitches, strict=True)) + MARGIN
     )
-    columns = _columns(found, seen, pitches, (above, height), example)
+    columns = _columns(found, seen, pitches, above + (height - above - MARGIN) / 2, example)
     heights = {key: ABOVE + 12 + LANE * lane for key, lane in lanes.items()}
-    return Sketch(columns, heights, seen.numbers, example, height)
+    return Sketch(columns, heights, seen.numbers, height)
 
 
 def _lanes(layers: Sequence[Layer], depth: int) -> Iterator[tuple[str, int]]:
@@ -93,15 +93,13 @@ def _lanes(layers: Sequence[Layer], depth: int) -> Iterator[tuple[str, int]]:
 
 
 def _columns(
-    found: Replay, seen: Window, pitches: Sequence[float], vertical: tuple[float, float], example: int
+    found: Replay, seen: Window, pitches: Sequence[float], centre: float, example: int
 ) -> Mapping[str, Column]:
     layers, columns, left = {layer.key: layer for layer in found.every}, {}, float(MARGIN)
-    above, height = vertical
     for place, (one, pitch) in enumerate(zip(seen.seen, pitches, strict=True)):
         station = one.station
         if station.key and place:
             left += kind_of(layers[station.key].spec).gap(layers[station.key])
-        centre = above + (height - above - MARGIN) / 2
         middles = {item: centre + (n - (len(one.items) - 1) / 2) * pitch for n, item in enumerate(one.items)}
         width = BOX if station.is_flat else max(len(one.columns) * CELL + 18, NARROWEST)
         columns[station.key] = Column(

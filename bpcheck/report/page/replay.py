@@ -152,11 +152,11 @@ def _down(
     for layer in reversed(layers):
         trace, right = pulls[layer.path](down.right)
         inner = _down(layer.inner, pulls, down, claims)
-        below = Compared.of(right, claims.below.get(layer.key))
+        below = Compared.of(right, claims.known.get(("below", layer.key)))
         here = replace(layer, inner=inner, down=down, below=below)
         if isinstance(trace, LayerTrace) and trace.delta is not None:
             slack = rounding(layer.comparisons.get("bias"))
-            delta = Compared.of(trace.delta, claims.deltas.get(layer.key), slack)
+            delta = Compared.of(trace.delta, claims.known.get(("delta", layer.key)), slack)
             here = replace(here, z=trace.pre_activation, delta=delta)
         found.append(here)
         down = below

@@ -139,7 +139,6 @@ class Sketch:
     columns: Mapping[str, Column]
     lanes: Mapping[str, float]  # height of the lane of each skip connection
     numbers: Numbers
-    example: int
     height: float
 
     def own(self, layer: Layer) -> Column:

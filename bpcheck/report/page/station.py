@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bpcheck.report.page.compared import Compared
+from bpcheck.report.page.markup import Html
 from bpcheck.report.page.numbers import beside, show
 
-__all__ = ["Caption", "Numbers", "Row", "Station", "beside_rows", "matrix", "of_input"]
+__all__ = ["Numbers", "Row", "Station", "beside_rows", "matrix", "of_input"]
 
 Numbers: TypeAlias = Mapping[tuple[str, str], int]
 """The number of a step, by its kind and the key of its layer."""
@@ -44,19 +45,6 @@ class Row:
         return {"bad": " ✗", "fine": " ✓"}.get(self.kind, "")
 
 
-@dataclass(frozen=True)
-class Caption:
-    """What stands behind the name of a unit or map: its bias, and whether that one's gradient is wrong."""
-
-    text: str = ""
-    is_wrong: bool = False
-    step: int = 0  # of the gradient
-
-
-def _plain(item: int) -> Caption:
-    return Caption()
-
-
 @dataclass(frozen=True, eq=False)
 class Station:
     """A column."""
@@ -68,7 +56,8 @@ class Station:
     shape: tuple[int, ...]  # of one example
     # ``rows(item, example)``: what stands in the box of a unit or map
     rows: Callable[[int, int], Sequence[Row]]
-    caption: Callable[[int], Caption] = _plain  # ``caption(item)``
+    # what stands behind the name of a unit or map
+    caption: Callable[[int], Sequence[Html]] | None = None
     worst: int | None = None  # the unit or map with the worst wrong entry
     # map and place that are shown in numbers: they are drawn, whatever is left out
     focus: tuple[int, ...] | None = None

@@ -79,7 +79,7 @@ def side_by_side(comparison: Comparison) -> Html:
     >>> html.count("<table"), html.count('class="bad"')
     (2, 1)
     """
-    shown, axes = part(comparison), np.shape(comparison.expected)[1:]
+    shown, axes = part(comparison), np.asarray(comparison.expected).shape[1:]
     arrays = comparison.actual, comparison.expected, wrong_entries(comparison)
     both = pairs(*(as_matrix(array)[np.ix_(shown.rows, shown.columns)] for array in arrays))
     columns = [", ".join(map(str, np.unravel_index(j, axes))) for j in shown.columns] if axes else None

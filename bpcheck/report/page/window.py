@@ -13,7 +13,7 @@ from bpcheck.report.page.sketch import MOST_CELLS, Seen
 from bpcheck.report.page.station import Numbers, Station, of_input
 from bpcheck.report.page.steps import numbers_of, steps
 
-__all__ = ["MOST_COLUMNS", "Window", "stations", "window"]
+__all__ = ["MOST_COLUMNS", "Window", "window"]
 
 MOST_UNITS, MOST_SLIM, MOST_MAPS, MOST_LARGE = 6, 12, 3, 2
 """Boxes on top of one another: six units, twelve slim boxes, three maps, or two maps with more rows than ``LARGE`` fill
@@ -40,15 +40,6 @@ class Window:
         return frozenset(one.station.key for one in self.seen)
 
 
-def stations(found: Replay, numbers: Numbers) -> list[Station]:
-    """All columns, from the input up."""
-    layers = found.every
-    return [
-        of_input(found.case.x, numbers, kind_of(layers[0].spec).looks_at(layers[0])),
-        *(kind_of(layer.spec).station(found, layer, numbers) for layer in layers),
-    ]
-
-
 def window(found: Replay) -> Window:
     """Choose what can be read.
 
@@ -61,13 +52,17 @@ def window(found: Replay) -> Window:
     ('of layer 1, 6 of 9 units are drawn',)
     """
     numbers = numbers_of(steps(found))
-    every = stations(found, numbers)
+    first = found.every[0]
+    every = [
+        of_input(found.case.x, numbers, kind_of(first.spec).looks_at(first)),
+        *(kind_of(layer.spec).station(found, layer, numbers) for layer in found.every),
+    ]
     shown = _columns(found, every)
     seen = tuple(_seen(one, _focus(found, one)) for one in shown)
     left_out = [sentence for one in seen for sentence in _left_out(one)]
     if len(shown) < len(every):
-        first, last, top = shown[0].number, shown[-1].number, every[-1].number
-        left_out.insert(0, f"layers {first} to {last} of {top} are drawn")
+        numbered = f"layers {shown[0].number} to {shown[-1].number} of {every[-1].number}"
+        left_out.insert(0, f"{numbered} are drawn")
     return Window(seen, tuple(left_out), numbers)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,9 @@ from bpcheck.report.page.layers.place import Focus, focus, indices, largest, rea
 from bpcheck.report.page.layers.unit import (
     activation_step,
     caption,
-    coming_row,
     delta_step,
     named,
+    rows_of,
     worst_item,
 )
 from bpcheck.report.page.markup import Html, join, scrolling, tag
@@ -25,7 +24,7 @@ from bpcheck.report.page.numbers import around, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, gradients, listed, products, written_product
 from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, LINE, MOST_CELLS, Column, Sketch, edge, text
-from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix
+from bpcheck.report.page.station import Numbers, Station, matrix
 from bpcheck.report.page.step import Step
 from bpcheck.report.text import indexed
 
@@ -103,8 +102,8 @@ class ConvolutionKind(Kind):
         room = len(_kernel_part(layer)[0]) * CELL_HEIGHT + LINE + BETWEEN
         return Station(
             layer.key, n, f"layer {n}", (f"layer {n}", f"{spec.kind}, {layer.activation}"), layer.a.shape[1:],
-            _rows(found, layer, numbers), caption(layer, numbers), worst_item(layer), (at.o, *at.place), room=room,
-            leaving=_leaving(layer),
+            rows_of(found, layer, numbers), caption(layer, numbers), worst_item(layer), (at.o, *at.place), room=room,
+            leaving="a" if ("a", layer.key) in numbers else "z = a",
         )  # fmt: skip
 
     def looks_at(self, layer: Layer) -> tuple[int, ...] | None:
@@ -148,26 +147,6 @@ class _Letters:
     def of(self, letter: str) -> str:
         """z[o, i, j]."""
         return f"{layer_name(letter, self.number)}[o, {self._places}]"
-
-
-def _leaving(layer: Layer) -> str:
-    """The name of the row that has what leaves the layer."""
-    return "z = a" if layer.activation == "identity" else "a"
-
-
-def _rows(found: Replay, layer: Layer, numbers: Numbers) -> Any:
-    key = layer.key
-
-    def rows(item: int, example: int) -> Sequence[Row]:
-        z = matrix(layer.z[example, item])
-        if layer.activation == "identity":
-            up = [Row("z = a", z, numbers["z", key])]
-        else:
-            up = [Row("z", z, numbers["z", key]), Row("a", matrix(layer.a[example, item]), numbers["a", key])]
-        down = coming_row(found, layer, item, example, numbers)
-        return [*up, *down, *beside_rows("δ", layer.delta[example, item], numbers["delta", key])]
-
-    return rows
 
 
 def _forward_said(layer: Layer, example: int) -> Html:
@@ -300,7 +279,8 @@ def _met(layer: Layer, sketch: Sketch, below: Column, at: Focus) -> list[Html | 
 
 def _returned(layer: Layer, sketch: Sketch) -> list[Html | None]:
     """A number of a map below, and the δ that come back to it."""
-    own, below, (c, *at) = sketch.own(layer), sketch.entering(layer), largest(layer, sketch.example)
+    own, below = sketch.own(layer), sketch.entering(layer)
+    c, *at = largest(layer, own.example)
     attributes = {"class_": "back moving", "data_during": sketch.numbers["down", layer.key]}
     places = [_one(place) for place, _ in reached(layer, tuple(at))]
     drawn = [

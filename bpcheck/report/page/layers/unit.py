@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bpcheck.diagnosis.step import Step as BackwardStep
+from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
-from bpcheck.report.page.station import Caption, Numbers, Row, beside_rows, matrix
+from bpcheck.report.page.station import Numbers, Row, beside_rows, matrix
 from bpcheck.report.page.step import Step
 
 __all__ = [
@@ -59,12 +60,14 @@ def worst_item(layer: Layer) -> int | None:
     return None
 
 
-def caption(layer: Layer, numbers: Numbers) -> Callable[[int], Caption]:
-    """The bias of a unit or map."""
-    wrong, step = layer.wrong_gradient("bias"), numbers["gradient", layer.key]
+def caption(layer: Layer, numbers: Numbers) -> Callable[[int], Sequence[Html]]:
+    """The bias of a unit or map, marked where its gradient is wrong."""
+    wrong = layer.wrong_gradient("bias")
+    cross = tag("tspan", " ✗", class_="bad", data_at=numbers["gradient", layer.key])
 
-    def said(item: int) -> Caption:
-        return Caption(f"b {show(float(layer.params['bias'][item]), 3)}", bool(wrong[item]), step)
+    def said(item: int) -> Sequence[Html]:
+        bias = tag("tspan", f"   b {show(float(layer.params['bias'][item]), 3)}", class_="soft")
+        return (bias, cross) if wrong[item] else (bias,)
 
     return said
 
@@ -73,7 +76,7 @@ def target_row(found: Replay, layer: Layer, item: int, example: int, numbers: Nu
     """The target, where the layer's output is the network's."""
     if not layer.is_output:
         return []
-    return [Row("target y", found.case.y[example, item], numbers["cost", ""])]
+    return [Row("target y", matrix(found.case.y[example, item]), numbers["cost", ""])]
 
 
 def coming(found: Replay, layer: Layer, numbers: Numbers) -> int | None:
@@ -89,13 +92,14 @@ def coming_row(found: Replay, layer: Layer, item: int, example: int, numbers: Nu
 
 
 def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int], Sequence[Row]]:
-    """z, a, the target at the output, what comes down where a step of its own says it, and δ."""
+    """Z and a, the target at the output, what comes down where a step of its own says it, and δ."""
     key = layer.key
+    names = {"z": "z", "a": "a"} if ("a", key) in numbers else {"z": "z = a"}
 
     def rows(item: int, example: int) -> Sequence[Row]:
+        values = {"z": layer.z[example, item], "a": layer.a[example, item]}
         return [
-            Row("z", matrix(layer.z[example, item]), numbers["z", key]),
-            Row("a", matrix(layer.a[example, item]), numbers["a", key]),
+            *(Row(name, matrix(values[kind]), numbers[kind, key]) for kind, name in names.items()),
             *target_row(found, layer, item, example, numbers),
             *coming_row(found, layer, item, example, numbers),
             *beside_rows("δ", layer.delta[example, item], numbers["delta", key]),
