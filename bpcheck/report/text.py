@@ -176,26 +176,26 @@ def hint(report: Report, verbosity: str = "hint") -> str:
       All is well.
     """
     wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-    symptoms, questions = (
-        dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints) for place in (SYMPTOM, QUESTION)
-    )
-    equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
-    if verbosity == "symptom":
-        equations, questions = {}, {}
+    asks = verbosity != "symptom"
     # where no bug has a name there is one hint alone; the symptom of a wrong gradient is the verdict itself
     said = advice(report, "hint") if verbosity == "hint" or not wrong else ()
+    equations = (_equation(name, report) for name in dict.fromkeys(d.equation for d in report.diagnoses))
     blocks = [
         # of a wrong gradient, a summary may say by how much; then the verdict has to speak for itself
         _head(report, report.verdict.value if wrong else meaning(report)),
         "" if wrong else _fill(report.summary),
-        _rows("seen", "or", symptoms),
-        "\n".join(filter(None, (_equation(name, report) for name in equations))),
-        _rows("ask", "or", questions),
+        _rows("seen", "or", _hints(report, SYMPTOM)),
+        "\n".join(filter(None, equations)) if asks else "",
+        _rows("ask", "or", _hints(report, QUESTION)) if asks else "",
         _labelled(said),
     ]
     # no form of a report may agree without saying what it did not look at
     aside = _rows("note", "", (f"{one.kind}, as declared: {one.path}" for one in report.set_aside))
     return "\n\n".join(filter(None, (*blocks, _symbols(report, blocks), aside)))
+
+
+def _hints(report: Report, place: int) -> dict[str, None]:
+    return dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints)
 
 
 def to_do(report: Report) -> tuple[str, ...]:
@@ -355,15 +355,20 @@ def _table(report: Report) -> str:
     shown = every[:MOST_ROWS]
     if all(c.actual is None for c in shown):
         return "\n".join(_row("found", f"{c.label}: {c.reason}") for c in shown)
-    rows = [("", "yours", "right", "difference", "allowed", ""), *map(_cells, shown)]
+    lines = _aligned([("", "yours", "right", "difference", "allowed", ""), *map(_cells, shown)])
+    if len(every) > MOST_ROWS:
+        lines.append(f"… and {len(every) - MOST_ROWS} more")
+    return textwrap.indent("\n".join((*lines, ALLOWED)), INDENT)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Names to the left, numbers to the right, and a word behind them."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for name, *numbers, word in rows:
         cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
-        lines.append("  ".join((INDENT + name.ljust(widths[0]), *cells, word)).rstrip())
-    if len(every) > MOST_ROWS:
-        lines.append(f"{INDENT}… and {len(every) - MOST_ROWS} more")
-    return "\n".join((*lines, INDENT + ALLOWED))
+        lines.append("  ".join((name.ljust(widths[0]), *cells, word)).rstrip())
+    return lines
 
 
 def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:

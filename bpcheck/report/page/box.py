@@ -24,9 +24,7 @@ def box(column: Column, item: int) -> Html:
         wrong = None if row.wrong is None else column.cut(row.wrong)
         lines.append(grid(column.cut(row.value), wrong, x, y, step=row.step, wrong_step=row.step))
     height = column.height(column.listed(item))
-    border = tag(
-        "rect", x=f"{left:.0f}", y=f"{top:.0f}", width=f"{column.width:.0f}", height=f"{height:.0f}", rx=7
-    )
+    border = tag("rect", x=left, y=top, width=column.width, height=height, rx=7)
     number = station.number if station.counts else f"{station.number}+"
     return tag("g", border, *lines, class_="box", data_layer=number)
 
@@ -41,6 +39,6 @@ def _number(row: Row, column: Column, y: float) -> Html:
     return text(
         column.left + 9, y,
         tag("tspan", row.name, class_="name"),
-        tag("tspan", row.written + row.mark, x=f"{column.right - 9:.0f}", class_=f"value {row.kind}".strip()),
+        tag("tspan", row.written + row.mark, x=column.right - 9, class_=f"value {row.kind}".strip()),
         data_at=row.step,
     )  # fmt: skip

@@ -59,7 +59,7 @@ def draw(found: Replay, seen: Window, example: int) -> Html:
     )
     return tag(
         "svg", *joins, *cost, *heads, *boxes, *marks, viewBox=f"0 0 {width:.0f} {sketch.height:.0f}",
-        width=f"{width:.0f}", height=f"{sketch.height:.0f}", role="img", aria_label=said, class_="network",
+        width=width, height=sketch.height, role="img", aria_label=said, class_="network",
         style=f"max-width:{width:.0f}px;min-width:{round(SHRINKS_TO * width)}px",
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def _cost(found: Replay, last: Column, sketch: Sketch) -> tuple[list[Html], floa
     lines = [edge(last.exit(item), (left, y), step) for item in last.items]
     shown = tag(
         "g",
-        tag("rect", x=f"{left:.0f}", y=f"{y - 26:.0f}", width=COST_WIDTH, height=52, rx=26),
+        tag("rect", x=left, y=y - 26, width=COST_WIDTH, height=52, rx=26),
         text(left + COST_WIDTH / 2, y - 4, "cost C", class_="middle unit"),
         text(left + COST_WIDTH / 2, y + 14, show(found.cost), class_="middle"),
         class_="box",

@@ -46,6 +46,6 @@ def _short(value: float) -> str:
 def _wrong(x: float, y: float, step: int) -> Html:
     cross = f"M{x + CELL - 10:.0f} {y + 4:.0f}l6 6m0 -6l-6 6"
     return tag(
-        "g", tag("rect", x=f"{x + 1:.0f}", y=f"{y + 1:.0f}", width=CELL - 2, height=CELL_HEIGHT - 2),
+        "g", tag("rect", x=x + 1, y=y + 1, width=CELL - 2, height=CELL_HEIGHT - 2),
         tag("path", d=cross), class_="wrong", data_at=step,
     )  # fmt: skip

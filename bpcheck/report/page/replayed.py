@@ -26,21 +26,21 @@ class Layer:
 
     path: Path  # of its parameters
     spec: LayerSpec
-    # the book's: 2 is the first layer that has weights. A layer that is not counted, or is made of
-    # others, has the number of the last one counted up to it
+    # the book's: 2 is the first layer that has weights. A layer that is not counted, or is made of others, has the
+    # number of the last one counted up to it
     number: int
     name: str  # what a formula calls the numbers that leave the layer
-    before: str  # key of the layer whose numbers enter (empty for the input), and what a formula calls them
-    entering: str
-    x: Any  # the numbers that enter and that leave
-    a: Any
-    z: Any = None
-    delta: Compared = NOTHING  # δ, ∂C/∂a and ∂C/∂x; a layer without an activation has no z and no δ
-    down: Compared = NOTHING
-    below: Compared = NOTHING
+    before: str  # key of the layer whose numbers enter; empty for the input
+    entering: str  # what a formula calls the numbers that enter
+    x: Any  # the numbers that enter
+    a: Any  # the numbers that leave
+    z: Any = None  # a layer without an activation has no z and no δ
+    delta: Compared = NOTHING  # ∂C/∂z
+    down: Compared = NOTHING  # ∂C/∂a
+    below: Compared = NOTHING  # ∂C/∂x
     inner: tuple[Layer, ...] = ()  # the layers that it is made of
-    # of the first of the layers that a skip connection passes: those layers in words. What comes
-    # down to what enters them has come through them, and another part past them
+    # of the first of the layers that a skip connection passes: those layers in words, for what comes down to what
+    # enters them has come through them, and another part past them
     through: str = ""
     # whether a layer with parameters comes before it, so that a backward pass needs ``below``
     has_below: bool = True

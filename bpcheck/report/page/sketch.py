@@ -47,15 +47,13 @@ MOST_CELLS = 5
 
 def text(x: float, y: float, *children: object, **attributes: object) -> Html:
     """An SVG text."""
-    return tag("text", *children, x=f"{x:.0f}", y=f"{y:.0f}", **attributes)
+    return tag("text", *children, x=x, y=y, **attributes)
 
 
 def edge(start: tuple[float, float], end: tuple[float, float], step: int, kind: str = "edge") -> Html:
     """A line from one point to another that appears at a step."""
     (x1, y1), (x2, y2) = start, end
-    return tag(
-        "line", x1=f"{x1:.0f}", y1=f"{y1:.0f}", x2=f"{x2:.0f}", y2=f"{y2:.0f}", class_=kind, data_at=step
-    )
+    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind, data_at=step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +124,8 @@ class Column(Seen):
             return None
         left, top = self.grid(item, name)
         return tag(
-            "rect", x=f"{left + j0 * CELL:.0f}", y=f"{top + i0 * CELL_HEIGHT:.0f}",
-            width=f"{(j1 - j0) * CELL:.0f}", height=f"{(i1 - i0) * CELL_HEIGHT:.0f}", **attributes,
+            "rect", x=left + j0 * CELL, y=top + i0 * CELL_HEIGHT,
+            width=(j1 - j0) * CELL, height=(i1 - i0) * CELL_HEIGHT, **attributes,
         )  # fmt: skip
 
 

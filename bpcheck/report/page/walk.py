@@ -64,23 +64,18 @@ def _left_out(found: Replay, seen: Window, examples: int) -> str:
 
 
 def _controls(start: int | None, examples: int) -> Html:
+    wrong = "No step is known to be wrong" if start is None else "✗ First wrong step"
+    moves = {"first": "Start", "back": "← Back", "next": "Next →", "last": "End", "wrong": wrong}
     buttons = [
-        tag("button", "Start", type="button", data_go="first"),
-        tag("button", "← Back", type="button", data_go="back"),
-        tag("button", "Next →", type="button", data_go="next"),
-        tag("button", "End", type="button", data_go="last"),
+        tag("button", said, type="button", data_go=move, disabled=move == "wrong" and start is None)
+        for move, said in moves.items()
     ]
-    first = (
-        tag("button", "✗ First wrong step", type="button", data_go="wrong")
-        if start is not None
-        else tag("button", "No step is known to be wrong", type="button", data_go="wrong", disabled=True)
-    )
     choice = None
     if examples > 1:
         options = [tag("option", f"{n + 1}", value=n) for n in range(examples)]
         choice = tag("label", "example ", tag("select", *options, data_choose="example"))
     return tag(
-        "div", *buttons, first, choice, tag("span", class_="count soft"), class_="controls", role="group",
+        "div", *buttons, choice, tag("span", class_="count soft"), class_="controls", role="group",
         aria_label="Steps through the network; the left and right arrow keys do the same",
     )  # fmt: skip
 

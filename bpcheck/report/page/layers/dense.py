@@ -47,7 +47,7 @@ class DenseKind(Kind):
         return "Wl_j_k is the weight from number k of those that enter layer l to its unit j"
 
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
-        """Z, then a."""
+        """The steps z and a."""
         n = layer.number
         z = layer_name("z", n)
         return (

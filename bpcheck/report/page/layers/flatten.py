@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bpcheck.diagnosis.layers.flatten import RESTORED
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import named, target_row
+from bpcheck.report.page.layers.unit import equal, named, target_row
 from bpcheck.report.page.markup import Html
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
@@ -45,11 +45,10 @@ class FlattenKind(Kind):
         if not layer.has_below:
             return ()
         shape, count = layer.x.shape[1:], layer.a.shape[1]
-        comes = f"∂C/∂{layer.name}"
-        equals = "" if above == comes else f" = {above}"
+        comes = equal(f"∂C/∂{layer.name}", above)
         return (
             Step(
-                "down", layer.number, f"{named(RESTORED)}{self.below(layer)}: {count} → {_by(shape)},   {comes}{equals}",
+                "down", layer.number, f"{named(RESTORED)}{self.below(layer)}: {count} → {_by(shape)},   {comes}",
                 "What comes down goes back to the places that the numbers came from. No number changes.",
                 layer.below.is_wrong, layer.key, "flatten",
                 of_example=lambda example: came_down(found, self.below(layer), layer.below, example),

@@ -22,8 +22,8 @@ __all__ = ["Focus", "focus", "indices", "largest", "reached", "seen_by_kernel", 
 class Focus:
     """What is shown in numbers."""
 
-    o: int  # maps above and below
-    c: int
+    o: int  # map above
+    c: int  # map below
     tap: tuple[int, ...]  # place within the kernel
     place: tuple[int, ...]  # of the kernel, in the map above
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bpcheck.diagnosis.layers.skip import PLUS_ONE
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import coming, named, target_row
+from bpcheck.report.page.layers.unit import coming, equal, named, target_row
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
@@ -51,10 +51,9 @@ class SkipKind(Kind):
     def arrival(self, found: Replay, layer: Layer, above: str) -> Sequence[Step]:
         """At the plus, both paths get the same."""
         comes = f"∂C/∂{layer.name}"
-        equals = "" if above == comes else f" = {above}"
         return (
             Step(
-                "arrival", layer.number, f"{comes}{equals}",
+                "arrival", layer.number, equal(comes, above),
                 "A sum hands what comes down to both of its terms unchanged: past the layers, and into them.",
                 layer.down.is_wrong, layer.key, self._place(layer),
                 of_example=lambda example: came_down(found, comes, layer.down, example),
@@ -120,7 +119,7 @@ class SkipKind(Kind):
             if last is not None and item in last.items:
                 drawn.append(edge(last.exit(item), (x, y), step))
             drawn.append(edge((x, y), own.entry(item), step))
-            circle = tag("circle", cx=f"{x:.0f}", cy=f"{y:.0f}", r=PLUS)
+            circle = tag("circle", cx=x, cy=y, r=PLUS)
             drawn.append(tag("g", circle, text(x, y + 5, "+", class_="middle"), class_="plus", data_at=step))
         return drawn
 

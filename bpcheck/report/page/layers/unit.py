@@ -16,6 +16,7 @@ __all__ = [
     "activation_step",
     "caption",
     "delta_step",
+    "equal",
     "named",
     "rows_of",
     "target_row",
@@ -28,8 +29,13 @@ def named(*steps: BackwardStep) -> str:
     return ", ".join(step.equation.name if step.equation else step.name for step in steps) + ": "
 
 
+def equal(name: str, formula: str) -> str:
+    """``name = formula``, or the name alone where that is all that is known."""
+    return name if formula == name else f"{name} = {formula}"
+
+
 def activation_step(layer: Layer, meaning: str) -> Step:
-    """A = σ(z)."""
+    """The step a = σ(z)."""
     n = layer.number
     return Step(
         "a", n, f"{layer.name} = {layer.activation}({layer_name('z', n)})", meaning,
@@ -92,7 +98,7 @@ def coming_row(found: Replay, layer: Layer, item: int, example: int, numbers: Nu
 
 
 def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int], Sequence[Row]]:
-    """Z and a, the target at the output, what comes down where a step of its own says it, and δ."""
+    """The numbers of a box: z and a, the target at the output, what comes down where a step of its own says it, and δ."""
     key = layer.key
     names = {"z": "z", "a": "a"} if ("a", key) in numbers else {"z": "z = a"}
 
