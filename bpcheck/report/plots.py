@@ -70,13 +70,19 @@ def _frame(ax: Any, title: str, x: str, y: str) -> None:
         ax.spines[side].set_visible(False)
 
 
-def _limits(ax: Any, *values: FloatArray) -> tuple[float, float]:
-    """Show all positive numbers, with some room."""
+def _limits(ax: Any, *values: FloatArray) -> float:
+    """Show all positive numbers, with some room; the lower end."""
     shown = np.concatenate([np.ravel(v) for v in values])
     shown = shown[np.isfinite(shown) & (shown > 0.0)]
     low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.1, 10.0)
     ax.set_ylim(low / HEADROOM, high * HEADROOM)
-    return low / HEADROOM, high * HEADROOM
+    return low / HEADROOM
+
+
+def _legend_above(ax: Any, place: str) -> None:
+    ax.legend(loc=place, fontsize=SMALL, frameon=False)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom, top * (top / bottom) ** LEGEND_ROOM)
 
 
 def taylor(
@@ -102,7 +108,7 @@ def taylor(
     ax = _axes(ax)
     ax.set_xscale("log")
     _frame(ax, "Taylor remainders", "step h", "remainder")
-    low, _ = _limits(ax, first, second, floor)
+    low = _limits(ax, first, second, floor)
     ax.fill_between(steps, low, floor, color="#EDEDED", linewidth=0, label="noise: no order can be read here")
     ax.plot(
         steps,
@@ -120,10 +126,7 @@ def taylor(
     ax.plot(steps[hidden], second[hidden], "s", color=ORANGE, markersize=5, markerfacecolor="white")
     if usable.any():
         _guide(ax, steps, second, usable)
-    ax.legend(loc="upper left", fontsize=SMALL, frameon=False)
-    # room for the legend above the data
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(bottom, top * (top / bottom) ** LEGEND_ROOM)
+    _legend_above(ax, "upper left")
     return ax
 
 
@@ -168,7 +171,7 @@ def step_curve(
     shown = np.where(errors > 0.0, errors, np.nan)
     rounding = noise / (np.sqrt(2.0) * steps)
     marks = np.array([bar]) if np.isfinite(bar) else np.array([])
-    bottom, top = _limits(ax, shown, marks)
+    _limits(ax, shown, marks)
     ax.plot(steps, shown, "o-", color=BLUE, markersize=3.5, linewidth=1.0, label="one step h")
     ax.plot(steps, rounding, ":", color=GREY, linewidth=1.2, label="noise of f over √2 h")
     if np.isfinite(bar):
@@ -177,8 +180,7 @@ def step_curve(
         )
     if np.isfinite(step) and np.isfinite(bar):
         ax.plot([step], [bar], "D", color=ORANGE, markersize=6, label="the finest step that it uses")
-    ax.legend(loc="upper right", fontsize=SMALL, frameon=False)
-    ax.set_ylim(bottom, top * (top / bottom) ** LEGEND_ROOM)
+    _legend_above(ax, "upper right")
     return ax
 
 

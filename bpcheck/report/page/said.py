@@ -16,14 +16,7 @@ from bpcheck.report.page.station import matrix
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.report.text import indexed
 
-__all__ = [
-    "MOST_LISTED",
-    "came_down",
-    "gradients",
-    "listed",
-    "products",
-    "written_product",
-]
+__all__ = ["MOST_LISTED", "came_down", "gradients", "listed", "products", "written_product"]
 
 MOST_LISTED = 8
 """Numbers that are listed in a step."""

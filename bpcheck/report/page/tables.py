@@ -56,8 +56,7 @@ def part(comparison: Comparison) -> Part:
     matrix = as_matrix(expected)
     worst = (0, 0)
     if comparison.worst_index and matrix.size:
-        flat = int(np.ravel_multi_index(comparison.worst_index, expected.shape))
-        worst = (flat // matrix.shape[1], flat % matrix.shape[1])
+        worst = divmod(int(np.ravel_multi_index(comparison.worst_index, expected.shape)), matrix.shape[1])
     rows = around(worst[0], matrix.shape[0], MOST_ROWS)
     columns = around(worst[1], matrix.shape[1], MOST_COLUMNS)
     said = []

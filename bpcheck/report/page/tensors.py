@@ -42,10 +42,15 @@ def _opened(report: Report, judged: list[Comparison]) -> list[Comparison]:
     wrong = [c for c in judged if SIGNS[c.verdict][1] == "bad"]
     at_fault: list[Comparison] = []
     if len(wrong) > MOST_OPEN and report.diagnoses:
-        named = report.diagnoses[0].path
-        layer = next((c.in_our_layout.path for c in judged if c.path == named), named).rpartition("[")[0]
-        at_fault = [c for c in wrong if c.in_our_layout.path.startswith(layer or "nowhere")]
+        at_fault = _of_layer(report.diagnoses[0].path, judged, wrong)
     return (at_fault or wrong)[:MOST_OPEN]
+
+
+def _of_layer(named: str, judged: list[Comparison], wrong: list[Comparison]) -> list[Comparison]:
+    """The wrong tensors of the layer of the one that was named."""
+    ours = next((c.in_our_layout.path for c in judged if c.path == named), named)
+    layer = ours.rpartition("[")[0]
+    return [c for c in wrong if layer and c.in_our_layout.path.startswith(layer)]
 
 
 def _tensor(comparison: Comparison, *, is_open: bool) -> Html:

@@ -11,14 +11,7 @@ from bpcheck.network.layers import LayerSpec
 from bpcheck.report.page.grid import grid
 from bpcheck.report.page.layers.kind import Kind
 from bpcheck.report.page.layers.place import Focus, focus, indices, largest, reached, seen_by_kernel, spec_of
-from bpcheck.report.page.layers.unit import (
-    activation_step,
-    caption,
-    delta_step,
-    named,
-    rows_of,
-    worst_item,
-)
+from bpcheck.report.page.layers.unit import activation_step, caption, delta_step, named, rows_of, worst_item
 from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.numbers import around, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay

@@ -11,13 +11,7 @@ from bpcheck.network.case import Case
 from bpcheck.network.layers import LayerSpec
 from bpcheck.report.page.compared import close, rounding
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import (
-    activation_step,
-    caption,
-    delta_step,
-    rows_of,
-    worst_item,
-)
+from bpcheck.report.page.layers.unit import activation_step, caption, delta_step, rows_of, worst_item
 from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
@@ -41,6 +35,7 @@ class DenseKind(Kind):
     """Units that all see all units below."""
 
     legend = "On a line: its weight."
+    channel = CHANNEL  # lines and weights
 
     def weights(self, spec: LayerSpec) -> str:
         """W_jk."""
@@ -111,10 +106,6 @@ class DenseKind(Kind):
             layer.key, n, f"layer {n}", (f"layer {n}", layer.activation), layer.a.shape[1:],
             rows_of(found, layer, numbers), caption(layer, numbers), worst_item(layer),
         )  # fmt: skip
-
-    def gap(self, layer: Layer) -> int:
-        """Room for lines and weights."""
-        return CHANNEL
 
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """A line for every weight, from unit to unit."""

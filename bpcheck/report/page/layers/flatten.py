@@ -16,9 +16,6 @@ from bpcheck.report.page.step import Step
 
 __all__ = ["FlattenKind"]
 
-GAP = 74
-"""Pixels for lines that lead from a map to its numbers."""
-
 
 def _by(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
@@ -28,6 +25,7 @@ class FlattenKind(Kind):
     """The same numbers in another shape."""
 
     legend = "Flattening only reshapes: each number of a map becomes a unit."
+    channel = 74  # lines that lead from a map to its numbers
 
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
         """One row."""
@@ -69,10 +67,6 @@ class FlattenKind(Kind):
             layer.key, layer.number, layer.name, ("flatten", f"{_by(layer.x.shape[1:])} → {layer.a.shape[1]}"),
             layer.a.shape[1:], rows, counts=False, is_slim=True,
         )  # fmt: skip
-
-    def gap(self, layer: Layer) -> int:
-        """Room for lines."""
-        return GAP
 
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """A line from each map to its numbers."""

@@ -16,9 +16,6 @@ from bpcheck.report.page.step import Step
 
 __all__ = ["SkipKind"]
 
-GAP = 84
-"""Pixels between the last inner column and the sum: lines, the plus, an arrow."""
-
 PLUS = 10
 """Radius of a plus."""
 
@@ -30,6 +27,7 @@ class SkipKind(Kind):
     """x + f(x)."""
 
     legend = "The arc carries numbers past the layers to the +, unchanged; ∂C/∂h comes back along both paths."
+    channel = 84  # lines, the plus, an arrow
 
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
         """The sum; what it adds is computed before."""
@@ -100,10 +98,6 @@ class SkipKind(Kind):
             (layer.name, f"{layer.entering} + {layer.inner[-1].name}"), layer.a.shape[1:], rows, counts=False,
             leaving="h",
         )  # fmt: skip
-
-    def gap(self, layer: Layer) -> int:
-        """Room for the plus."""
-        return GAP
 
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """The arc, and a plus for every sum."""
