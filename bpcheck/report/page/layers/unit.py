@@ -82,7 +82,7 @@ def target_row(found: Replay, layer: Layer, item: int, example: int, numbers: Nu
     """The target, where the layer's output is the network's."""
     if not layer.is_output:
         return []
-    return [Row("target y", matrix(found.case.y[example, item]), numbers["cost", ""])]
+    return [Row("target y", found.case.y[example, item], numbers["cost", ""])]
 
 
 def coming(found: Replay, layer: Layer, numbers: Numbers) -> int | None:
