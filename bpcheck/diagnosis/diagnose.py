@@ -92,7 +92,7 @@ def named(located: Diagnosis, slug: str, evidence: str) -> Diagnosis:
         bug=slug,
         evidence=(*located.evidence, evidence) if evidence else located.evidence,
         hint=f"{sentence_case(bug.explanation)} {bug.hint}",
-        hints=bug.hints.ladder,
+        hints=bug.hints,
     )
 
 
@@ -104,8 +104,8 @@ def by_numbers(located: Diagnosis, slug: str) -> Diagnosis:
         located,
         equation="",
         bug=slug,
-        hint=f"{sentence_case(explanation)} {hints.line}",
-        hints=hints.ladder,
+        hint=f"{sentence_case(explanation)} {hints[-1]}",
+        hints=hints,
     )
 
 
@@ -126,7 +126,7 @@ def _told(located: Diagnosis, hypothesis: Hypothesis, number: int, cases: int, t
             path="" if several and bug.equation != located.equation else located.path,
             evidence=(*located.evidence, *evidence),
             hint=f"{sentence_case(bug.explanation)} {bug.hint}",
-            hints=bug.hints.ladder,
+            hints=bug.hints,
             explanation=number,
         )
         for bug in hypothesis.bugs
