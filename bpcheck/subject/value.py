@@ -55,7 +55,7 @@ class Subject:
         ``loss(params, *args) -> number``.
     takes_architecture : bool
     notes : tuple of str
-        Sentences that a report repeats as warnings.
+        What cannot be looked at in this subject, a sentence each; a report repeats them.
     gradient_like_params : bool
         Whether the gradient comes back nested as the parameters were given, whatever a convention says.
     function : callable or None

@@ -58,7 +58,7 @@ TREES = {
 }
 
 
-WRONG_IN = ("one number", "all of them", "a strided view")
+WRONG_IN = ("one number", "a strided view")
 
 
 @pytest.mark.parametrize("params", TREES.values(), ids=TREES.keys())
@@ -206,7 +206,7 @@ def test_an_error_above_the_stated_detection_limit_would_have_been_seen():
     ("gradient_dtype", "seed"),
     some(
         itertools.product([np.float32, np.float64], range(4)),
-        default=lambda dtype, seed: (dtype, seed) in ((np.float32, 0), (np.float64, 3)),
+        default=lambda dtype, seed: (dtype, seed) == (np.float32, 0),
     ),
 )
 def test_a_right_float32_gradient_is_never_called_wrong(gradient_dtype, seed):
@@ -406,7 +406,7 @@ def test_many_parameters_are_checked_along_directions(many):
     assert report.detection_limit.maximum <= 1e-6
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(s, marks=pytest.mark.full) for s in (2, 3, 4))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.full) for s in (1, 2, 3, 4))])
 def test_one_wrong_entry_among_many_is_seen(many, seed):
     def off(params):
         gradient = smooth_gradient(params)

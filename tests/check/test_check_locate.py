@@ -1,5 +1,6 @@
 """locate(): planted errors are found where they are, nothing else is, and the caller's own things stay as they were."""
 
+import itertools
 import json
 import time
 from dataclasses import dataclass
@@ -623,7 +624,13 @@ def test_kinks_that_meet_are_no_wrong_gradient(seed):
 
 
 # … and what is wrong beside the kinks too is wrong: a dense layer with zero biases and a padded example
-@pytest.mark.parametrize(("where", "factor"), product([slice(None), 2], [2.0, 0.0, -1.0, 1.3]))
+@pytest.mark.parametrize(
+    ("where", "factor"),
+    some(
+        itertools.product([slice(None), 2], [2.0, 0.0, -1.0, 1.3]),
+        default=lambda where, factor: (where, factor) in ((slice(None), 1.3), (2, 0.0)),
+    ),
+)
 def test_kinks_that_meet_hide_no_wrong_gradient(where, factor):
     rng = np.random.default_rng(5)
     w, x, y = rng.standard_normal((6, 5)), rng.standard_normal((8, 5)), rng.standard_normal((8, 6))

@@ -3,10 +3,12 @@
 Rates over many networks and implementations: benchmarks/calibration/low_precision.py.
 """
 
+import itertools
+
 import ml_dtypes
 import numpy as np
 import pytest
-from choosing import product, some
+from choosing import some
 
 import bpcheck
 from bpcheck import Case, InputError, Verdict, mlp, tree
@@ -228,7 +230,10 @@ def test_a_dropped_example_is_found_in_bfloat16():
 
 @pytest.mark.parametrize(
     ("form", "sign"),
-    product(["float32", "float16", "bfloat16"], [1, -1]),
+    some(
+        itertools.product(["float32", "float16", "bfloat16"], [1, -1]),
+        default=lambda *case: case == ("float16", -1),
+    ),
 )
 def test_an_error_of_the_stated_limit_never_agrees(form, sign):
     """The model's negative control: in each tensor an entry is moved by the limit, to either side."""

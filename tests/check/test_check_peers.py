@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from choosing import some
 
 import bpcheck
 from bpcheck import Verdict, check_gradient
@@ -84,7 +85,7 @@ def test_a_permuted_jacobian_is_seen(seed):
     assert report.verdict is Verdict.DISAGREES, report
 
 
-@pytest.mark.parametrize("error", [1e-3, 1.0, 16.0])
+@pytest.mark.parametrize("error", some([1e-3, 1.0, 16.0], default=lambda error: error == 1e-3))
 def test_a_single_wrong_entry_among_a_thousand_is_seen(error):
     def off(w):
         gradient = np.cos(w)
@@ -112,7 +113,7 @@ def test_a_relative_error_of_1e_4_is_seen_in_every_run(n, seed):
 @pytest.mark.parametrize(
     ("n", "scale"),
     [
-        pytest.param(n, scale, marks=() if n == 20 and scale in (1e-12, 1e8) else pytest.mark.full)
+        pytest.param(n, scale, marks=() if n == 20 and scale == 1e-12 else pytest.mark.full)
         for n in (20, 2000)
         for scale in (1e-12, 1e-8, 1e-4, 1e4, 1e8)
     ],
@@ -129,6 +130,7 @@ def test_the_size_of_the_gradient_decides_nothing(scale, n):
         assert check_gradient(loss, wrong, w, seed=0).verdict is Verdict.DISAGREES
 
 
+@pytest.mark.full
 def test_magnitudes_that_differ_by_1e16_in_one_problem():
     params = {"large": point(20) * 1e8, "small": point(20, seed=1) * 1e-8}
 
@@ -160,6 +162,7 @@ def test_the_answer_is_a_verdict_with_its_limit_and_not_a_number():
     assert "would have been seen" in text
 
 
+@pytest.mark.full
 def test_a_relative_error_of_a_thousand_is_no_pass():
     loss, gradient = sines(np.float64)
     assert not check_gradient(loss, lambda w: 1587 * gradient(w), point(100), seed=0)
@@ -190,7 +193,7 @@ def test_every_choice_at_the_kink_of_relu_is_right(choice, n):
     assert report.verdict is Verdict.AGREES_AT_KINK, report
 
 
-@pytest.mark.parametrize("choice", [-0.5, 1.5])
+@pytest.mark.parametrize("choice", some([-0.5, 1.5], default=lambda choice: choice == 1.5))
 def test_a_value_that_is_no_choice_is_not_right(choice):
     def gradient(w):
         return np.where(w > 0, 1.0, np.where(w == 0, choice, 0.0))

@@ -14,7 +14,8 @@ from bpcheck.reference.optimizer import Adam, Momentum
 # Sentences of bpcheck.diagnosis.UPDATES, whose bugs are named in tests/optimizer; here one of them stands for all.
 NAMED_BY_THE_CATALOGUE = {
     "gradient of the step before", "up the gradient", "v is an average", "without 1/(1 − μ)", "wrong sign", "not 0.9",
-    "v is not", "m is not", "those of the next step", "under the root", "those of the first step",
+    "v is not", "m is not", "those of the next step", "RMSprop with a correction", "under the root",
+    "those of the first step",
     "instead of its root", "not 1e-8", "not 0.9 and 0.999", "belongs to m",
 }  # fmt: skip
 

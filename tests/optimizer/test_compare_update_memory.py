@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from choosing import some
 
 import bpcheck
 from bpcheck import Verdict
@@ -83,15 +84,18 @@ def test_the_right_one_agrees():
 
 @pytest.mark.parametrize(
     "mistake",
-    [
-        KeptByShape,
-        CountedTogether,
-        ClippedAtAThousand,
-        TinyIsNothing,
-        InFloat32,
-        SlowerLater,
-        OtherBiases,
-    ],
+    some(
+        [
+            KeptByShape,
+            CountedTogether,
+            ClippedAtAThousand,
+            TinyIsNothing,
+            InFloat32,
+            SlowerLater,
+            OtherBiases,
+        ],
+        default=lambda mistake: mistake in (KeptByShape, SlowerLater, TinyIsNothing),
+    ),
 )
 def test_a_mistake_that_some_gradients_show_is_seen(mistake):
     report = bpcheck.compare_update(mistake, rule=RULE, params=PARAMS, seed=1)

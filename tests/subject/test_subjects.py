@@ -170,7 +170,7 @@ def test_an_object_of_ones_own_with_an_answer_is_a_subject():
     assert as_subject(mine) is mine
     report = compare(mine)
     assert report.verdict is Verdict.AGREES
-    assert "from a notebook" in report.warnings
+    assert "from a notebook" in report.unchecked
     assert "loss" not in {c.path for c in report.comparisons}
 
 
