@@ -190,10 +190,8 @@ class Layer:
         Its place, from 0, and how many there are: among the layers that books number, or among those of its own kind.
     is_output : bool
         Whether it is the last of the layers that books number.
-    sends_down : bool
-        Whether a layer below has parameters.
     below : Layer or None
-        The numbered layer below.
+        The nearest layer below that has parameters.
     inner : tuple of Layer
         What it is made of.
     """
@@ -207,9 +205,13 @@ class Layer:
     index: int
     count: int
     is_output: bool
-    sends_down: bool
     below: Layer | None = None
     inner: tuple[Layer, ...] = ()
+
+    @property
+    def sends_down(self) -> bool:
+        """Whether a layer below has parameters."""
+        return self.below is not None
 
     def place(self, key: str) -> Path:
         """Path of a parameter."""

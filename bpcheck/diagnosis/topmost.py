@@ -6,7 +6,7 @@ if one of them is right, δ is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,9 @@ import numpy as np
 from bpcheck.diagnosis.layers.kinds import OUTPUT, kind_of, knows
 from bpcheck.diagnosis.step import Equation
 from bpcheck.network.architecture import Architecture
-from bpcheck.network.layers.spec import LayerSpec, Role
-from bpcheck.network.names import Place, places
+from bpcheck.network.layers.spec import Role
+from bpcheck.network.names import Place, places, walk
 from bpcheck.result import Comparison, Diagnosis
-from bpcheck.tree import Path
 from bpcheck.verdict import Verdict
 
 __all__ = [
@@ -175,14 +174,7 @@ def _error(architecture: Architecture, layers: Sequence[Compared], index: int, a
 
 def _passed(architecture: Architecture, below: Place, above: Place) -> str:
     """What the error passes on its way from one place to the one below, in words."""
-    listed = list(_walk(architecture.layers, Path("params")))
-    paths = [path for path, _ in listed]
-    between = listed[paths.index(below.path) + 1 : paths.index(above.path)]
-    return "".join(f" {kind_of(layer).passed}" for _, layer in reversed(between))
-
-
-def _walk(layers: Sequence[LayerSpec], path: Path) -> Iterator[tuple[Path, LayerSpec]]:
-    """Every layer, one that is made of others before those."""
-    for index, layer in enumerate(layers):
-        yield path.item(index), layer
-        yield from _walk(layer.inner, path.item(index))
+    layers = {path: layer for path, layer, _ in walk(architecture)}
+    paths = list(layers)
+    between = paths[paths.index(below.path) + 1 : paths.index(above.path)]
+    return "".join(f" {kind_of(layers[path]).passed}" for path in reversed(between))

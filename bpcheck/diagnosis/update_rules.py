@@ -28,9 +28,8 @@ class UpdateBug:
 
     Attributes
     ----------
-    slug, title, explanation : str
-        As of :class:`bpcheck.diagnosis.bug.Bug`.
-    hints : Hints
+    slug, title, explanation, hints
+        As of :class:`bpcheck.diagnosis.bug.Bug`; the hints are its symptom, question and line.
     mutate : callable
         ``mutate(rule)`` is the rule with the mistake in it, or None where the rule has no place for it.
     silent : str
@@ -46,14 +45,16 @@ class UpdateBug:
     slug: str
     title: str
     explanation: str
-    hints: Hints
+    symptom: str
+    question: str
+    line: str
     mutate: Callable[[Any], Rule | None]
     silent: str = ""
 
     @property
-    def hint(self) -> str:
-        """The last hint: the line."""
-        return self.hints[-1]
+    def hints(self) -> Hints:
+        """Each telling more than the one before."""
+        return self.symptom, self.question, self.line
 
     @property
     def sentence(self) -> str:
@@ -241,19 +242,6 @@ def _moves_averages(rule: Rule) -> bool:
     return bool(rule.weight_decay) and not isinstance(rule, SGD)
 
 
-def _bug(
-    slug: str,
-    title: str,
-    explanation: str,
-    symptom: str,
-    question: str,
-    line: str,
-    mutate: Mutation,
-    silent: str = "",
-) -> UpdateBug:
-    return UpdateBug(slug, title, explanation, (symptom, question, line), mutate, silent)
-
-
 def _swapped(rule: Any) -> Mapping[str, Any] | None:
     names = ("decay",) if isinstance(rule, RMSprop) else ("beta1", "beta2") if isinstance(rule, Adam) else ()
     # 1 − 0 is no share: nothing would be kept of a new gradient
@@ -261,7 +249,7 @@ def _swapped(rule: Any) -> Mapping[str, Any] | None:
 
 
 BUGS = (
-    _bug(
+    UpdateBug(
         "update-sign",
         "uphill",
         "the step goes up the gradient instead of down.",
@@ -270,7 +258,7 @@ BUGS = (
         "Subtract: w −= η g.",
         _step(_up),
     ),
-    _bug(
+    UpdateBug(
         "rebound-not-updated",
         "nothing moves",
         "the new value was bound to a local name, and the parameters stayed as they were.",
@@ -279,7 +267,7 @@ BUGS = (
         "Change arrays in place (w -= lr * g), or return the new ones.",
         _step(_nothing),
     ),
-    _bug(
+    UpdateBug(
         "accumulated",
         "gradients that are never reset",
         "the k-th step is taken with the sum of all gradients so far.",
@@ -289,7 +277,7 @@ BUGS = (
         _step(_summed),
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "gradient-of-the-step-before",
         "one step behind",
         "each step uses the gradient of the step before.",
@@ -299,7 +287,7 @@ BUGS = (
         _step(_one_behind),
         "equal gradients",
     ),
-    _bug(
+    UpdateBug(
         "state-lost",
         "the state begins anew at every step",
         "the running averages are set to their start at every step.",
@@ -309,7 +297,7 @@ BUGS = (
         lambda rule: _Instead(rule=rule, whole=_forgetful) if _has_averages(rule) else None,
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "momentum-sign",
         "the momentum against the gradient",
         "what is kept of the past enters with the wrong sign: v ← g − μv.",
@@ -319,7 +307,7 @@ BUGS = (
         _leaf(Momentum, _momentum_sign),
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "nesterov-lookahead-missing",
         "momentum without the look ahead",
         "the step is that of plain momentum: the gradient is not taken ahead.",
@@ -328,7 +316,7 @@ BUGS = (
         "Step along g + μv with the new v.",
         _innermost(_without_look_ahead),
     ),
-    _bug(
+    UpdateBug(
         "momentum-average-for-sum",
         "an average of gradients for their sum",
         "v is an average, v ← μv + (1 − μ)g, where a sum is meant: every step is 1 − μ of what it should be.",
@@ -337,7 +325,7 @@ BUGS = (
         "v ← μv + g. (Or multiply η by 1/(1 − μ), and call the average meant.)",
         _set(Momentum, "form", "average"),
     ),
-    _bug(
+    UpdateBug(
         "momentum-sum-for-average",
         "a sum of gradients for their average",
         "v is a sum, v ← μv + g, where an average is meant: every step is 1/(1 − μ) of what it should be.",
@@ -346,7 +334,7 @@ BUGS = (
         "v ← μv + (1 − μ)g.",
         _but(Momentum, lambda rule: {"form": "sum"} if rule.form == "average" else None),
     ),
-    _bug(
+    UpdateBug(
         "adam-no-bias-correction",
         "m and v not corrected",
         "the averages m and v, which start at 0, are used as they are.",
@@ -356,7 +344,7 @@ BUGS = (
         _set(Adam, "bias_correction", False),
         "late steps",
     ),
-    _bug(
+    UpdateBug(
         "adam-only-m-corrected",
         "v not corrected",
         "m is divided by 1 − β₁ᵗ, and v is not.",
@@ -366,7 +354,7 @@ BUGS = (
         _leaf(Adam, _one_correction("m"), bias_correction=True, amsgrad=False),
         "late steps",
     ),
-    _bug(
+    UpdateBug(
         "adam-only-v-corrected",
         "m not corrected",
         "v is divided by 1 − β₂ᵗ, and m is not.",
@@ -376,7 +364,7 @@ BUGS = (
         _leaf(Adam, _one_correction("v"), bias_correction=True, amsgrad=False),
         "late steps",
     ),
-    _bug(
+    UpdateBug(
         "adam-step-not-counted",
         "t stays 1",
         "the corrections are those of the first step at every step.",
@@ -386,7 +374,7 @@ BUGS = (
         _leaf(Adam, _own_count(lambda t: 1), bias_correction=True),
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "adam-step-ahead",
         "t is one too large",
         "the corrections are those of the next step.",
@@ -396,7 +384,7 @@ BUGS = (
         _leaf(Adam, _own_count(lambda t: t + 1), bias_correction=True),
         "late steps",
     ),
-    _bug(
+    UpdateBug(
         "adam-epsilon-inside-root",
         "ε inside the root",
         "ε was added under the root.",
@@ -406,7 +394,7 @@ BUGS = (
         _set(Adam, "epsilon_at", "inside"),
         "gradients far above √ε",
     ),
-    _bug(
+    UpdateBug(
         "adam-epsilon-uncorrected",
         "ε beside the uncorrected root",
         "ε was added to √v before its correction, as in the paper's second form.",
@@ -423,7 +411,7 @@ BUGS = (
         ),
         "gradients far above ε, late steps",
     ),
-    _bug(
+    UpdateBug(
         "epsilon-outside-root",
         "ε outside the root",
         "ε was added to the root instead of under it.",
@@ -433,7 +421,7 @@ BUGS = (
         _set(Rule, "epsilon_at", "outside"),
         "gradients far above √ε",
     ),
-    _bug(
+    UpdateBug(
         "rmsprop-epsilon-inside-root",
         "ε inside the root",
         "ε was added under the root.",
@@ -443,7 +431,7 @@ BUGS = (
         _set(RMSprop, "epsilon_at", "inside"),
         "gradients far above √ε",
     ),
-    _bug(
+    UpdateBug(
         "rmsprop-decay-swapped",
         "ρ and 1 − ρ exchanged",
         "the past got the weight of the new gradient, and the new gradient that of the past.",
@@ -453,7 +441,7 @@ BUGS = (
         _but(Rule, _swapped),
         "ρ = ½",
     ),
-    _bug(
+    UpdateBug(
         "adam-betas-exchanged",
         "β₁ and β₂ exchanged",
         "β₁ was used for the squares and β₂ for the mean.",
@@ -466,7 +454,7 @@ BUGS = (
         ),
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "root-missing",
         "the root forgotten",
         "the gradient was divided by the mean square instead of its root.",
@@ -479,7 +467,7 @@ BUGS = (
         ),
         "gradients of size 1",
     ),
-    _bug(
+    UpdateBug(
         "amsgrad-missing",
         "the largest v not kept",
         "v itself was used instead of the largest v so far.",
@@ -489,7 +477,7 @@ BUGS = (
         _set(Adam, "amsgrad", False),
         "gradients that grow",
     ),
-    _bug(
+    UpdateBug(
         "rmsprop-not-centered",
         "the mean not subtracted",
         "the mean square was used instead of the variance.",
@@ -499,7 +487,7 @@ BUGS = (
         _set(RMSprop, "centered", False),
         "the mean of the gradients is 0",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-missing",
         "no weight decay",
         "the weights do not decay.",
@@ -509,7 +497,7 @@ BUGS = (
         _set(Rule, "weight_decay", 0.0),
         "λ = 0, weights 0",
     ),
-    _bug(
+    UpdateBug(
         "l1-missing",
         "no L1 penalty",
         "nothing draws the weights towards 0.",
@@ -519,7 +507,7 @@ BUGS = (
         _set(Rule, "l1", 0.0),
         "λ₁ = 0",
     ),
-    _bug(
+    UpdateBug(
         "l1-as-l2",
         "L2 for L1",
         "λ₁w was added to the gradient instead of λ₁ sign(w).",
@@ -529,7 +517,7 @@ BUGS = (
         lambda rule: rule.but(l1=0.0, weight_decay=rule.l1) if rule.l1 and not rule.weight_decay else None,
         "λ₁ = 0, weights of size 1",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-coupled",
         "the decay passed through the averages",
         "λw was added to the gradient, where it should act on the weights alone: Adam with a penalty for AdamW.",
@@ -542,7 +530,7 @@ BUGS = (
         ),
         "plain gradient descent",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-decoupled",
         "the decay beside the averages",
         "the weights shrink beside the step, where λw should be part of the gradient: AdamW for Adam with a penalty.",
@@ -555,7 +543,7 @@ BUGS = (
         ),
         "plain gradient descent",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-sign",
         "weights that grow",
         "the decay has the wrong sign: the weights grow.",
@@ -565,7 +553,7 @@ BUGS = (
         _decay_sign,
         "λ = 0, weights 0",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-without-rate",
         "a decay without η",
         "w shrinks by λw at every step instead of ηλw.",
@@ -575,7 +563,7 @@ BUGS = (
         _decay_without_rate,
         "η = 1",
     ),
-    _bug(
+    UpdateBug(
         "clip-per-tensor-for-global",
         "each tensor clipped by its own norm",
         "each tensor was clipped by its own norm instead of all by the norm of all.",
@@ -585,7 +573,7 @@ BUGS = (
         lambda rule: rule.but(by="norm") if isinstance(rule, Clipped) and rule.by == "global norm" else None,
         "one tensor, gradients below the limit",
     ),
-    _bug(
+    UpdateBug(
         "groups-ignored",
         "one rule for all parameters",
         "all parameters are treated alike, although some have a rule of their own.",
@@ -595,7 +583,7 @@ BUGS = (
         lambda rule: rule.rule if isinstance(rule, Grouped) and rule.groups else None,
         "groups with the same rule",
     ),
-    _bug(
+    UpdateBug(
         "clip-missing",
         "nothing clipped",
         "the gradient is not clipped.",

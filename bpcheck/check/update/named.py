@@ -63,7 +63,7 @@ def named(
             evidence.append(
                 f"every step is {factor:.6g} times the right one: a learning rate of so much would give the same"
             )
-        hint = f"{bug.sentence} {bug.hint}"
+        hint = f"{bug.sentence} {bug.line}"
         return Diagnosis("update", path, bug.slug, tuple(evidence), hint, hints=bug.hints)
     factor = _factor(wrong)
     if factor is not None:

@@ -49,22 +49,6 @@ BELOW = Equation(
 )
 
 
-def _error(run: Run, layer: Layer, error: FloatArray) -> Any:
-    return error * layer.saved.derivative
-
-
-def _kernel_gradient(run: Run, layer: Layer, delta: FloatArray) -> Any:
-    return kernel_gradient(delta, layer.saved.seen)
-
-
-def _bias_gradient(run: Run, layer: Layer, delta: FloatArray) -> Any:
-    return bias_gradient(delta)
-
-
-def _sent_down(run: Run, layer: Layer, delta: FloatArray) -> Any:
-    return _sent_through(layer, layer.params["weight"], delta)
-
-
 def _sent_through(layer: Layer, weight: FloatArray, delta: FloatArray) -> Any:
     return error_below(weight, delta, _spec(layer), layer.x.shape)
 
@@ -74,17 +58,28 @@ def _spec(layer: Layer) -> Convolution:
     return layer.spec
 
 
-ERROR = Step("convolution", "convolution error", DELTA, _error)
+ERROR = Step(
+    "convolution", "convolution error", DELTA, lambda run, layer, error: error * layer.saved.derivative
+)
 """``(run, layer, ∂C/∂a) -> δ``."""
 
-KERNEL_GRADIENT = Step("convolution", "kernel gradient", KERNEL, _kernel_gradient)
+KERNEL_GRADIENT = Step(
+    "convolution",
+    "kernel gradient",
+    KERNEL,
+    lambda run, layer, delta: kernel_gradient(delta, layer.saved.seen),
+)
 """``(run, layer, δ) -> ∂C/∂W``."""
 
-PLACES_SUMMED = Step("convolution", "bias gradient", BIAS, _bias_gradient)
+PLACES_SUMMED = Step("convolution", "bias gradient", BIAS, lambda run, layer, delta: bias_gradient(delta))
 """``(run, layer, δ) -> ∂C/∂b``."""
 
 SENT_DOWN = Step(
-    "convolution", "error sent down", BELOW, _sent_down, where="on the way down from {layer} only"
+    "convolution",
+    "error sent down",
+    BELOW,
+    lambda run, layer, delta: _sent_through(layer, layer.params["weight"], delta),
+    where="on the way down from {layer} only",
 )
 """``(run, layer, δ) -> ∂C/∂x``."""
 

@@ -18,11 +18,7 @@ SHAPE = Equation(
 )
 
 
-def _restored(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
-    return error.reshape(layer.x.shape)
-
-
-RESTORED = Step("flatten", "shape restored", SHAPE, _restored)
+RESTORED = Step("flatten", "shape restored", SHAPE, lambda run, layer, error: error.reshape(layer.x.shape))
 """``(run, layer, ∂C/∂(row)) -> ∂C/∂x``."""
 
 

@@ -16,11 +16,7 @@ SKIP_PATH = Equation(
 )
 
 
-def _both(run: Run, layer: Layer, error: FloatArray, through: FloatArray) -> FloatArray:
-    return error + through
-
-
-PLUS_ONE = Step("skip", "the +1", SKIP_PATH, _both)
+PLUS_ONE = Step("skip", "the +1", SKIP_PATH, lambda run, layer, error, through: error + through)
 """``(run, layer, ∂C/∂y, what comes down through f) -> ∂C/∂x``."""
 
 
