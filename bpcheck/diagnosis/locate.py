@@ -132,17 +132,14 @@ def _what_a_loss_may_lack(case: Case | None) -> str:
 def _in_other_units(case: Case | None, factor: float) -> Diagnosis:
     """The same cost, multiplied by a number: a convention, or what both have in common and should not."""
     batch = 1 if case is None else case.batch
-    sums = f" ({batch} examples in the batch: a sum for a mean?)" if batch > 1 and _is(factor, batch) else ""
+    is_batch = batch > 1 and abs(factor - batch) <= SAME_FACTOR * batch
+    sums = f" ({batch} examples in the batch: a sum for a mean?)" if is_batch else ""
     evidence = (f"loss and gradient are both {factor:.6g} times what they should be{sums}",)
     hint = (
         f"Both are right for the same cost times {factor:.6g}. If that is meant, say so with conventions=, "
         f"bpcheck.Conventions(factor={factor:.6g}) for instance; if not, take the factor out of both."
     )
     return Diagnosis("loss", "loss", evidence=evidence, hint=hint)
-
-
-def _is(factor: float, size: int) -> bool:
-    return abs(factor - size) <= SAME_FACTOR * size
 
 
 def _shared_factor(loss: Comparison | None, tensors: Sequence[Comparison]) -> float | None:

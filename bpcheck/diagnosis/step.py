@@ -117,16 +117,11 @@ class Rules:
         """These rules in some layers, the right ones in the others; what is done once stays as it is."""
 
         def chosen(step: Step, function: Callable[..., Any]) -> Callable[..., Any]:
+            if step.once:
+                return function
             return lambda run, layer, *rest: (function if where(layer) else step.right)(run, layer, *rest)
 
-        return Rules(
-            MappingProxyType(
-                {
-                    step: function if step.once else chosen(step, function)
-                    for step, function in self.replaced.items()
-                }
-            )
-        )
+        return Rules(MappingProxyType({step: chosen(step, own) for step, own in self.replaced.items()}))
 
     def with_(self, other: Rules) -> Rules:
         """These rules with the other's changes too; where both change a step, the other's counts."""
