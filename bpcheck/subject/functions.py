@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from bpcheck import tree
@@ -107,11 +108,13 @@ def from_parts(*, loss: Callable[..., Any], gradient: Callable[..., Any]) -> Sub
 
 
 def as_subject(subject: Any) -> Subject:
-    """A subject as it is, or a bare callable through :func:`from_joint`."""
+    """A subject as it is, an object of one's own that has an ``answer``, or a callable through :func:`from_joint`."""
     if isinstance(subject, Subject):
         return subject
     if hasattr(subject, "answer") and not callable(subject):
-        return subject  # type: ignore[no-any-return]
+        return Subject(
+            **{f.name: getattr(subject, f.name) for f in fields(Subject) if hasattr(subject, f.name)}
+        )
     if hasattr(subject, "named_parameters"):  # a torch.nn.Module, recognised without importing torch
         raise InputError(
             f"{type(subject).__name__} is a PyTorch module, which has no loss; give bpcheck.from_torch(module, loss), with "

@@ -110,7 +110,7 @@ def test_a_list_of_column_pairs_with_a_divided_penalty_is_inferred():
         "half",
         "last example",
         "wrong axis",
-        *(pytest.param(b, marks=pytest.mark.nightly) for b in ("whole", "none")),
+        *(pytest.param(b, marks=pytest.mark.full) for b in ("whole", "none")),
     ],
 )
 def test_in_a_list_of_column_pairs_a_bug_is_caught(bug):

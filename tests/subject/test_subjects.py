@@ -167,11 +167,15 @@ def test_an_object_of_ones_own_with_an_answer_is_a_subject():
             return Answer(None, gradient_of(params, x, y))
 
     mine = Mine()
-    assert as_subject(mine) is mine
+    assert as_subject(mine).answer == mine.answer
     report = compare(mine)
     assert report.verdict is Verdict.AGREES
     assert "from a notebook" in report.unchecked
     assert "loss" not in {c.path for c in report.comparisons}
+    mine.answer = lambda params, x, y: Answer(
+        None, [{n: 2 * v for n, v in g.items()} for g in gradient_of(params, x, y)]
+    )
+    assert compare(mine).verdict is Verdict.DISAGREES
 
 
 def test_an_answer_that_is_none_of_ours_is_refused():
