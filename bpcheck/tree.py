@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from bpcheck.errors import InputError
 from bpcheck.precision import widened
 
-__all__ = ["FloatArray", "Path", "Tree", "arrays", "copy", "describe", "freeze", "leaves", "mapped", "restore", "rms"]
+__all__ = [
+    "FloatArray",
+    "Path",
+    "Tree",
+    "arrays",
+    "copy",
+    "describe",
+    "freeze",
+    "leaves",
+    "mapped",
+    "restore",
+    "rms",
+]
 
 Tree: TypeAlias = Any
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
