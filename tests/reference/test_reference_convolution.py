@@ -212,3 +212,15 @@ def test_what_the_kernel_sees_of_perturbations_keeps_them_behind_the_places():
     together = laid_out(x, spec)
     assert together.shape == (2, 3, 2, 4, 3)
     assert all(np.array_equal(together[:, :, :, k], laid_out(x[..., k], spec)) for k in range(4))
+
+
+def test_rows_may_be_flattened_between_dense_layers():
+    """Where one unit alone has moved, below a flattening that changes nothing."""
+    layers = (Dense(4, "tanh"), Flatten(), Skip((Flatten(),)), Skip((Flatten(), Dense(4))), Dense(2))
+    network, params, x, y = problem(Architecture((3,), layers))
+    right = network.gradient(params, x, y)
+    assert check_every_entry(network, params, x, y, gradient=right, seed=0).verdict.name == "AGREES"
+    wrong = tree.mapped(lambda g: g.copy(), right)
+    wrong[0]["weight"][2, 1] *= 1.001
+    report = check_every_entry(network, params, x, y, gradient=wrong, seed=0)
+    assert [c.path for c in report.comparisons if c.verdict.name == "DISAGREES"] == ["params[0]['weight']"]

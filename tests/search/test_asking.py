@@ -13,6 +13,7 @@ from bpcheck.search.dialect.questions import Questions, array, kind_of, watched
 from bpcheck.search.judging import Judge
 from bpcheck.search.run import Clock
 from bpcheck.subject import from_joint
+from bpcheck.verdict import Verdict
 
 
 def counted(function):
@@ -236,6 +237,47 @@ def test_the_layouts_that_are_accepted_are_those_of_a_search_that_leaves_nothing
     assert asked == tried
     assert asked
     assert few < many / 4
+
+
+def only_a_dict(params, x, y):
+    if not isinstance(params, dict):
+        raise TypeError("params must be a dict")
+    loss, dw, db = dense([params["W1"], params["W2"]], [params["b1"], params["b2"]], x, y)
+    return loss, {"W1": dw[0], "b1": db[0], "W2": dw[1], "b2": db[1]}
+
+
+def only_that_type(params, x, y):
+    if type(params) is not dict:
+        raise TypeError("params must be a dict")
+    return only_a_dict(params, x, y)
+
+
+def by_its_pattern(params, x, y):
+    match params:
+        case {"W1": _, "b1": _, "W2": _, "b2": _}:
+            return only_a_dict(params, x, y)
+    raise TypeError("params must be a dict of two layers")
+
+
+def one_label(params, x, y):
+    if not isinstance(y, int):
+        raise TypeError("y must be the number of a class")
+    w1, b1, w2, b2 = params
+    h = np.tanh(w1 @ x + b1)
+    z = w2 @ h + b2
+    p = np.exp(z - z.max())
+    p /= p.sum()
+    d = p - (np.arange(len(p)) == y)
+    e = (w2.T @ d) * (1 - h**2)
+    return float(-np.log(p[y])), [np.outer(e, x), e, np.outer(d, h), d]
+
+
+@pytest.mark.parametrize("function", [only_a_dict, only_that_type, by_its_pattern, one_label])
+def test_what_is_refused_by_its_type_alone_rules_out_that_type_alone(function):
+    subject = counted(function)
+    report = bpcheck.compare(subject, seed=0, examples=5)
+    assert report.verdict is Verdict.AGREES
+    assert subject.calls < 1500
 
 
 # --- the notes ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from bpcheck.network.layers.spec import Shape
 from bpcheck.reference.layers.layer import Context
 from bpcheck.reference.numbers.ball import Ball
 from bpcheck.reference.numbers.verbs import rearranged
-from bpcheck.reference.touching.touch import Moved, Seed, Touch
+from bpcheck.reference.touching.touch import Column, Moved, Seed, Touch
 from bpcheck.tree import Tree
 
 __all__ = ["FlattenLayer"]
@@ -39,20 +39,23 @@ class FlattenLayer:
         """∂C/∂x has the shape of x: y_i = x_i, so each cotangent goes back to where its number came from."""
         return {}, restored(output_cotangent, residuals)
 
-    def known(self, params: Tree, x: Ball, residuals: Shape) -> tuple[Ball, None]:
-        """Nothing is kept."""
-        return self.forward(params, x, Context())[0], None
+    def known(self, params: Tree, x: Ball, residuals: Shape) -> tuple[Ball, int]:
+        """How many numbers an example has."""
+        row = self.forward(params, x, Context())[0]
+        return row, row.shape[1]
 
-    def touched(self, params: Tree, known: None, step: float, columns: int) -> Iterator[Touch]:
+    def touched(self, params: Tree, known: int, step: float, columns: int) -> Iterator[Touch]:
         """Nothing, for there are no parameters."""
         return iter(())
 
-    def seeds(self, params: Tree, known: None, step: float, columns: int) -> Iterator[Seed]:
+    def seeds(self, params: Tree, known: int, step: float, columns: int) -> Iterator[Seed]:
         """None."""
         return iter(())
 
-    def follow(self, params: Tree, known: None, moved: Moved) -> Moved:
+    def follow(self, params: Tree, known: int, moved: Moved) -> Moved:
         """The same numbers in a row."""
+        if isinstance(moved, Column):  # of a dense layer below: they were in a row before
+            moved = moved.full(known)
         return rearranged(moved, lambda array: array.reshape(len(array), -1, array.shape[-1]))
 
 

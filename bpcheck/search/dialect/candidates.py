@@ -93,11 +93,15 @@ class Candidate:
             told += ("y", self.batch, self.targets)
         return told
 
-    def _arguments(self, depth: int) -> int:
-        """How many arguments the parameters are."""
+    def _arguments(self, depth: int) -> tuple[int, str]:
+        """What a function can tell without asking: how many arguments the parameters are, and of which type.
+
+        ``type`` and ``match`` look at the type of an argument, and no argument can take note of it.
+        """
+        opening = self.params[0]
         if not self.spread:
-            return 1
-        return 2 if self.params.startswith("(") else 2 * depth
+            return 1, opening
+        return (2, "[") if opening == "(" else (2 * depth, "array")
 
 
 def candidates(*, outputs: int, vectors: bool) -> Iterator[Candidate]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -240,11 +240,21 @@ class _Mapping(_Watched):
         self._plain[key if found is _NO_KEY else found] = value
 
 
+# so that ``match`` takes them for what they stand for: it asks no instance
+Sequence.register(_Sequence)
+Mapping.register(_Mapping)
+
+
 class _Array(NDArrayOperatorsMixin, _Watched):
     """An array; what is computed from it is a plain one."""
 
     def __init__(self, plain: Any, questions: Questions, about: tuple[str, ...]) -> None:
         super().__init__(plain, questions, about, about)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        self._questions.note(*self._about)  # elsewhere it may be a plain number
+        return type(self._plain)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         self._questions.note(*self._about)
