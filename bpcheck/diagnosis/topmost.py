@@ -118,13 +118,12 @@ def by_layer(architecture: Architecture, layers: Sequence[Compared]) -> Diagnosi
     index = max(index for index, layer in enumerate(layers) if layer.wrong)
     layer, above = layers[index], layers[index + 1 :]
     wrong, right = layer.wrong, [role for role in layer.tensors if role not in layer.wrong]
-    if layer.missing:  # only weights or only biases were looked at, and they are wrong: by δ or by themselves
-        told = (
-            f"everything above {layer.name} is right; its {layer.nouns(layer.missing)} were not compared, so whether δ is "
-            "wrong cannot be told"
-        )
-        return _diagnosis("", layer, wrong[:1], told)
     seen = "nothing wrong was found above this layer; " if above else ""
+    if layer.missing:  # only weights or only biases were looked at, and they are wrong: by δ or by themselves
+        untold = (
+            f"the {layer.nouns(layer.missing)} of {layer.name} were not compared, so whether its δ is wrong"
+        )
+        return _diagnosis("", layer, wrong[:1], f"{seen}{untold} cannot be told")
     if not right:
         return _error(architecture, layer, above, seen)
     equation = kind_of(layer.place.layer).gradients[wrong[0]]

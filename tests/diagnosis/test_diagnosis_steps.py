@@ -15,12 +15,14 @@ from bpcheck.diagnosis.mutant import program_of
 from bpcheck.diagnosis.pattern import pattern
 from bpcheck.diagnosis.step import Rules
 from bpcheck.diagnosis.steps import COST_GRADIENT, PENALTY, RETURNED, backward, forward
+from bpcheck.diagnosis.topmost import by_layer, compared
 from bpcheck.errors import InputError
 from bpcheck.network.layers import KINDS as SPECS
 from bpcheck.network.layers import Conv1d, Conv2d, Dense, Flatten, Skip
 from bpcheck.network.layers.spec import LayerSpec
 from bpcheck.reference import build
 from bpcheck.report import schema
+from bpcheck.result import Comparison
 from bpcheck.search.cases.sample import GENERIC, random_case
 
 RIGHT = Rules()
@@ -377,7 +379,7 @@ def test_where_biases_are_set_aside_delta_cannot_be_told():
     (seen,) = observed(CATALOGUE["kernel-last-place"].rules, drawn(CONV1, count=1))
     found = locate(seen.case, [c for c in comparisons(seen) if c.path != "params[1]['bias']"])
     assert (found.equation, found.layer) == ("", 3)
-    assert "its biases were not compared" in found.evidence[0]
+    assert "the biases of layer 3 were not compared" in found.evidence[0]
     without = locate(seen.case, [c for c in comparisons(seen) if not c.path.startswith("params[1]")])
     assert (without.equation, without.layer) == ("", None)
 
@@ -478,3 +480,21 @@ def test_every_entry_of_a_convolution_has_its_bug_named():
     assert checked(program_of(RIGHT)).ok
     report = checked(CATALOGUE["kernel-gradient-flipped"].program())
     assert [(d.equation, d.bug) for d in report.diagnoses] == [("kernel gradient", "kernel-gradient-flipped")]
+
+
+@pytest.mark.parametrize(
+    ("upper", "prefix"), [(True, ""), (False, "nothing wrong was found above this layer; ")]
+)
+def test_biases_that_were_not_compared_are_called_so_and_nothing_above_is_called_right(upper, prefix):
+    found = [
+        Comparison(f"params[{k}]['weight']", verdict, "as it is")
+        for k, verdict in ((0, Verdict.DISAGREES), (1, Verdict.DISAGREES if upper else Verdict.INCONCLUSIVE))
+    ]
+    architecture = mlp([2, 3, 2])
+    layers = compared(architecture, found)
+    assert layers is not None
+    said = by_layer(architecture, layers)
+    number = 3 if upper else 2
+    assert said.evidence[0] == (
+        f"{prefix}the biases of layer {number} were not compared, so whether its δ is wrong cannot be told"
+    )
