@@ -310,3 +310,10 @@ def test_an_attribute_that_holds_no_dict_is_refused(options, says):
     with pytest.raises(bpcheck.InputError) as caught:
         from_object(Holder(), **{"params": "params", "gradients": "grads", "loss": "loss", **options})
     assert says in str(caught.value)
+
+
+def test_a_class_in_place_of_an_object_is_refused():
+    with pytest.raises(
+        bpcheck.InputError, match=r"Net is a class: give an object of it, from_object\(Net\(…\), …\)"
+    ):
+        from_object(Net, params=["W1", "b1", "W2", "b2"], gradients="d{}", loss="cost")

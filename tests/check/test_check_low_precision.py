@@ -369,3 +369,10 @@ def test_a_reference_that_raises_is_told():
 
     with pytest.raises(SubjectError, match="the reference raised ValueError: no such layer"):
         check_low_precision(np.zeros(3, np.float32), reference, np.zeros(3))
+
+
+def test_a_function_in_place_of_the_gradient_it_returns_is_refused():
+    with pytest.raises(
+        InputError, match="claimed is a function: call it, and give the gradient that it returns"
+    ):
+        check_low_precision(np.cos, np.cos, np.zeros(3))

@@ -183,3 +183,14 @@ def test_weights_that_are_updated_too_early_are_named_at_the_rate_that_the_calle
     report = bpcheck.compare(from_step(step, lr=RATE, loss=loss), seed=0, examples=10)
     assert report.verdict is Verdict.DISAGREES, report
     assert [d.bug for d in report.diagnoses] == ["weights-updated-first"]
+
+
+def test_a_step_that_takes_no_rate_is_asked_which_one_it_uses():
+    def step(p, x):
+        return plain(p, x, RATE)
+
+    with pytest.raises(
+        bpcheck.InputError, match=r"say which one stands inside it, from_step\(step, lr=0\.1\)"
+    ):
+        notes(step)
+    assert notes(step, lr=RATE) == notes(plain)
