@@ -19,14 +19,9 @@ __all__ = ["Attribute", "call", "give_back", "leaf_places", "named", "write"]
 
 @dataclass(frozen=True)
 class Attribute:
-    """An attribute, or an entry of a list or dict in one, and what it is called.
+    """An attribute, or an entry of a list or dict in one: the names, indices and keys on the way from the object to it.
 
-    Attributes
-    ----------
-    way : tuple
-        Names of attributes, indices and keys, from the object on.
-    name : str
-        What a dict of gradients calls it.
+    ``name`` is what a dict of gradients calls it.
     """
 
     way: tuple[Any, ...]

@@ -10,6 +10,7 @@ import numpy as np
 
 from bpcheck import tree
 from bpcheck.errors import InputError
+from bpcheck.options import whole
 from bpcheck.subject import Answer, Subject
 
 __all__ = ["from_layer"]
@@ -60,10 +61,7 @@ def from_layer(forward: Callable[..., Any], backward: Callable[..., Any], *, see
     for name, function in (("forward", forward), ("backward", backward)):
         if not callable(function):
             raise InputError(f"{name} is {tree.describe(function)}; pass a function, see bpcheck.from_layer.")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed is {seed!r}; give a whole number, 0 or more.")
-
-    layer = _Layer(forward, backward, int(seed))
+    layer = _Layer(forward, backward, whole("seed", seed, least=0))
     name = str(getattr(backward, "__name__", type(backward).__name__))
     return Subject(name, layer.answer, layer.loss)
 

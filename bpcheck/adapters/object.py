@@ -131,10 +131,6 @@ def parameters_of(obj: Any, params: str | Sequence[str]) -> dict[str, Tree]:
     params : str or list of str
         As for :func:`from_object`.
 
-    Returns
-    -------
-    dict of str to tree of arrays
-
     Raises
     ------
     InputError
@@ -203,11 +199,7 @@ def _of_all(obj: Any, name: str, attributes: list[Attribute]) -> Reader:
 
 
 def _in_order(returned: Any, attributes: list[Attribute]) -> Tree:
-    """Gradients in the order of the parameters; those of a dict are told apart by its keys, never by their order.
-
-    A key is the name of a parameter or holds it at one of its ends, as ``dW1`` and ``W1_grad`` do. What is
-    missing is None: a finding with its path.
-    """
+    """Gradients in the order of the parameters, None for one that is missing; in a dict the keys tell, not the order."""
     if not isinstance(returned, Mapping):
         return returned
     names = [attribute.name for attribute in attributes]

@@ -41,7 +41,8 @@ def tensors_into(conventions: Conventions, layers: Sequence[Mapping[str, Any]]) 
             parts = [bias[:, None], weight] if conventions.bias == "folded first" else [weight, bias[:, None]]
             weight = np.concatenate(parts, axis=1)
         elif conventions.has_biases:
-            found[f"b{k}"] = np.array(bias.reshape(_bias_shape(conventions, len(bias))))
+            shape = {"vector": (-1,), "column": (-1, 1), "row": (1, -1)}[conventions.bias]
+            found[f"b{k}"] = np.array(bias.reshape(shape))
         # order="C": what a subject is handed should be no stranger than what it allocates itself
         found[f"W{k}"] = np.array(weight.T if conventions.weight == "in, out" else weight, order="C")
     return found
@@ -73,15 +74,10 @@ def tensors_back(conventions: Conventions, tensors: Mapping[str, Any]) -> list[d
     return layers
 
 
-def _bias_shape(conventions: Conventions, n: int) -> tuple[int, ...]:
-    return {"vector": (n,), "column": (n, 1), "row": (1, n)}[conventions.bias]
-
-
 def plan_of(conventions: Conventions, count: int, *, gradient: bool = False) -> Tree:
     """The containers of a network with ``count`` weight layers, a slot at each leaf."""
-    nesting = conventions.gradients if gradient and conventions.gradients else conventions.params
     return slots(
-        nesting,
+        _nesting(conventions, gradient),
         count,
         names=conventions.names,
         first=conventions.number_from,
@@ -89,15 +85,15 @@ def plan_of(conventions: Conventions, count: int, *, gradient: bool = False) -> 
     )
 
 
-def _is_vector(conventions: Conventions, *, gradient: bool) -> bool:
-    return (conventions.gradients if gradient and conventions.gradients else conventions.params) in VECTORS
+def _nesting(conventions: Conventions, gradient: bool) -> str:
+    return conventions.gradients if gradient and conventions.gradients else conventions.params
 
 
 def nest(conventions: Conventions, tensors: Mapping[str, Any], *, gradient: bool = False) -> Tree:
     """Tensors by slot, in the subject's containers."""
     plan = plan_of(conventions, sum(slot.startswith("W") for slot in tensors), gradient=gradient)
     values = [np.array(tensors[slot]) for _, slot in tree.leaves(plan)]
-    if _is_vector(conventions, gradient=gradient):
+    if _nesting(conventions, gradient) in VECTORS:
         return np.concatenate([value.reshape(-1) for value in values])
     return tree.restore(plan, values)
 
@@ -117,21 +113,13 @@ def params_into(conventions: Conventions, layers: Sequence[Mapping[str, Any]]) -
 def gradient_like(
     conventions: Conventions, leaves: Sequence[Any], like: Mapping[str, Any], *, gradient: bool
 ) -> dict[str, Any]:
-    """The leaves of a nested gradient, in order, by slot; a flat vector is cut to the shapes of ``like``.
+    """The leaves of a nested gradient, in order, by slot; a flat vector is cut to the shapes of the parameters ``like``.
 
-    Parameters
-    ----------
-    conventions : Conventions
-    leaves : sequence of arrays
-        Of a tree that has the form of :func:`nest`.
-    like : mapping of slot to array
-        The parameters.
-    gradient : bool
-        Whether the tree is nested as gradients are, or as parameters are.
+    They come from a tree that has the form of :func:`nest`; ``gradient``: whether it is nested as gradients are.
     """
     plan = plan_of(conventions, sum(slot.startswith("W") for slot in like), gradient=gradient)
     order = [slot for _, slot in tree.leaves(plan)]
-    if not _is_vector(conventions, gradient=gradient):
+    if _nesting(conventions, gradient) not in VECTORS:
         return dict(zip(order, leaves, strict=True))
     (vector,) = leaves
     ends = np.cumsum([like[slot].size for slot in order])
@@ -150,9 +138,9 @@ def paths(conventions: Conventions, count: int) -> dict[str, str]:
     >>> paths(Conventions.preset("nielsen"), 1)
     {"params[0]['bias']": 'params[0][0]', "params[0]['weight']": 'params[1][0]'}
     """
-    if conventions.folded or _is_vector(conventions, gradient=False):
+    if conventions.folded or conventions.params in VECTORS:
         return {}
-    plan = plan_of(conventions, count, gradient=False)
+    plan = plan_of(conventions, count)
     return {str(_our_path(slot)): str(path) for path, slot in tree.leaves(plan)}
 
 
@@ -172,12 +160,8 @@ def carry_x(conventions: Conventions, x: FloatArray) -> list[Any]:
         return [np.array(x)]
     if conventions.batch == "last":
         return [np.array(x.T, order="C")]
-    return [_example(conventions, row) for row in x]
-
-
-def _example(conventions: Conventions, row: FloatArray) -> FloatArray:
     shape = {"one": (-1,), "one column": (-1, 1), "one row": (1, -1)}[conventions.batch]
-    return np.array(row.reshape(shape))
+    return [np.array(row.reshape(shape)) for row in x]
 
 
 def carry_y(conventions: Conventions, y: FloatArray) -> list[Any]:

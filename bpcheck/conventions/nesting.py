@@ -74,21 +74,8 @@ def slots(
 ) -> Tree:
     """The nesting of a network with ``count`` weight layers, a slot at each leaf.
 
-    Parameters
-    ----------
-    nesting : str
-        One of ``NESTINGS``.
-    count : int
-    names : (str, str), optional
-        Keys of weights and biases.
-    first : int
-        Number of the first layer in such a key.
-    pattern : str
-        What the key of a gradient makes of the key of its parameter.
-
-    Returns
-    -------
-    tree of str
+    ``names`` are the keys of weights and biases, ``first`` is the number of the first layer in such a key, and ``pattern``
+    is what the key of a gradient makes of the key of its parameter.
 
     Examples
     --------

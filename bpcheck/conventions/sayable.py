@@ -17,18 +17,7 @@ __all__ = ["require_sayable", "sayable"]
 
 @dataclass(frozen=True)
 class _Limit:
-    """Something that a layout cannot say.
-
-    Attributes
-    ----------
-    applies : callable
-        Whether it is a limit of these conventions.
-    holds : callable
-        Whether a case keeps within it.
-    fit : callable or None
-        The nearest case that does; None if there is none of the same shape.
-    remedy : str
-    """
+    """Something that a layout cannot say; ``fit`` gives the nearest case that keeps within it, if there is one."""
 
     applies: Callable[[Conventions], bool]
     holds: Callable[[Case], bool]
@@ -95,15 +84,6 @@ _LIMITS = (
 def sayable(conventions: Conventions, case: Case) -> Case:
     """The case, or the nearest one that can be said in a layout.
 
-    Parameters
-    ----------
-    conventions : Conventions
-    case : Case
-
-    Returns
-    -------
-    Case
-
     Raises
     ------
     InputError
@@ -125,13 +105,7 @@ def sayable(conventions: Conventions, case: Case) -> Case:
 
 
 def require_sayable(conventions: Conventions, case: Case) -> None:
-    """Refuse a case of the caller's that cannot be said in the layout as it is.
-
-    Raises
-    ------
-    InputError
-        With what is needed.
-    """
+    """Refuse a case of the caller's that cannot be said in the layout as it is."""
     for limit in _LIMITS:
         if limit.applies(conventions) and not limit.holds(case):
             raise InputError(limit.remedy.format(outputs=case.y.shape[1]))

@@ -10,26 +10,11 @@ from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
-from bpcheck.conventions.nesting import DEFAULT_NAMES, NESTINGS, NUMBERED, VECTORS, WEIGHTS_ALONE
+from bpcheck.conventions.nesting import DEFAULT_NAMES, NESTINGS, NUMBERED, WEIGHTS_ALONE
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import REDUCTIONS, Architecture
 
 __all__ = ["PRESETS", "Conventions"]
-
-_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
-    {
-        "weight": ("out, in", "in, out"),
-        "bias": ("vector", "column", "row", "folded first", "folded last", "none"),
-        "batch": ("first", "last", "one", "one column", "one row"),
-        "params": tuple(NESTINGS),
-        "gradients": ("", *NESTINGS),
-        "targets": ("as given", "index", "±1", "flat"),
-        "reduction": (None, *REDUCTIONS),
-        "penalty": (None, "λ/2", "λ", "λ/2m", "λ/m"),
-        "penalize_bias": (None, False, True),
-        "spread": (False, True),
-    }
-)
 
 _BIASES = {
     "vector": "biases (n,)",
@@ -52,6 +37,21 @@ _TARGETS = {
     "±1": "targets as −1 and 1",
     "flat": "targets (m,), a number for each example",
 }
+
+_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "weight": ("out, in", "in, out"),
+        "bias": tuple(_BIASES),
+        "batch": tuple(_BATCHES),
+        "params": tuple(NESTINGS),
+        "gradients": ("", *NESTINGS),
+        "targets": tuple(_TARGETS),
+        "reduction": (None, *REDUCTIONS),
+        "penalty": (None, "λ/2", "λ", "λ/2m", "λ/m"),
+        "penalize_bias": (None, False, True),
+        "spread": (False, True),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -145,10 +145,6 @@ class Conventions:
         Parameters
         ----------
         name : {"nielsen", "torch", "keras", "sklearn", "cs231n"}
-
-        Returns
-        -------
-        Conventions
 
         Raises
         ------
@@ -435,5 +431,3 @@ PRESETS: Mapping[str, Conventions] = MappingProxyType(
     }
 )
 """Conventions by the name of who uses them."""
-
-assert set(VECTORS) < set(NESTINGS)

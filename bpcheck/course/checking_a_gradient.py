@@ -7,9 +7,9 @@ Two of them judge checkers: a jury of gradients, right and wrong, is put to the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,18 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.check.gradient import check_gradient
 from bpcheck.course.answer import Answer, State
-from bpcheck.course.exercise import SEED, Mistake, Trial, call, hold, holds_ellipsis, not_done, unusable
-from bpcheck.course.networks import draw_case, thawed
+from bpcheck.course.exercise import (
+    SEED,
+    Mistakes,
+    Trial,
+    call,
+    first_hint,
+    hold,
+    holds_ellipsis,
+    not_done,
+    unusable,
+)
+from bpcheck.course.networks import draw_case
 from bpcheck.network.case import Case
 from bpcheck.numeric import complex_derivative
 from bpcheck.numeric.noise import UNIT_ROUNDOFF
@@ -87,7 +97,7 @@ def central_gradient(function: Any) -> Answer:
         f = _Cubic(rng, shape)
         x = rng.integers(-2 * GRID, 2 * GRID + 1, shape) / GRID
         about = f"for x of shape {shape} and h = {h:g}"
-        trials.append(Trial.exact(about, (f, x, h), _stencil(f, x, h), ("the slope",)))
+        trials.append(Trial.exact(about, (f, x, h), differences(f, x, h), ("the slope",)))
     return hold(
         "central_gradient",
         function,
@@ -97,13 +107,8 @@ def central_gradient(function: Any) -> Answer:
     )
 
 
-def _stencil(
-    f: Callable[[Any], float],
-    x: FloatArray,
-    h: float,
-    weights: dict[int, float] = {1: 0.5, -1: -0.5},  # noqa: B006 (not modified)
-) -> FloatArray:
-    """Σ w_k f(x + k h) / h for every entry; the central difference by default."""
+def _stencil(f: Callable[[Any], float], x: FloatArray, h: float, weights: Mapping[int, float]) -> FloatArray:
+    """Σ w_k f(x + k h) / h for every entry."""
     slopes = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
         for k, weight in weights.items():
@@ -117,45 +122,34 @@ def _together(f: Any, x: Any, h: float) -> Any:
     return (f(x + h) - f(x - h)) / (2 * h)
 
 
-CENTRAL_GRADIENT = (
-    Mistake(
-        "You divide by h, but the two points are 2h apart.",
-        lambda f, x, h: _stencil(f, x, h, {1: 1.0, -1: -1.0}),
+CENTRAL_GRADIENT: Mistakes = {
+    "You divide by h, but the two points are 2h apart.": (
+        lambda f, x, h: _stencil(f, x, h, {1: 1.0, -1: -1.0})
     ),
-    Mistake(
-        "That is the forward difference: f(x + h) − f(x). Go to both sides.",
-        lambda f, x, h: _stencil(f, x, h, {1: 1.0, 0: -1.0}),
+    "That is the forward difference: f(x + h) − f(x). Go to both sides.": (
+        lambda f, x, h: _stencil(f, x, h, {1: 1.0, 0: -1.0})
     ),
-    Mistake(
-        "That is the backward difference: f(x) − f(x − h). Go to both sides.",
-        lambda f, x, h: _stencil(f, x, h, {0: 1.0, -1: -1.0}),
+    "That is the backward difference: f(x) − f(x − h). Go to both sides.": (
+        lambda f, x, h: _stencil(f, x, h, {0: 1.0, -1: -1.0})
     ),
-    Mistake(
-        "The forward difference lies between points h apart: it is divided by h. And go to both sides.",
-        lambda f, x, h: _stencil(f, x, h, {1: 0.5, 0: -0.5}),
+    "The forward difference lies between points h apart: it is divided by h. And go to both sides.": (
+        lambda f, x, h: _stencil(f, x, h, {1: 0.5, 0: -0.5})
     ),
-    Mistake("The sign is turned: f(x + h) comes first.", lambda f, x, h: -_stencil(f, x, h)),
-    Mistake(
-        "You multiply by h where you should divide: (…) / 2 * h is ((…) / 2) · h. Write (…) / (2 * h).",
-        lambda f, x, h: _stencil(f, x, h) * h * h,
+    "The sign is turned: f(x + h) comes first.": lambda f, x, h: -differences(f, x, h),
+    "You multiply by h where you should divide: (…) / 2 * h is ((…) / 2) · h. Write (…) / (2 * h).": (
+        lambda f, x, h: differences(f, x, h) * h * h
     ),
-    Mistake(
-        "f(x + h) moves all entries at once and gives one number. Move one entry at a time.",
-        _together,
+    "f(x + h) moves all entries at once and gives one number. Move one entry at a time.": (_together),
+    "Every entry holds the same number: f(x + h) moves all entries at once. Move one entry at a time.": (
+        lambda f, x, h: np.full(x.shape, _together(f, x, h))
     ),
-    Mistake(
-        "Every entry holds the same number: f(x + h) moves all entries at once. Move one entry at a time.",
-        lambda f, x, h: np.full(x.shape, _together(f, x, h)),
+    "That is a formula of higher order, with points at ±h and ±2h. It is a good one; here the plain one is asked for.": (
+        lambda f, x, h: _stencil(f, x, h, {1: 2 / 3, -1: -2 / 3, 2: -1 / 12, -2: 1 / 12})
     ),
-    Mistake(
-        "That is a formula of higher order, with points at ±h and ±2h. It is a good one; here the plain one is asked for.",
-        lambda f, x, h: _stencil(f, x, h, {1: 2 / 3, -1: -2 / 3, 2: -1 / 12, -2: 1 / 12}),
+    "The gradient has the shape of x. np.zeros(x.shape) makes a place for it.": (
+        lambda f, x, h: differences(f, x, h).ravel()
     ),
-    Mistake(
-        "The gradient has the shape of x. np.zeros(x.shape) makes a place for it.",
-        lambda f, x, h: _stencil(f, x, h).ravel(),
-    ),
-)
+}
 
 
 def differences(f: Callable[[FloatArray], float], x: FloatArray, h: float) -> FloatArray:
@@ -166,7 +160,7 @@ def differences(f: Callable[[FloatArray], float], x: FloatArray, h: float) -> Fl
     >>> differences(lambda x: float(np.sum(x**2)), np.array([1.0, 2.0]), 2.0**-10)
     array([2., 4.])
     """
-    return _stencil(f, x, h)
+    return _stencil(f, x, h, {1: 0.5, -1: -0.5})
 
 
 # --- 2. the best step ------------------------------------------------------------------------------
@@ -265,61 +259,51 @@ def _measured(frequency: float, offset: float, x: float, h: float) -> str:
     return f"The last one, measured against the complex step: your h = {h:.1e} gives a relative error of {error:.0e}."
 
 
-STEP_MISTAKES: tuple[tuple[Callable[..., tuple[float, float]], str], ...] = (
-    (
-        lambda value, second, third, u: _lowest(value, second, third, u)[::-1],
-        "The two are swapped: return the forward step first.",
+STEP_MISTAKES: Mistakes = {
+    "The two are swapped: return the forward step first.": (
+        lambda value, second, third, u: _lowest(value, second, third, u)[::-1]
     ),
-    (
-        lambda value, second, third, u: (np.sqrt(u), np.cbrt(u)),
-        "√u and ∛u hold where f, f'' and f''' are all about 1. Put their sizes in.",
+    "√u and ∛u hold where f, f'' and f''' are all about 1. Put their sizes in.": (
+        lambda value, second, third, u: (np.sqrt(u), np.cbrt(u))
     ),
-    (
-        lambda value, second, third, u: (np.sqrt(2 * u), np.cbrt(2 * u)),
-        "√ε and ∛ε hold where f, f'' and f''' are all about 1. Put their sizes in.",
+    "√ε and ∛ε hold where f, f'' and f''' are all about 1. Put their sizes in.": (
+        lambda value, second, third, u: (np.sqrt(2 * u), np.cbrt(2 * u))
     ),
-    (
-        lambda value, second, third, u: (np.sqrt(u), np.sqrt(u)),
-        "√u is the forward difference's, where f and f'' are about 1. Each of the two has its own balance.",
+    "√u is the forward difference's, where f and f'' are about 1. Each of the two has its own balance.": (
+        lambda value, second, third, u: (np.sqrt(u), np.sqrt(u))
     ),
-    (
-        lambda value, second, third, u: (1e-5, 1e-5),
-        "1e-5 knows nothing of the function. Balance truncation and rounding instead.",
+    "1e-5 knows nothing of the function. Balance truncation and rounding instead.": (
+        lambda value, second, third, u: (1e-5, 1e-5)
     ),
-    (
-        lambda value, second, third, u: (u, u),
-        "The smallest step is not the best: at h = u nothing is left of the difference but rounding.",
+    "The smallest step is not the best: at h = u nothing is left of the difference but rounding.": (
+        lambda value, second, third, u: (u, u)
     ),
-    (
-        lambda value, second, third, u: (
-            np.sqrt(u * abs(second / value)),
-            np.cbrt(u * abs(third / value)),
-        ),
-        "The ratio is upside down: a function that bends more wants a smaller step, a large value a larger one.",
+    "The ratio is upside down: a function that bends more wants a smaller step, a large value a larger one.": (
+        lambda value, second, third, u: (np.sqrt(u * abs(second / value)), np.cbrt(u * abs(third / value)))
     ),
-    (
-        lambda value, second, third, u: (
-            np.sqrt(u * abs(value / second)),
-            np.sqrt(u * abs(value / second)),
-        ),
-        "The central difference's truncation is h²|f'''|/6: its balance gives a cube root, with f'''.",
+    "The central difference's truncation is h²|f'''|/6: its balance gives a cube root, with f'''.": (
+        lambda value, second, third, u: (np.sqrt(u * abs(value / second)), np.sqrt(u * abs(value / second)))
     ),
-)
+}
 
 
 def _step_hint(asked: list[Any], outcomes: list[Any]) -> str:
     """The mistake whose steps cost the same, within a digit, for every function."""
-    for wrong, hint in STEP_MISTAKES:
-        if all(
-            (steps := _two_numbers(outcome.value)) is not None
+    chosen = [_two_numbers(outcome.value) for outcome in outcomes]
+
+    def costs_the_same(wrong: Callable[..., tuple[float, float]]) -> bool:
+        return all(
+            steps is not None
             and all(
                 1 / ONE_DIGIT <= mine / theirs <= ONE_DIGIT
                 for mine, theirs in zip(steps, wrong(*arguments), strict=True)
             )
-            for (arguments, *_), outcome in zip(asked, outcomes, strict=True)
-        ):
-            return hint
-    return "Write down the two parts of the error, truncation and rounding, and find the h at which their sum is smallest."
+            for (arguments, *_), steps in zip(asked, chosen, strict=True)
+        )
+
+    return first_hint(STEP_MISTAKES, costs_the_same) or (
+        "Write down the two parts of the error, truncation and rounding, and find the h at which their sum is smallest."
+    )
 
 
 # --- 3 and 4. broken checkers ------------------------------------------------------------------------
@@ -334,7 +318,7 @@ class _Case:
     gradient: Callable[[FloatArray], FloatArray]
     x: FloatArray
 
-    @property
+    @cached_property
     def is_right(self) -> bool:
         """What bpcheck says."""
         return check_gradient(self.f, self.gradient, self.x, seed=SEED, progress=False).ok
@@ -358,9 +342,9 @@ FAR = np.array([30.0, -75.0, 120.0])
 
 
 @lru_cache(maxsize=1)
-def _step_jury() -> tuple[tuple[_Case, bool], ...]:
+def _step_jury() -> tuple[_Case, ...]:
     f, g = _smooth(1.0)
-    return _decided(
+    return (
         _Case("a right gradient, with parameters below 1", f, g, NEAR),
         _Case("a right gradient, with parameters around 100", f, g, FAR),
         _Case("a gradient with one entry 2 % too large", f, lambda x: g(x) * np.array([1, 1.02, 1]), NEAR),
@@ -378,7 +362,7 @@ def _step_jury() -> tuple[tuple[_Case, bool], ...]:
 
 
 @lru_cache(maxsize=1)
-def _tolerance_jury() -> tuple[tuple[_Case, bool], ...]:
+def _tolerance_jury() -> tuple[_Case, ...]:
     f, g = _smooth(1.0)
     small, its = _smooth(SMALL)
     large, its_too = _smooth(LARGE)
@@ -392,7 +376,7 @@ def _tolerance_jury() -> tuple[tuple[_Case, bool], ...]:
     def with_nan(x: FloatArray) -> FloatArray:
         return np.where(np.arange(len(x)) == 1, np.nan, g(x))
 
-    return _decided(
+    return (
         _Case("a right gradient", f, g, NEAR),
         _Case("a right gradient of a loss that is about 1e-12", small, its, NEAR),
         _Case("a right gradient of a loss that is about 1e6", large, its_too, NEAR),
@@ -406,10 +390,6 @@ def _tolerance_jury() -> tuple[tuple[_Case, bool], ...]:
         _Case("a gradient with one entry 2 % too large", f, lambda x: g(x) * np.array([1, 1.02, 1]), NEAR),
         _Case("an infinite gradient", f, lambda x: np.full(x.shape, np.inf), NEAR),
     )
-
-
-def _decided(*cases: _Case) -> tuple[tuple[_Case, bool], ...]:
-    return tuple((case, case.is_right) for case in cases)
 
 
 def mended_step(checker: Any) -> Answer:
@@ -436,42 +416,39 @@ def mended_tolerance(checker: Any) -> Answer:
     return _try("mended_tolerance", checker, _tolerance_jury(), TOLERANCE_CHECKERS)
 
 
-def _try(
-    exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...], known: tuple[Mistake, ...]
-) -> Answer:
+def _try(exercise: str, checker: Any, jury: tuple[_Case, ...], known: Mistakes) -> Answer:
     said = _asked(exercise, checker, jury)
     if isinstance(said, Answer):
         return said
-    refuses, passes = (
-        [
-            case.about
-            for (case, right), yes in zip(jury, said, strict=True)
-            if yes is passed and right is not passed
-        ]
-        for passed in (False, True)
-    )
-    shown = [*(f"It refuses {text}." for text in refuses[:2]), *(f"It passes {text}." for text in passes[:2])]
-    if not shown:
-        count = sum(right for _, right in jury)
+    reason = _faults(jury, said)
+    if not reason:
+        count = sum(case.is_right for case in jury)
         checked = (
             f"It accepts {count} right gradients and refuses {len(jury) - count} wrong ones, "
             "as bpcheck.check_gradient() does."
         )
         return Answer(exercise, State.RIGHT, checked=checked)
-    more = len(refuses) + len(passes) - len(shown)
-    reason = " ".join([*shown, *([f"It is wrong on {more} more."] if more else [])])
-    recognised = next((m for m in known if _verdicts(m.wrong, jury) == said), None)
-    state = State.NOT_DONE if recognised is known[0] else State.WRONG
-    return Answer(exercise, state, reason, hint=recognised.hint if recognised else "")
+    hint = first_hint(known, lambda wrong: _verdicts(wrong, jury) == said)
+    state = State.NOT_DONE if hint == next(iter(known)) else State.WRONG
+    return Answer(exercise, state, reason, hint=hint)
 
 
-def _asked(exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...]) -> list[bool] | Answer:
+def _faults(jury: tuple[_Case, ...], said: list[bool]) -> str:
+    """The first cases that a checker is wrong on, and how many more there are."""
+    wrong = [(yes, case.about) for case, yes in zip(jury, said, strict=True) if yes != case.is_right]
+    refuses = [f"It refuses {about}." for yes, about in wrong if not yes][:2]
+    passes = [f"It passes {about}." for yes, about in wrong if yes][:2]
+    more = len(wrong) - len(refuses) - len(passes)
+    return " ".join([*refuses, *passes, *([f"It is wrong on {more} more."] if more else [])])
+
+
+def _asked(exercise: str, checker: Any, jury: tuple[_Case, ...]) -> list[bool] | Answer:
     """What a reader's checker says of each case, or what keeps it from saying anything."""
     refused = unusable(exercise, checker)
     if refused is not None:
         return refused
     said = []
-    for case, _ in jury:
+    for case in jury:
         with np.errstate(all="ignore"):  # NaN and infinity are part of the question
             outcome = call(checker, (case.f, case.gradient, case.x))
         refused = outcome.refusal(exercise, f"on {case.about}")
@@ -485,9 +462,9 @@ def _asked(exercise: str, checker: Any, jury: tuple[tuple[_Case, bool], ...]) ->
     return said
 
 
-def _verdicts(checker: Callable[..., Any], jury: tuple[tuple[_Case, bool], ...]) -> list[bool]:
+def _verdicts(checker: Callable[..., Any], jury: tuple[_Case, ...]) -> list[bool]:
     with np.errstate(all="ignore"):
-        return [bool(checker(case.f, case.gradient, case.x)) for case, _ in jury]
+        return [bool(checker(case.f, case.gradient, case.x)) for case in jury]
 
 
 # The numbers of the checkers as they are handed out in the notebook.
@@ -509,75 +486,60 @@ def _by_step(f: Any, gradient: Any, x: Any, *, divided_by: Callable[[Any], Any])
     return True
 
 
+ALWAYS_THE_SAME: Mistakes = {
+    "It says yes to everything.": lambda f, g, x: True,
+    "It says no to everything.": lambda f, g, x: False,
+}
+
 # The first of each is the one that is handed out: whoever still has it is not done yet.
-STEP_CHECKERS = (
-    Mistake(
-        "Follow h through the code: where is it made, and where should it be used?",
-        lambda f, g, x: _by_step(f, g, x, divided_by=lambda h: 2 * HANDED_OUT_STEP),
+STEP_CHECKERS: Mistakes = {
+    "Follow h through the code: where is it made, and where should it be used?": (
+        lambda f, g, x: _by_step(f, g, x, divided_by=lambda h: 2 * HANDED_OUT_STEP)
     ),
-    Mistake("The two points lie 2h apart, not h.", lambda f, g, x: _by_step(f, g, x, divided_by=lambda h: h)),
-    Mistake("It says yes to everything.", lambda f, g, x: True),
-    Mistake("It says no to everything.", lambda f, g, x: False),
-)
+    "The two points lie 2h apart, not h.": lambda f, g, x: _by_step(f, g, x, divided_by=lambda h: h),
+    **ALWAYS_THE_SAME,
+}
 
 
-def _by_tolerance(f: Any, gradient: Any, x: Any, refuse: Callable[[Any, Any], Any]) -> bool:
+Refusal = Callable[[Any, Any, Any], Any]
+"""Which entries a checker refuses, from their absolute errors, their relative errors and the slopes."""
+
+REFUSALS: Mapping[str, Refusal] = {
+    "Follow one NaN through the comparisons. Then follow a gradient of zeros for a slope of 1e-12.": (
+        lambda absolute, relative, _: (absolute > HANDED_OUT_TOLERANCE) & (relative > HANDED_OUT_TOLERANCE)
+    ),
+    "NaN is caught now. What is left: any gradient of a small loss has a small absolute error. Let no absolute "
+    "number decide; hold the difference against the size of the gradient.": (
+        lambda absolute, relative, _: (
+            ~((absolute <= HANDED_OUT_TOLERANCE) | (relative <= HANDED_OUT_TOLERANCE))
+        )
+    ),
+    "An absolute tolerance knows nothing of the size of the gradient: of a loss around 1e-12 it passes anything.": (
+        lambda absolute, relative, _: ~(absolute <= HANDED_OUT_TOLERANCE)
+    ),
+    "NaN > tolerance is False, so NaN is never refused. Ask the other way round: `if not error <= tolerance`.": (
+        lambda absolute, _, slopes: absolute > HANDED_OUT_TOLERANCE * np.nanmax(abs(slopes))
+    ),
+    "Each entry is held against its own size, but an entry that is 1e-7 of the others is lost in their rounding: "
+    "its slope has no five digits. Hold every difference against the largest entry of the gradient.": (
+        lambda absolute, relative, _: ~(relative <= HANDED_OUT_TOLERANCE)
+    ),
+    "NaN passes, and each entry is held against its own size, where a tiny one is all rounding.": (
+        lambda absolute, relative, _: relative > HANDED_OUT_TOLERANCE
+    ),
+}
+
+
+def _by_tolerance(f: Any, gradient: Any, x: Any, *, refuse: Refusal) -> bool:
     given, slopes = gradient(x), differences(f, x, HANDED_OUT_STEP)
-    return not bool(np.any(refuse(given, slopes)))
+    absolute = abs(given - slopes)
+    return not np.any(refuse(absolute, absolute / np.maximum(abs(given), abs(slopes)), slopes))
 
 
-def _absolute(given: Any, slopes: Any) -> Any:
-    return abs(given - slopes)
-
-
-def _relative(given: Any, slopes: Any) -> Any:
-    return abs(given - slopes) / np.maximum(abs(given), abs(slopes))
-
-
-TOLERANCE_CHECKERS = (
-    Mistake(
-        "Follow one NaN through the comparisons. Then follow a gradient of zeros for a slope of 1e-12.",
-        lambda f, g, x: _by_tolerance(
-            f,
-            g,
-            x,
-            lambda c, s: (_absolute(c, s) > HANDED_OUT_TOLERANCE) & (_relative(c, s) > HANDED_OUT_TOLERANCE),
-        ),
-    ),
-    Mistake(
-        "NaN is caught now. What is left: any gradient of a small loss has a small absolute error. Let no absolute "
-        "number decide; hold the difference against the size of the gradient.",
-        lambda f, g, x: _by_tolerance(
-            f,
-            g,
-            x,
-            lambda c, s: (
-                ~((_absolute(c, s) <= HANDED_OUT_TOLERANCE) | (_relative(c, s) <= HANDED_OUT_TOLERANCE))
-            ),
-        ),
-    ),
-    Mistake(
-        "An absolute tolerance knows nothing of the size of the gradient: of a loss around 1e-12 it passes anything.",
-        lambda f, g, x: _by_tolerance(f, g, x, lambda c, s: ~(_absolute(c, s) <= HANDED_OUT_TOLERANCE)),
-    ),
-    Mistake(
-        "NaN > tolerance is False, so NaN is never refused. Ask the other way round: `if not error <= tolerance`.",
-        lambda f, g, x: _by_tolerance(
-            f, g, x, lambda c, s: _absolute(c, s) > HANDED_OUT_TOLERANCE * np.nanmax(abs(s))
-        ),
-    ),
-    Mistake(
-        "Each entry is held against its own size, but an entry that is 1e-7 of the others is lost in their rounding: "
-        "its slope has no five digits. Hold every difference against the largest entry of the gradient.",
-        lambda f, g, x: _by_tolerance(f, g, x, lambda c, s: ~(_relative(c, s) <= HANDED_OUT_TOLERANCE)),
-    ),
-    Mistake(
-        "NaN passes, and each entry is held against its own size, where a tiny one is all rounding.",
-        lambda f, g, x: _by_tolerance(f, g, x, lambda c, s: _relative(c, s) > HANDED_OUT_TOLERANCE),
-    ),
-    Mistake("It says yes to everything.", lambda f, g, x: True),
-    Mistake("It says no to everything.", lambda f, g, x: False),
-)
+TOLERANCE_CHECKERS: Mistakes = {
+    **{hint: partial(_by_tolerance, refuse=refuse) for hint, refuse in REFUSALS.items()},
+    **ALWAYS_THE_SAME,
+}
 
 
 # --- 5. find the wrong entry -------------------------------------------------------------------------
@@ -592,12 +554,7 @@ WEIGHT_SHARE = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Suspect:
-    """A loss, a gradient with one wrong entry, and the parameters to look at it.
-
-    Attributes
-    ----------
-    params : list of dict
-    """
+    """A loss, a gradient with one wrong entry, and the parameters to look at it."""
 
     params: Any
     _network: Network
@@ -618,16 +575,7 @@ class Suspect:
 
 
 def suspect(seed: int = SEED) -> Suspect:
-    """A gradient with one entry that is 3 % too large, somewhere.
-
-    Parameters
-    ----------
-    seed : int
-        Another seed, another network and another entry.
-
-    Returns
-    -------
-    Suspect
+    """A gradient with one entry that is 3 % too large, somewhere: another seed, another network and another entry.
 
     Examples
     --------
@@ -647,7 +595,7 @@ def suspect(seed: int = SEED) -> Suspect:
     size = abs(gradient[number][name])
     large = np.argwhere(size >= np.median(size))
     index = tuple(int(i) for i in large[rng.integers(len(large))])
-    return Suspect(thawed(case.params), network, case, (number, name, index))
+    return Suspect(tree.copy(case.params), network, case, (number, name, index))
 
 
 @lru_cache(maxsize=1)
@@ -656,18 +604,9 @@ def _default() -> Suspect:
 
 
 def wrong_entry(found: Any, of: Suspect | None = None) -> Answer:
-    """Where the entry is that is wrong in the gradient of :func:`suspect`.
+    """Where the entry is that is wrong in the gradient of :func:`suspect`: ``("params[1]['weight']", (2, 0))``.
 
-    Parameters
-    ----------
-    found : tuple, or a Comparison of a report
-        ``("params[1]['weight']", (2, 0))``.
-    of : Suspect, optional
-        ``suspect()`` if not given.
-
-    Returns
-    -------
-    Answer
+    A Comparison of a report names one too.
 
     Examples
     --------

@@ -6,7 +6,7 @@ otherwise shine through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -15,7 +15,7 @@ import sympy
 
 from bpcheck.course.prose import prose
 from bpcheck.errors import InputError
-from bpcheck.symbolic.index import Definition, Derivation, Line, Proof, TotalIs, mathml, text, total
+from bpcheck.symbolic.index import Definition, Derivation, Line, Proof, TotalIs, mathml, text
 from bpcheck.symbolic.index.document import ranges
 from bpcheck.symbolic.index.interpret import symbols_of
 
@@ -38,10 +38,6 @@ CHECKS = (
 @dataclass(frozen=True)
 class Shown:
     """Something that a notebook shows as HTML and a terminal as text.
-
-    Attributes
-    ----------
-    html, text : str
 
     Examples
     --------
@@ -107,14 +103,6 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
 def show(thing: Any) -> Shown:
     """A derivation with its checks run, the answer of ``check_line``, a formula, or a list of lines.
 
-    Parameters
-    ----------
-    thing : Derivation, Line, Definition, TotalIs, term or list of terms
-
-    Returns
-    -------
-    Shown
-
     Raises
     ------
     StepFails, MutantSurvives
@@ -136,7 +124,7 @@ def show(thing: Any) -> Shown:
     if isinstance(thing, Line):
         return _line(thing)
     if isinstance(thing, (Definition, TotalIs)):
-        return Shown(_given(thing, formula), _given(thing, text))
+        return Shown(_given(thing), " = ".join(map(text, thing.sides)))
     if isinstance(thing, sympy.Basic):
         return Shown(formula(thing), text(thing))
     if isinstance(thing, (list, tuple)) and thing and all(isinstance(term, sympy.Basic) for term in thing):
@@ -209,13 +197,9 @@ def _line(line: Line) -> Shown:
     return Shown(html, as_text)
 
 
-def _given(fact: Definition | TotalIs, write: Callable[[Any], str]) -> str:
-    left, right = (
-        (total(fact.entry, fact.over), fact.value) if isinstance(fact, TotalIs) else (fact.left, fact.right)
-    )
-    if write is formula:
-        return formula(right, lead=mathml(left) + "<mo>=</mo>")
-    return f"{write(left)} = {write(right)}"
+def _given(fact: Definition | TotalIs) -> str:
+    left, right = fact.sides
+    return formula(right, lead=mathml(left) + "<mo>=</mo>")
 
 
 def _tick(held: bool, what: str) -> str:
@@ -257,7 +241,7 @@ def _premises(derivation: Derivation) -> str:
         formula(i.upper, lead=mathml(i) + equals + mathml(i.lower) + "<mo>,</mo><mo>…</mo><mo>,</mo>")
         for i in ranges(derivation)
     ]
-    lines = [f"<b>Given</b> {_given(fact, formula)} &nbsp;{prose(fact.because)}" for fact in derivation.given]
+    lines = [f"<b>Given</b> {_given(fact)} &nbsp;{prose(fact.because)}" for fact in derivation.given]
     if spans:
         lines.append(f"<b>Indices</b> {', &nbsp;'.join(spans)}")
     lines += [f'<b style="color:{AMBER}">Assumed</b> {prose(sentence)}' for sentence in derivation.assumes]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dis
 import math
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -32,11 +32,12 @@ from bpcheck.tree import FloatArray, Tree
 
 __all__ = [
     "SEED",
-    "Mistake",
+    "Mistakes",
     "Outcome",
     "Trial",
     "call",
     "compared",
+    "first_hint",
     "hold",
     "holds_ellipsis",
     "is_stub",
@@ -58,16 +59,8 @@ NOTHING = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "NOP"}
 class Trial:
     """One question.
 
-    Attributes
-    ----------
-    about : str
-        What it is about, to end a sentence with: ``"for a layer from 3 to 5 units"``.
-    arguments : tuple
-    right : nested lists of arrays
-    bound : nested lists of arrays
-        How far rounding may take a right answer from ``right``; 0 where everything is exact.
-    names : tuple of str
-        What the parts of the answer are called, in order.
+    ``about`` ends a sentence: ``"for a layer from 3 to 5 units"``. ``bound`` is how far rounding may take a right answer
+    from ``right``, 0 where everything is exact; ``names`` are what the parts of the answer are called, in order.
     """
 
     about: str
@@ -91,37 +84,30 @@ class Trial:
         return cls(about, arguments, arrays, _each(arrays, np.zeros_like), names)
 
 
-@dataclass(frozen=True, eq=False)
-class Mistake:
-    """A function with a mistake in it, and what to tell somebody who makes it.
+Mistakes = Mapping[str, Callable[..., Any] | tuple[Callable[..., Any], ...]]
+"""What to tell whoever makes a mistake, and a function with that mistake in it, or several."""
 
-    Attributes
-    ----------
-    hint : str
-    wrong : callable
-        Takes the arguments of a trial.
+
+def first_hint(mistakes: Mapping[str, Any], is_made: Callable[[Any], bool]) -> str:
+    """What to tell of the first mistake that is made, in whichever of its forms, or ``""``.
+
+    Examples
+    --------
+    >>> first_hint({"Once.": 1, "Two or three times.": (2, 3)}, lambda wrong: wrong == 3)
+    'Two or three times.'
     """
-
-    hint: str
-    wrong: Callable[..., Any]
+    for hint, wrong in mistakes.items():
+        if any(map(is_made, wrong if isinstance(wrong, tuple) else (wrong,))):
+            return hint
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What one call of a reader's function came to.
 
-    Attributes
-    ----------
-    value : object
-        What it returned; None if it raised.
-    error : str
-        Type and message of the exception, or ``""``.
-    place : str
-        The reader's line that raised.
-    changed : str
-        An argument that the call changed in place, or ``""``.
-    undone : bool
-        Whether it is still a stub: it raised NotImplementedError or handed back ``...``.
+    ``error`` holds type and message of an exception, and ``place`` the reader's line that raised it; ``changed`` is an
+    argument that the call changed in place; a stub is ``undone``, which raises NotImplementedError or hands back ``...``.
     """
 
     value: Any = None
@@ -138,7 +124,8 @@ class Outcome:
         if self.undone:
             return not_done(exercise)
         if self.error:
-            return raised(exercise, self, about, hint)
+            place = f" ({self.place})" if self.place else ""
+            return Answer(exercise, State.RAISED, f"{self.error}{place}, {about}.", hint=hint)
         if self.value is None:
             hint = "A Python function without `return` returns None."
             return Answer(exercise, State.WRONG, f"Your function returns None, {about}.", hint=hint)
@@ -175,19 +162,8 @@ def is_stub(function: Any) -> bool:
     return does_nothing and all(value is None or value is ... for value in returned)
 
 
-def call(function: Callable[..., Any], arguments: Sequence[Any], names: Sequence[str] = ()) -> Outcome:
+def call(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
     """Call a reader's function on copies and look at everything it did.
-
-    Parameters
-    ----------
-    function : callable
-    arguments : sequence
-    names : sequence of str
-        What the arguments are called, for those that are changed in place.
-
-    Returns
-    -------
-    Outcome
 
     Examples
     --------
@@ -204,7 +180,7 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], names: Sequence
         return Outcome(error=f"{type(error).__name__}: {shortened(str(error))}", place=_place(error))
     if holds_ellipsis(value):
         return Outcome(undone=True)
-    labels = list(names) or _parameter_names(function, len(given))
+    labels = _parameter_names(function, len(given))
     for label, before, after in zip(labels, arguments, given, strict=False):
         found = changed(before, after, label)
         if found:
@@ -264,38 +240,20 @@ def not_done(exercise: str) -> Answer:
     return Answer(exercise, State.NOT_DONE, "Replace the three dots, then run the cell again.")
 
 
-def raised(exercise: str, outcome: Outcome, about: str, hint: str = "") -> Answer:
-    """The answer to a function that raised."""
-    place = f" ({outcome.place})" if outcome.place else ""
-    return Answer(exercise, State.RAISED, f"{outcome.error}{place}, {about}.", hint=hint)
-
-
 def hold(
-    exercise: str, function: Any, trials: Sequence[Trial], mistakes: Iterable[Mistake] = (), *, checked: str
+    exercise: str, function: Any, trials: Sequence[Trial], mistakes: Mistakes, *, checked: str
 ) -> Answer:
-    """Put all trials to a reader's function.
+    """Put all trials to a reader's function, or a stub; ``checked`` says what was looked at, for an answer that is right.
 
-    Parameters
-    ----------
-    exercise : str
-    function : callable, or a stub
-    trials : sequence of Trial
-    mistakes : iterable of Mistake
-        The commonest ones; the first that gives the reader's numbers everywhere is named.
-    checked : str
-        What was looked at, for an answer that is right.
-
-    Returns
-    -------
-    Answer
+    Of the commonest mistakes, the first that gives the reader's numbers everywhere is named.
 
     Examples
     --------
     >>> trials = [Trial.exact("for 3", (3.0,), 9.0, ("the square",))]
-    >>> forgot = Mistake("You doubled.", lambda x: 2 * x)
-    >>> hold("square", lambda x: x * x, trials, [forgot], checked="One number.").ok
+    >>> doubled = {"You doubled.": lambda x: 2 * x}
+    >>> hold("square", lambda x: x * x, trials, doubled, checked="One number.").ok
     True
-    >>> print(hold("square", lambda x: x + x, trials, [forgot], checked="One number."))
+    >>> print(hold("square", lambda x: x + x, trials, doubled, checked="One number."))
     square: not right yet
     <BLANKLINE>
       the square is 6, but 9 is right, for 3.
@@ -349,15 +307,12 @@ def compared(
     return Answer(exercise, State.RIGHT, checked=checked)
 
 
-def _recognise(trials: Sequence[Trial], outcomes: Sequence[Outcome], mistakes: Iterable[Mistake]) -> str:
+def _recognise(trials: Sequence[Trial], outcomes: Sequence[Outcome], mistakes: Mistakes) -> str:
     """The hint of the first mistake that does what the reader's function did, in every trial."""
-    for mistake in mistakes:
-        if all(
-            _same(trial, outcome, call(mistake.wrong, trial.arguments))
-            for trial, outcome in zip(trials, outcomes, strict=True)
-        ):
-            return mistake.hint
-    return ""
+    asked = list(zip(trials, outcomes, strict=True))
+    return first_hint(
+        mistakes, lambda wrong: all(_same(trial, was, call(wrong, trial.arguments)) for trial, was in asked)
+    )
 
 
 def _same(trial: Trial, one: Outcome, other: Outcome) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,7 @@ from bpcheck.tree import FloatArray, Tree
 __all__ = [
     "DEEP",
     "MINIMA",
-    "Floor",
     "Run",
-    "Seeds",
     "Starts",
     "digits",
     "explosion",
@@ -53,6 +51,7 @@ TRAINED_ON = 1400
 """Of the 1797 digits; the other 397, drawn at random, are held out."""
 
 NETWORK = mlp([64, 32, 10], activation="relu", loss="cross_entropy")
+_fit = partial(fit, NETWORK, progress=False)
 
 
 @lru_cache(maxsize=1)
@@ -81,18 +80,7 @@ def train(rule: Rule, *, epochs: int = 10, batch: int = 32, seed: int = SEED, **
     1
     """
     x, y, held_out = digits()
-    return fit(
-        NETWORK,
-        x,
-        y,
-        rule=rule,
-        epochs=epochs,
-        batch=batch,
-        seed=seed,
-        held_out=held_out,
-        progress=False,
-        **options,
-    )
+    return _fit(x, y, rule=rule, epochs=epochs, batch=batch, seed=seed, held_out=held_out, **options)
 
 
 FEW, WRONG = 300, 0.2
@@ -112,18 +100,7 @@ def overfitted(rule: Rule, *, epochs: int = 40, stop: EarlyStopping | None = Non
     labels = y[:FEW].copy()
     spoilt = rng.choice(FEW, int(WRONG * FEW), replace=False)
     labels[spoilt] = np.eye(y.shape[1])[rng.integers(y.shape[1], size=len(spoilt))]
-    return fit(
-        NETWORK,
-        x[:FEW],
-        labels,
-        rule=rule,
-        epochs=epochs,
-        batch=16,
-        seed=SEED,
-        held_out=held_out,
-        stop=stop,
-        progress=False,
-    )
+    return _fit(x[:FEW], labels, rule=rule, epochs=epochs, batch=16, seed=SEED, held_out=held_out, stop=stop)
 
 
 # --- noise of the gradient -----------------------------------------------------------------------------
@@ -136,10 +113,6 @@ def gradient_noise(sizes: Sequence[int] = (1, 4, 16, 64, 256)) -> dict[int, tupl
     """How far the gradient of a mini-batch is from that of all examples, relative to the latter's norm.
 
     At the parameters at which training starts; mini-batches drawn without replacement.
-
-    Parameters
-    ----------
-    sizes : sequence of int
 
     Returns
     -------
@@ -177,15 +150,7 @@ def _flat(gradient: Tree) -> FloatArray:
 
 @dataclass(frozen=True)
 class Run:
-    """The loss on all training examples, as training goes on.
-
-    Attributes
-    ----------
-    batch : int
-    rate : float
-    steps, losses : tuple
-        Steps taken when each loss was looked at; ``steps`` times ``batch`` examples had been seen.
-    """
+    """The loss on all training examples, as training goes on; ``steps`` had been taken when each was looked at."""
 
     batch: int
     rate: float
@@ -201,18 +166,7 @@ class Run:
 def progress_of(batch: int, rate: float, *, steps: int, looks: Sequence[int] | None = None) -> Run:
     """Plain gradient descent on the digits, the loss on all 1400 examples looked at on the way.
 
-    Parameters
-    ----------
-    batch : int
-        1400: all of them.
-    rate : float
-    steps : int
-    looks : sequence of int, optional
-        After how many steps to look; powers of two and the end if not given.
-
-    Returns
-    -------
-    Run
+    ``looks`` says after how many steps; powers of two and the end if not given. A batch of 1400 is all of them.
 
     Examples
     --------
@@ -240,42 +194,23 @@ def progress_of(batch: int, rate: float, *, steps: int, looks: Sequence[int] | N
     return Run(batch, rate, tuple(at), tuple(losses))
 
 
-@dataclass(frozen=True)
-class Floor:
-    """How far above the minimum a run stays.
-
-    Attributes
-    ----------
-    name : str
-    excess : float
-        Mean of C − C_min over the last quarter of the steps.
-    """
-
-    name: str
-    excess: float
-
-
-def noise_floor(rates: Sequence[float] = (0.02, 0.01, 0.005), *, epochs: int = 40) -> list[Floor]:
+def noise_floor(rates: Sequence[float] = (0.02, 0.01, 0.005), *, epochs: int = 40) -> dict[str, float]:
     """Where stochastic gradient descent stays at a constant learning rate, one example at a time, and what helps.
 
     Linear regression of the ten classes on the pixels: no line goes through all targets, and the minimum is known
     exactly, by least squares. (A network that fits every example has no floor: there each example's own gradient ends
     at 0.)
 
-    Parameters
-    ----------
-    rates : sequence of float
-    epochs : int
-
     Returns
     -------
-    list of Floor
-        One for each rate, one for mini-batches of 16 at the first rate, and one for the first rate over 1 + t/N.
+    dict of str to float
+        The mean of C − C_min over the last quarter of the steps, by name: for each rate, for mini-batches of 16 at the
+        first rate, and for the first rate over 1 + t/N.
 
     Examples
     --------
     >>> floors = noise_floor((0.02, 0.01), epochs=4)
-    >>> floors[0].excess > floors[1].excess > 0
+    >>> floors["one example, η = 0.02"] > floors["one example, η = 0.01"] > 0
     True
     """
     x, y, _ = digits()
@@ -296,10 +231,11 @@ def noise_floor(rates: Sequence[float] = (0.02, 0.01, 0.005), *, epochs: int = 4
                 seen.append(_half_squares(inputs, y, w) - least)
         return float(np.mean(seen))
 
-    found = [Floor(f"one example, η = {rate:g}", excess(rate, 1)) for rate in rates]
-    found.append(Floor(f"16 examples, η = {rates[0]:g}", excess(rates[0], 16)))
-    found.append(Floor(f"one example, η = {rates[0]:g}/(1 + t/N)", excess(rates[0], 1, decays=True)))
-    return found
+    return {
+        **{f"one example, η = {rate:g}": excess(rate, 1) for rate in rates},
+        f"16 examples, η = {rates[0]:g}": excess(rates[0], 16),
+        f"one example, η = {rates[0]:g}/(1 + t/N)": excess(rates[0], 1, decays=True),
+    }
 
 
 def _half_squares(x: FloatArray, y: FloatArray, w: FloatArray) -> float:
@@ -313,6 +249,9 @@ TILT = 0.3
 
 MINIMA = (-1.035579, 0.960150)
 """Where they are, to six digits."""
+
+TOP = float(np.sort(np.roots([4.0, 0.0, -4.0, TILT]).real)[1])
+"""The maximum between the valleys."""
 
 
 def tilted(w: Any) -> Any:
@@ -329,10 +268,7 @@ def slope_of_tilted(w: Any) -> Any:
 class Starts:
     """Starting points by the minimum whose valley they lie in and the one that they end in.
 
-    Attributes
-    ----------
-    stayed_good, stayed_bad, left_bad, left_good, lost : int
-        Good: the lower minimum. Lost: those that ended at neither.
+    Good is the lower minimum; lost are those that ended at neither.
     """
 
     stayed_good: int
@@ -350,16 +286,6 @@ class Starts:
 def two_minima(rule: Rule, *, starts: int = 401, steps: int = 2000, reach: float = 2.0) -> Starts:
     """Count where a rule ends on :func:`tilted`, from starting points spread evenly over [−reach, reach].
 
-    Parameters
-    ----------
-    rule : Rule
-    starts, steps : int
-    reach : float
-
-    Returns
-    -------
-    Starts
-
     Examples
     --------
     >>> two_minima(SGD(lr=0.01), starts=41).left_bad
@@ -370,9 +296,8 @@ def two_minima(rule: Rule, *, starts: int = 401, steps: int = 2000, reach: float
     with np.errstate(all="ignore"):
         for _ in range(steps):
             w, state = rule.step(w, slope_of_tilted(w), state)
-    top = float(np.sort(np.roots([4.0, 0.0, -4.0, TILT]).real)[1])  # the maximum between the valleys
     near = [np.abs(w - minimum) < 0.01 for minimum in MINIMA]
-    was_good = start < top
+    was_good = start < TOP
     return Starts(
         int(np.sum(near[0] & was_good)),
         int(np.sum(near[1] & ~was_good)),
@@ -399,43 +324,20 @@ def saddle(rule: Rule, *, offset: float = 1e-6, most: int = 10_000) -> int:
     return most
 
 
-@dataclass(frozen=True)
-class Seeds:
-    """How many of some runs ended with a low loss.
-
-    Attributes
-    ----------
-    solved, of : int
-    """
-
-    solved: int
-    of: int
-
-
 XOR_X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 XOR_Y = np.array([0.0, 1.0, 1.0, 0.0])
 SOLVED = 0.05
 """A cross-entropy at which all four are read right; a network that reads three of them right stays above 0.3."""
 
 
-def xor(rule: Rule, *, hidden: int, runs: int = 200, steps: int = 3000) -> Seeds:
+def xor(rule: Rule, *, hidden: int, runs: int = 200, steps: int = 3000) -> int:
     """XOR by one hidden layer of tanh, from many starts: how many are not stuck at the end.
 
-    Parameters
-    ----------
-    rule : Rule
-        One of those that treat each entry for itself: all runs are made at once.
-    hidden : int
-        Units of the hidden layer. Two are enough to compute XOR.
-    runs, steps : int
-
-    Returns
-    -------
-    Seeds
+    The rule must treat each entry for itself: all runs are made at once. Two hidden units are enough to compute XOR.
 
     Examples
     --------
-    >>> xor(SGD(lr=0.5), hidden=8, runs=20).solved
+    >>> xor(SGD(lr=0.5), hidden=8, runs=20)
     20
     """
     rng = np.random.default_rng(SEED)
@@ -460,7 +362,7 @@ def xor(rule: Rule, *, hidden: int, runs: int = 200, steps: int = 3000) -> Seeds
         params, state = rule.step(params, gradient, state)
     z = (params["u"] @ np.tanh(params["W"] @ XOR_X.T + params["b"]) + params["c"])[:, 0]
     loss = np.mean(np.logaddexp(0, z) - XOR_Y * z, axis=1)
-    return Seeds(int(np.sum(loss < SOLVED)), runs)
+    return int(np.sum(loss < SOLVED))
 
 
 # --- rare gradients --------------------------------------------------------------------------------------
@@ -529,14 +431,7 @@ def explosion(
 ) -> tuple[float, float, float]:
     """A deep ReLU network with skips, whose errors explode, and what is done about it.
 
-    Parameters
-    ----------
-    rule : Rule
-    penalty : float
-        λ₂ of ½λ₂‖W‖² in the cost.
-    small : bool
-        Draw the weights small.
-    epochs : int
+    ``penalty`` is λ₂ of ½λ₂‖W‖² in the cost; ``small`` draws the weights small.
 
     Returns
     -------

@@ -57,22 +57,7 @@ class Figure:
 
 
 def figure(name: str, title: str, data: Any, *, height: int) -> Figure:
-    """Put data into the page ``pages/<name>.html``.
-
-    Parameters
-    ----------
-    name : str
-        File name without its ending.
-    title : str
-        What the figure shows.
-    data : object
-        Whatever JSON can hold; the page's script finds it as ``DATA``.
-    height : int
-        Of the frame, in pixels, before the page is laid out.
-
-    Returns
-    -------
-    Figure
+    """Put data, whatever JSON can hold, into the page ``pages/<name>.html``, whose script finds it as ``DATA``.
 
     Examples
     --------

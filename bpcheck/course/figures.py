@@ -29,27 +29,9 @@ __all__ = ["CONVENTIONS", "FUNCTIONS", "Convention", "Curve", "network_figure", 
 class Convention:
     """How one book writes a dense layer.
 
-    In the templates {l} is our layer number, {m} is l − 1, {p} is l − 2 (the place in a list), {j} the
-    unit, {k} the unit below.
-
-    Attributes
-    ----------
-    key, label : str
-    unit, below : str
-        Letters for the unit and for the one below.
-    weight, bias, pre, act : str
-        Templates of Wˡⱼₖ, bˡⱼ, zˡⱼ, aˡⱼ.
-    prev, first : str
-        Templates of aˡ⁻¹ₖ, and of the same where layer l − 1 is the input.
-    matrix : str
-        Template of the whole Wˡ.
-    sigma : str
-    transposed : bool
-        Whether the matrix is stored as (in, out).
-    code : str
-        The layer as a line of code or of mathematics.
-    note : str
-        What to watch out for.
+    ``unit`` and ``below`` are its letters for a unit and for one below. ``weight``, ``bias``, ``pre``, ``act``, ``prev`` and
+    ``matrix`` are templates of Wˡⱼₖ, bˡⱼ, zˡⱼ, aˡⱼ, aˡ⁻¹ₖ and Wˡ; ``first`` is that of aˡ⁻¹ₖ where layer l − 1 is the input.
+    In them {l} is our layer number, {m} is l − 1, {p} is l − 2 (the place in a list), {j} the unit, {k} the unit below.
     """
 
     key: str
@@ -134,10 +116,6 @@ FIGURE_SEED = 4
 def network_figure() -> Figure:
     """A small network: choose a unit, an example and a book, and read its sum.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> network_figure().title
@@ -172,10 +150,6 @@ PATHS_SEED = 5
 
 def paths_figure() -> Figure:
     """The ways from one z to the cost, with every number; steps from the output down; two mistakes to switch on.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------
@@ -225,18 +199,9 @@ def _measured(case: Case, number: int, z: Any, unit: int) -> float:
 
 @dataclass(frozen=True)
 class Curve:
-    """A function of one number whose differences are looked at, at one point.
+    """A function of one number, which the script computes too, under ``key``; ``at``: where its differences are taken.
 
-    Attributes
-    ----------
-    key, label : str
-        The script computes the same function under the same key.
-    f : callable
-    at : float
-    second, third : float
-        f'' and f''' there, for the truncation error (Taylor).
-    kink : float or None
-        Where the slope jumps.
+    ``second`` and ``third`` are f'' and f''' there, for the truncation error (Taylor); ``kink`` is where the slope jumps.
     """
 
     key: str
@@ -267,10 +232,6 @@ FUNCTIONS = (
 
 def step_figure() -> Figure:
     """Error against step size for three difference formulas; the script computes them in float64.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------

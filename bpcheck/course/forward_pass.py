@@ -7,15 +7,15 @@ is computed by :mod:`bpcheck.reference` with a bound on its rounding; nothing is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from bpcheck import tree
 from bpcheck.check.agreement import judge
 from bpcheck.course.answer import Answer, State
-from bpcheck.course.exercise import SEED, Mistake, Trial, call, compared, exact, hold, unusable
-from bpcheck.course.networks import dense_layer, draw_case, draw_widths, enclosed_forward, thawed
+from bpcheck.course.exercise import SEED, Mistakes, Trial, call, compared, exact, hold, unusable
+from bpcheck.course.networks import dense_layer, draw_case, draw_widths, enclosed_forward
 from bpcheck.course.prediction import hold_predictions
 from bpcheck.network.architecture import mlp
 from bpcheck.network.dense_chain import dense_chain
@@ -71,40 +71,30 @@ def unit(function: Any) -> Answer:
 
 def _layer(rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
     case = draw_case(rng, 2, batch=1)
-    params = thawed(case.params)[0]
+    params = tree.copy(case.params)[0]
     return params["weight"], np.array(case.x[0]), params["bias"]
 
 
-UNIT = (
-    Mistake("The bias is missing: add b[j], once, after the sum.", lambda W, a, b, j: W[j] @ a),
-    Mistake(
-        "The bias went into the sum, so it is counted once for every k. Add it once, after the sum.",
-        lambda W, a, b, j: np.sum(W[j] * a + b[j]),
+UNIT: Mistakes = {
+    "The bias is missing: add b[j], once, after the sum.": lambda W, a, b, j: W[j] @ a,
+    "The bias went into the sum, so it is counted once for every k. Add it once, after the sum.": (
+        lambda W, a, b, j: np.sum(W[j] * a + b[j])
     ),
-    Mistake(
-        "These are the terms of the sum, one for each k. Read literally, the formula has this mistake: "
-        "add the terms up over k.",
-        lambda W, a, b, j: W[j] * a + b[j],
+    "These are the terms of the sum, one for each k. Read literally, the formula has this mistake: "
+    "add the terms up over k.": lambda W, a, b, j: W[j] * a + b[j],
+    "You have all units of the layer. Pick the row j of W and the entry j of b.": (
+        lambda W, a, b, j: W @ a + b
     ),
-    Mistake(
-        "You have all units of the layer. Pick the row j of W and the entry j of b.",
-        lambda W, a, b, j: W @ a + b,
+    "You took column j of W. Row j holds the weights into unit j: the first index says where a weight "
+    "arrives, the second where it comes from.": lambda W, a, b, j: W[:, j] @ a + b[j],
+    "You took column j of W. Row j holds the weights into unit j.": (
+        lambda W, a, b, j: sum(W[k, j] * a[k] for k in range(len(a))) + b[j]
     ),
-    Mistake(
-        "You took column j of W. Row j holds the weights into unit j: the first index says where a weight "
-        "arrives, the second where it comes from.",
-        lambda W, a, b, j: W[:, j] @ a + b[j],
+    "z is the sum before the activation. Leave σ for the next step.": (
+        lambda W, a, b, j: np.tanh(W[j] @ a + b[j])
     ),
-    Mistake(
-        "You took column j of W. Row j holds the weights into unit j.",
-        lambda W, a, b, j: sum(W[k, j] * a[k] for k in range(len(a))) + b[j],
-    ),
-    Mistake(
-        "z is the sum before the activation. Leave σ for the next step.",
-        lambda W, a, b, j: np.tanh(W[j] @ a + b[j]),
-    ),
-    Mistake("That is one term only. Add up over all k.", lambda W, a, b, j: W[j, j] * a[j] + b[j]),
-)
+    "That is one term only. Add up over all k.": lambda W, a, b, j: W[j, j] * a[j] + b[j],
+}
 
 
 # --- 2. one layer --------------------------------------------------------------------------------
@@ -131,39 +121,30 @@ def layer(function: Any) -> Answer:
     return hold("layer", function, trials, LAYER, checked=f"{TRIALS} random layers, one example each.")
 
 
-LAYER = (
-    Mistake("The bias is missing: z = W a + b.", lambda W, a, b: (W @ a, np.tanh(W @ a))),
-    Mistake(
-        "The two are swapped: return z first, then σ(z).", lambda W, a, b: (np.tanh(W @ a + b), W @ a + b)
+LAYER: Mistakes = {
+    "The bias is missing: z = W a + b.": lambda W, a, b: (W @ a, np.tanh(W @ a)),
+    "The two are swapped: return z first, then σ(z).": lambda W, a, b: (np.tanh(W @ a + b), W @ a + b),
+    "The bias belongs inside σ: σ(W a + b), and z holds it already.": (
+        lambda W, a, b: (W @ a, np.tanh(W @ a) + b)
     ),
-    Mistake(
-        "The bias belongs inside σ: σ(W a + b), and z holds it already.",
-        lambda W, a, b: (W @ a, np.tanh(W @ a) + b),
+    "Both are z. The second one is σ(z), entry by entry.": lambda W, a, b: (W @ a + b, W @ a + b),
+    "σ here is tanh.": (
+        lambda W, a, b: (W @ a + b, 1 / (1 + np.exp(-(W @ a + b)))),
+        lambda W, a, b: (W @ a + b, np.maximum(W @ a + b, 0)),
     ),
-    Mistake("Both are z. The second one is σ(z), entry by entry.", lambda W, a, b: (W @ a + b, W @ a + b)),
-    Mistake("σ here is tanh.", lambda W, a, b: (W @ a + b, 1 / (1 + np.exp(-(W @ a + b))))),
-    Mistake("σ here is tanh.", lambda W, a, b: (W @ a + b, np.maximum(W @ a + b, 0))),
-    Mistake(
-        "W is transposed. W is (out, in): W @ a takes one number for each unit below and gives one for each "
-        "unit of this layer.",
-        lambda W, a, b: (W.T @ a + b, np.tanh(W.T @ a + b)),
+    "W is transposed. W is (out, in): W @ a takes one number for each unit below and gives one for each "
+    "unit of this layer.": lambda W, a, b: (W.T @ a + b, np.tanh(W.T @ a + b)),
+    "a @ W multiplies along the wrong side of W. W is (out, in): write W @ a, or a @ W.T.": (
+        lambda W, a, b: (a @ W + b, np.tanh(a @ W + b))
     ),
-    Mistake(
-        "a @ W multiplies along the wrong side of W. W is (out, in): write W @ a, or a @ W.T.",
-        lambda W, a, b: (a @ W + b, np.tanh(a @ W + b)),
+    "W * a multiplies entry by entry and adds nothing up. A matrix times a vector is W @ a.": (
+        lambda W, a, b: (W * a + b, np.tanh(W * a + b))
     ),
-    Mistake(
-        "W * a multiplies entry by entry and adds nothing up. A matrix times a vector is W @ a.",
-        lambda W, a, b: (W * a + b, np.tanh(W * a + b)),
+    "z is a vector (out,), and so is b: no row or column is needed here.": (
+        lambda W, a, b: (W @ a[:, None] + b[:, None], np.tanh(W @ a[:, None] + b[:, None]))
     ),
-    Mistake(
-        "z is a vector (out,), and so is b: no row or column is needed here.",
-        lambda W, a, b: (W @ a[:, None] + b[:, None], np.tanh(W @ a[:, None] + b[:, None])),
-    ),
-    Mistake(
-        "σ acts on z, not on the activation that comes in.", lambda W, a, b: (W @ a + b, W @ np.tanh(a) + b)
-    ),
-)
+    "σ acts on z, not on the activation that comes in.": lambda W, a, b: (W @ a + b, W @ np.tanh(a) + b),
+}
 
 
 # --- 3. shapes -----------------------------------------------------------------------------------
@@ -189,40 +170,32 @@ def shapes(function: Any) -> Answer:
     return hold("shapes", function, trials, SHAPES, checked=f"{len(trials)} networks of two to four layers.")
 
 
-SHAPES = (
-    Mistake(
-        "Every W is transposed: its first number is the layer's own width (out), its second the width below (in).",
-        lambda n: [((n[i - 1], n[i]), (n[i],)) for i in range(1, len(n))],
+SHAPES: Mistakes = {
+    "Every W is transposed: its first number is the layer's own width (out), its second the width below (in).": (
+        lambda n: [((n[i - 1], n[i]), (n[i],)) for i in range(1, len(n))]
     ),
-    Mistake(
-        "You begin at the input layer. Nothing leads into it: there is no W¹ and no b¹, and L layers have L − 1 of each.",
-        lambda n: [((n[0], n[0]), (n[0],))] + [((n[i], n[i - 1]), (n[i],)) for i in range(1, len(n))],
+    "You begin at the input layer. Nothing leads into it: there is no W¹ and no b¹, and L layers have L − 1 of each.": (
+        lambda n: [((n[0], n[0]), (n[0],))] + [((n[i], n[i - 1]), (n[i],)) for i in range(1, len(n))]
     ),
-    Mistake(
-        "One layer too many: there are L − 1 weight matrices, and after layer L comes nothing.",
-        lambda n: [((n[(i + 1) % len(n)], n[i]), (n[(i + 1) % len(n)],)) for i in range(len(n))],
+    "One layer too many: there are L − 1 weight matrices, and after layer L comes nothing.": (
+        lambda n: [((n[(i + 1) % len(n)], n[i]), (n[(i + 1) % len(n)],)) for i in range(len(n))]
     ),
-    Mistake(
-        "The last layer is missing: l runs from 2 to L, and L is included.",
-        lambda n: [((n[i], n[i - 1]), (n[i],)) for i in range(1, len(n) - 1)],
+    "The last layer is missing: l runs from 2 to L, and L is included.": (
+        lambda n: [((n[i], n[i - 1]), (n[i],)) for i in range(1, len(n) - 1)]
     ),
-    Mistake(
-        "The layers are in reverse: L is just the last number, nothing counts from the end. Begin with layer 2.",
-        lambda n: [((n[i], n[i - 1]), (n[i],)) for i in range(1, len(n))][::-1],
+    "The layers are in reverse: L is just the last number, nothing counts from the end. Begin with layer 2.": (
+        lambda n: [((n[i], n[i - 1]), (n[i],)) for i in range(1, len(n))][::-1]
     ),
-    Mistake(
-        "(5) is the number 5. A tuple with one entry needs a comma: (5,).",
-        lambda n: [((n[i], n[i - 1]), n[i]) for i in range(1, len(n))],
+    "(5) is the number 5. A tuple with one entry needs a comma: (5,).": (
+        lambda n: [((n[i], n[i - 1]), n[i]) for i in range(1, len(n))]
     ),
-    Mistake(
-        "A bias is a vector with one number for each unit of its layer: (n_l,).",
-        lambda n: [((n[i], n[i - 1]), (n[i], 1)) for i in range(1, len(n))],
+    "A bias is a vector with one number for each unit of its layer: (n_l,).": (
+        lambda n: [((n[i], n[i - 1]), (n[i], 1)) for i in range(1, len(n))]
     ),
-    Mistake(
-        "The bias belongs to the layer it leads into: it has n_l entries, not n_{l−1}.",
-        lambda n: [((n[i], n[i - 1]), (n[i - 1],)) for i in range(1, len(n))],
+    "The bias belongs to the layer it leads into: it has n_l entries, not n_{l−1}.": (
+        lambda n: [((n[i], n[i - 1]), (n[i - 1],)) for i in range(1, len(n))]
     ),
-)
+}
 
 
 # --- 4. the whole forward pass -------------------------------------------------------------------
@@ -249,7 +222,7 @@ def forward(function: Any) -> Answer:
         zs, activations = enclosed_forward(case.architecture, case.params, case.x)
         about = f"for widths {list(dense_chain(case.architecture).widths)} and a batch of {case.batch}"
         names = [f"z^{n}" for n in range(2, layers + 1)] + [f"a^{n}" for n in range(1, layers + 1)]
-        arguments = (thawed(case.params), np.array(case.x))
+        arguments = (tree.copy(case.params), np.array(case.x))
         trials.append(Trial.enclosed(about, arguments, [zs, [exact(case.x), *activations]], tuple(names)))
     return hold(
         "forward",
@@ -276,72 +249,54 @@ def _forward(
     return zs, activations
 
 
-FORWARD = (
-    Mistake(
-        "The bias is missing in every layer.",
-        lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"].T),
+FORWARD: Mistakes = {
+    "The bias is missing in every layer.": lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"].T),
+    "The output layer is linear here: aᴸ = zᴸ. You applied tanh there too.": (
+        lambda p, x: _forward(p, x, output=np.tanh)
     ),
-    Mistake(
-        "The output layer is linear here: aᴸ = zᴸ. You applied tanh there too.",
-        lambda p, x: _forward(p, x, output=np.tanh),
+    "The hidden layers lack their activation: a^l = tanh(z^l) for l < L.": (
+        lambda p, x: _forward(p, x, hidden=lambda z: z)
     ),
-    Mistake(
-        "The hidden layers lack their activation: a^l = tanh(z^l) for l < L.",
-        lambda p, x: _forward(p, x, hidden=lambda z: z),
+    "The activation sits on the wrong layers: tanh belongs on the hidden ones, and the output is linear.": (
+        lambda p, x: _forward(p, x, hidden=lambda z: z, output=np.tanh)
     ),
-    Mistake(
-        "The activation sits on the wrong layers: tanh belongs on the hidden ones, and the output is linear.",
-        lambda p, x: _forward(p, x, hidden=lambda z: z, output=np.tanh),
+    "σ is tanh in this exercise.": (
+        lambda p, x: _forward(p, x, hidden=lambda z: 1 / (1 + np.exp(-z))),
+        lambda p, x: _forward(p, x, hidden=lambda z: np.maximum(z, 0)),
     ),
-    Mistake(
-        "σ is tanh in this exercise.", lambda p, x: _forward(p, x, hidden=lambda z: 1 / (1 + np.exp(-z)))
+    "a¹ = x is missing in front of the activations. The way back needs it: ∂C/∂W² is made of δ² and a¹.": (
+        lambda p, x: (_forward(p, x)[0], _forward(p, x)[1][1:])
     ),
-    Mistake("σ is tanh in this exercise.", lambda p, x: _forward(p, x, hidden=lambda z: np.maximum(z, 0))),
-    Mistake(
-        "a¹ = x is missing in front of the activations. The way back needs it: ∂C/∂W² is made of δ² and a¹.",
-        lambda p, x: (_forward(p, x)[0], _forward(p, x)[1][1:]),
+    "The output is missing: aᴸ belongs to the activations, also where it equals zᴸ.": (
+        lambda p, x: (_forward(p, x)[0], _forward(p, x)[1][:-1])
     ),
-    Mistake(
-        "The output is missing: aᴸ belongs to the activations, also where it equals zᴸ.",
-        lambda p, x: (_forward(p, x)[0], _forward(p, x)[1][:-1]),
+    "The two lists are swapped: return the z first.": lambda p, x: _forward(p, x)[::-1],
+    "You stored z twice and lost a: append tanh(z) to the activations, and use it for the next layer.": (
+        lambda p, x: (_forward(p, x)[0], [x, *_forward(p, x)[0]])
     ),
-    Mistake("The two lists are swapped: return the z first.", lambda p, x: _forward(p, x)[::-1]),
-    Mistake(
-        "You stored z twice and lost a: append tanh(z) to the activations, and use it for the next layer.",
-        lambda p, x: (_forward(p, x)[0], [x, *_forward(p, x)[0]]),
+    "One example is one row. You hold the batch in columns, which is W @ A + b[:, None]. In rows it is A @ W.T + b.": (
+        lambda p, x: ([z.T for z in _forward(p, x)[0]], [a.T for a in _forward(p, x)[1]])
     ),
-    Mistake(
-        "One example is one row. You hold the batch in columns, which is W @ A + b[:, None]. In rows it is A @ W.T + b.",
-        lambda p, x: ([z.T for z in _forward(p, x)[0]], [a.T for a in _forward(p, x)[1]]),
+    "One example is one row. Your z and a hold the batch in columns: in rows it is A @ W.T + b.": (
+        lambda p, x: ([z.T for z in _forward(p, x)[0]], [x, *(a.T for a in _forward(p, x)[1][1:])])
     ),
-    Mistake(
-        "One example is one row. Your z and a hold the batch in columns: in rows it is A @ W.T + b.",
-        lambda p, x: ([z.T for z in _forward(p, x)[0]], [x, *(a.T for a in _forward(p, x)[1][1:])]),
+    "a @ W does not fit: W is (out, in). For rows, write a @ W.T.": (
+        lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"] + q["bias"])
     ),
-    Mistake(
-        "a @ W does not fit: W is (out, in). For rows, write a @ W.T.",
-        lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"] + q["bias"]),
+    "W @ a takes one example as a column. For a batch in rows, write a @ W.T.": (
+        lambda p, x: _forward(p, x, affine=lambda a, q: q["weight"] @ a + q["bias"])
     ),
-    Mistake(
-        "W @ a takes one example as a column. For a batch in rows, write a @ W.T.",
-        lambda p, x: _forward(p, x, affine=lambda a, q: q["weight"] @ a + q["bias"]),
+    "Every layer got x. A layer's input is the activation of the layer below.": (
+        lambda p, x: _forward(p, x, affine=lambda a, q: x @ q["weight"].T + q["bias"])
     ),
-    Mistake(
-        "Every layer got x. A layer's input is the activation of the layer below.",
-        lambda p, x: _forward(p, x, affine=lambda a, q: x @ q["weight"].T + q["bias"]),
+    "b[:, None] adds the biases along the batch. A row of the batch has one entry for each unit: plain b is right.": (
+        lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"].T + q["bias"][:, None])
     ),
-    Mistake(
-        "b[:, None] adds the biases along the batch. A row of the batch has one entry for each unit: plain b is right.",
-        lambda p, x: _forward(p, x, affine=lambda a, q: a @ q["weight"].T + q["bias"][:, None]),
+    "The input goes into W² as it is: no activation acts on x.": lambda p, x: _forward(p, np.tanh(x)),
+    "The first activation is a¹ = x itself; you stored tanh(x), though you used x.": (
+        lambda p, x: (_forward(p, x)[0], [np.tanh(x), *_forward(p, x)[1][1:]])
     ),
-    Mistake(
-        "The input goes into W² as it is: no activation acts on x.", lambda p, x: _forward(p, np.tanh(x))
-    ),
-    Mistake(
-        "The first activation is a¹ = x itself; you stored tanh(x), though you used x.",
-        lambda p, x: (_forward(p, x)[0], [np.tanh(x), *_forward(p, x)[1][1:]]),
-    ),
-)
+}
 
 
 # --- 5. the passport -----------------------------------------------------------------------------
@@ -362,7 +317,7 @@ def passport(to_cs231n: Any, to_bishop: Any) -> Answer:
     stanford, bishop = [], []
     for _ in range(TRIALS):
         case = draw_case(rng, 2)
-        params = thawed(case.params)[0]
+        params = tree.copy(case.params)[0]
         W, b, x = params["weight"], params["bias"], np.array(case.x)
         (z,), _ = enclosed_forward(
             mlp(dense_chain(case.architecture).widths, output="identity"), case.params, x
@@ -394,7 +349,7 @@ def passport(to_cs231n: Any, to_bishop: Any) -> Answer:
             "passport",
             theirs(function, formula),
             asked,
-            [Mistake(m.hint, theirs(m.wrong, formula)) for m in mistakes],
+            {hint: theirs(wrong, formula) for hint, wrong in mistakes.items()},
             checked=f"{TRIALS} random layers, translated into either book's symbols and computed by its formula.",
         )
         if not answer.ok:
@@ -412,36 +367,27 @@ def _bishop(w: Any, z_with_one: Any) -> Any:
     return z_with_one @ np.asarray(w).T
 
 
-CS231N = (
-    Mistake(
-        "CS231n stores W as (in, out) and multiplies from the other side: hand over W.T.", lambda W, b: (W, b)
+CS231N: Mistakes = {
+    "CS231n stores W as (in, out) and multiplies from the other side: hand over W.T.": lambda W, b: (W, b),
+    "W is right; b must come along unchanged.": lambda W, b: (W.T, np.zeros_like(b)),
+    "The bias becomes no column: x @ W + b adds b to every row.": lambda W, b: (W.T, b[:, None]),
+}
+BISHOP: Mistakes = {
+    "The bias comes first, as column 0: Bishop's sum begins with w_j0 z_0.": (
+        lambda W, b: np.column_stack([W, b])
     ),
-    Mistake("W is right; b must come along unchanged.", lambda W, b: (W.T, np.zeros_like(b))),
-    Mistake("The bias becomes no column: x @ W + b adds b to every row.", lambda W, b: (W.T, b[:, None])),
-)
-BISHOP = (
-    Mistake(
-        "The bias comes first, as column 0: Bishop's sum begins with w_j0 z_0.",
-        lambda W, b: np.column_stack([W, b]),
+    "The bias is missing: it is w_j0, column 0.": lambda W, b: W,
+    "The bias is missing: column 0 is w_j0, the bias of unit j.": (
+        lambda W, b: np.column_stack([np.zeros_like(b), W])
     ),
-    Mistake("The bias is missing: it is w_j0, column 0.", lambda W, b: W),
-    Mistake(
-        "The bias is missing: column 0 is w_j0, the bias of unit j.",
-        lambda W, b: np.column_stack([np.zeros_like(b), W]),
+    "Column 0 holds ones. The 1 is z_0; the weight w_j0 that it meets is the bias b_j.": (
+        lambda W, b: np.column_stack([np.ones_like(b), W])
     ),
-    Mistake(
-        "Column 0 holds ones. The 1 is z_0; the weight w_j0 that it meets is the bias b_j.",
-        lambda W, b: np.column_stack([np.ones_like(b), W]),
+    "Bishop's w_ji leads from i to j, as our W does: it is not transposed.": lambda W, b: np.vstack([b, W.T]),
+    "One row for each unit j, with the bias in front: the bias is a column here.": (
+        lambda W, b: np.vstack([b, W])
     ),
-    Mistake(
-        "Bishop's w_ji leads from i to j, as our W does: it is not transposed.",
-        lambda W, b: np.vstack([b, W.T]),
-    ),
-    Mistake(
-        "One row for each unit j, with the bias in front: the bias is a column here.",
-        lambda W, b: np.vstack([b, W]),
-    ),
-)
+}
 
 
 # --- 6. δ is ∂C/∂z -------------------------------------------------------------------------------
@@ -464,10 +410,6 @@ def error_is_difference(prediction: Any) -> Answer:
     ----------
     prediction : dict of (output, loss) to bool
 
-    Returns
-    -------
-    Answer
-
     Examples
     --------
     >>> print(error_is_difference({}))
@@ -483,7 +425,8 @@ def error_is_difference(prediction: Any) -> Answer:
     return hold_predictions(
         exercise,
         prediction,
-        {pair: partial(_delta_against_difference, *pair) for pair in PAIRS},
+        PAIRS,
+        _delta_against_difference,
         key="(output, loss)",
         named=" with ".join,
         hint="δ is ∂C/∂z: differentiate the loss by a, then go on through σ.",
@@ -491,8 +434,9 @@ def error_is_difference(prediction: Any) -> Answer:
     )
 
 
-def _delta_against_difference(output: str, loss: str) -> tuple[bool, str]:
+def _delta_against_difference(pair: tuple[str, str]) -> tuple[bool, str]:
     """Whether δᴸ = aᴸ − y on every one of some random networks, and a sentence that shows it."""
+    output, loss = pair
     rng = _rng()
     same, text = True, ""
     for _ in range(TRIALS):
@@ -537,7 +481,7 @@ def batch_gradient(function: Any) -> Answer:
     trials = []
     for _ in range(TRIALS):
         case = draw_case(rng, 2, output="identity", loss="half_mse")
-        params = thawed(case.params)[0]
+        params = tree.copy(case.params)[0]
         arguments = (params["weight"], params["bias"], np.array(case.x), np.array(case.y))
         gradient = list(build(case.architecture).enclose(case.params, case.x, case.y).gradient.values())
         about = f"for widths {list(dense_chain(case.architecture).widths)} and a batch of {case.batch}"
@@ -559,10 +503,6 @@ def batch_gradient(function: Any) -> Answer:
 
     architectures = [mlp(widths, output="identity", loss="half_mse") for widths in WIDTH_PAIRS]
     return compared(exercise, subject, architectures, of="batches")
-
-
-def _residual(W: Any, b: Any, x: Any, y: Any) -> Any:
-    return x @ W.T + b - y
 
 
 SEED_ETA = 0.1
@@ -592,51 +532,47 @@ def _is_the_seeds_loop(function: Any, trial: Trial) -> bool:
     return all(map(np.array_equal, outcome.value, _seeds_loop(*trial.arguments)))
 
 
-BATCH_GRADIENT = (
-    Mistake(
-        "The mean over the batch is missing: C is a mean, so both sums are divided by m, the number of rows of x.",
-        lambda W, b, x, y: (_residual(W, b, x, y).T @ x, _residual(W, b, x, y).sum(axis=0)),
+OF_RESIDUALS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "The mean over the batch is missing: C is a mean, so both sums are divided by m, the number of rows of x.": (
+        lambda r, x: (r.T @ x, r.sum(axis=0))
     ),
-    Mistake(
-        "The bias is averaged, the weights are only summed. Divide both by m.",
-        lambda W, b, x, y: (_residual(W, b, x, y).T @ x, _residual(W, b, x, y).mean(axis=0)),
+    "The bias is averaged, the weights are only summed. Divide both by m.": (
+        lambda r, x: (r.T @ x, r.mean(axis=0))
     ),
-    Mistake(
-        "The weights are averaged, the bias is only summed. Divide both by m.",
-        lambda W, b, x, y: (_residual(W, b, x, y).T @ x / len(x), _residual(W, b, x, y).sum(axis=0)),
+    "The weights are averaged, the bias is only summed. Divide both by m.": (
+        lambda r, x: (r.T @ x / len(x), r.sum(axis=0))
     ),
-    Mistake(
-        "∂C/∂b has one row for each example. One b serves all of them: average over the batch (axis 0).",
-        lambda W, b, x, y: (_residual(W, b, x, y).T @ x / len(x), _residual(W, b, x, y) / len(x)),
+    "∂C/∂b has one row for each example. One b serves all of them: average over the batch (axis 0).": (
+        lambda r, x: (r.T @ x / len(x), r / len(x))
     ),
-    Mistake(
-        "∂C/∂W is transposed: it has the shape of W, (out, in).",
-        lambda W, b, x, y: (x.T @ _residual(W, b, x, y) / len(x), _residual(W, b, x, y).mean(axis=0)),
+    "∂C/∂W is transposed: it has the shape of W, (out, in).": lambda r, x: (x.T @ r / len(x), r.mean(axis=0)),
+    "That is the last example's gradient. Average over all of them.": (
+        lambda r, x: (np.outer(r[-1], x[-1]), r[-1])
     ),
-    Mistake(
-        "That is the last example's gradient. Average over all of them.",
-        lambda W, b, x, y: (np.outer(_residual(W, b, x, y)[-1], x[-1]), _residual(W, b, x, y)[-1]),
+    "The sign is turned: δ is a − y. Going downhill is the optimiser's business, not the gradient's.": (
+        lambda r, x: (-r.T @ x / len(x), -r.mean(axis=0))
     ),
-    Mistake(
-        "The sign is turned: δ is a − y. Going downhill is the optimiser's business, not the gradient's.",
-        lambda W, b, x, y: (-_residual(W, b, x, y).T @ x / len(x), -_residual(W, b, x, y).mean(axis=0)),
+    "You have divided by m twice.": (
+        lambda r, x: (
+            r.T @ x / len(x) ** 2,
+            r.mean(axis=0) / len(x),
+        )
     ),
-    Mistake(
-        "You have divided by m twice.",
-        lambda W, b, x, y: (
-            _residual(W, b, x, y).T @ x / len(x) ** 2,
-            _residual(W, b, x, y).mean(axis=0) / len(x),
-        ),
-    ),
-    Mistake(
-        "That is the loop of the seed: each example sees parameters that the one before has moved.",
+}
+"""Mistakes made with z − y of a batch, and x."""
+
+
+def _of_residuals(wrong: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return lambda W, b, x, y: wrong(x @ W.T + b - y, x)
+
+
+BATCH_GRADIENT: Mistakes = {
+    **{hint: _of_residuals(wrong) for hint, wrong in OF_RESIDUALS.items()},
+    "That is the loop of the seed: each example sees parameters that the one before has moved.": (
         _one_at_a_time,
-    ),
-    Mistake(
-        "That is the loop of the seed: each example sees parameters that the one before has moved.",
         lambda W, b, x, y: [g / len(x) for g in _one_at_a_time(W, b, x, y)],
     ),
-)
+}
 
 
 # --- 8. the update -------------------------------------------------------------------------------
@@ -667,39 +603,31 @@ def update(function: Any) -> Answer:
     return hold("update", function, trials, UPDATE, checked=f"{len(trials)} random batches.")
 
 
-UPDATE = (
-    Mistake(
-        "You averaged over all training examples. m counts the examples of the batch, and the sum runs over them alone.",
-        lambda w, g, batch, eta: w - eta * g.mean(axis=0),
+UPDATE: Mistakes = {
+    "You averaged over all training examples. m counts the examples of the batch, and the sum runs over them alone.": (
+        lambda w, g, batch, eta: w - eta * g.mean(axis=0)
     ),
-    Mistake(
-        "The sum runs over the batch, but you divided by the number of all training examples.",
-        lambda w, g, batch, eta: w - eta * g[batch].sum(axis=0) / len(g),
+    "The sum runs over the batch, but you divided by the number of all training examples.": (
+        lambda w, g, batch, eta: w - eta * g[batch].sum(axis=0) / len(g)
     ),
-    Mistake("The sum is not divided by m.", lambda w, g, batch, eta: w - eta * g[batch].sum(axis=0)),
-    Mistake(
-        "The learning rate is missing. The seed's n cannot stand for it and for the example at once: read η/m.",
-        lambda w, g, batch, eta: w - g[batch].mean(axis=0),
+    "The sum is not divided by m.": lambda w, g, batch, eta: w - eta * g[batch].sum(axis=0),
+    "The learning rate is missing. The seed's n cannot stand for it and for the example at once: read η/m.": (
+        lambda w, g, batch, eta: w - g[batch].mean(axis=0)
     ),
-    Mistake(
-        "You read n as a number of examples: n/m is no step size. The factor is η/m.",
-        lambda w, g, batch, eta: w - len(g) / len(batch) * g[batch].sum(axis=0),
+    "You read n as a number of examples: n/m is no step size. The factor is η/m.": (
+        lambda w, g, batch, eta: w - len(g) / len(batch) * g[batch].sum(axis=0)
     ),
-    Mistake(
-        "You read n as the index: every example got another factor. The factor is η/m for all of them.",
-        lambda w, g, batch, eta: w - sum(n / len(batch) * g[n] for n in batch),
+    "You read n as the index: every example got another factor. The factor is η/m for all of them.": (
+        lambda w, g, batch, eta: w - sum(n / len(batch) * g[n] for n in batch)
     ),
-    Mistake("The step goes uphill: subtract it.", lambda w, g, batch, eta: w + eta * g[batch].mean(axis=0)),
-    Mistake(
-        "Divided by m twice: mean() has done it already.",
-        lambda w, g, batch, eta: w - eta / len(batch) * g[batch].mean(axis=0),
+    "The step goes uphill: subtract it.": lambda w, g, batch, eta: w + eta * g[batch].mean(axis=0),
+    "Divided by m twice: mean() has done it already.": (
+        lambda w, g, batch, eta: w - eta / len(batch) * g[batch].mean(axis=0)
     ),
-    Mistake(
-        "mean() without an axis averages over the weights too. Each weight has its own mean: axis=0.",
-        lambda w, g, batch, eta: w - eta * g[batch].mean(),
+    "mean() without an axis averages over the weights too. Each weight has its own mean: axis=0.": (
+        lambda w, g, batch, eta: w - eta * g[batch].mean()
     ),
-    Mistake(
-        "You took the first m examples. `batch` says which examples are in it: gradients[batch].",
-        lambda w, g, batch, eta: w - eta * g[: len(batch)].mean(axis=0),
+    "You took the first m examples. `batch` says which examples are in it: gradients[batch].": (
+        lambda w, g, batch, eta: w - eta * g[: len(batch)].mean(axis=0)
     ),
-)
+}

@@ -12,19 +12,20 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from html import escape
 from typing import Any
 
 import numpy as np
 import sympy
 
+from bpcheck import tree
 from bpcheck.check.gradient import check_gradient
 from bpcheck.course.answer import Answer, State
 from bpcheck.course.display import SOFT, Shown, formula, table
 from bpcheck.course.exercise import (
     SEED,
-    Mistake,
+    Mistakes,
     Trial,
     call,
     compared,
@@ -34,8 +35,8 @@ from bpcheck.course.exercise import (
     not_done,
     unusable,
 )
-from bpcheck.course.line import DIFFERENTIATED, Asked, Demand, Slip, hold_line, judge_line
-from bpcheck.course.networks import draw_case, draw_widths, thawed
+from bpcheck.course.line import DIFFERENTIATED, Asked, Demands, hold_line, judge_line
+from bpcheck.course.networks import draw_case, draw_widths
 from bpcheck.course.prediction import hold_predictions
 from bpcheck.network.architecture import mlp
 from bpcheck.network.dense_chain import dense_chain
@@ -91,10 +92,6 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(SEED)
 
 
-def _holds_sum(term: Any) -> bool:
-    return bool(term.has(sympy.Sum))
-
-
 # --- 1. a line of BP1 ------------------------------------------------------------------------------
 
 
@@ -112,36 +109,28 @@ def output_line(line: Any) -> Answer:
     asked = Asked(
         derivation.steps[0].after,
         derivation.given,
-        (
-            Slip(
-                "That is one term, for one k. Put total(…, k) around it.",
-                slope(k) * sigma.prime(z[L, k]) * kronecker(k, j),
+        {
+            "That is one term, for one k. Put total(…, k) around it.": (
+                slope(k) * sigma.prime(z[L, k]) * kronecker(k, j)
             ),
-            Slip(
-                "You sum σ' over all k. But a^L_k = σ(z^L_k) moves with z^L_j only where k is j: every other term "
-                "has the factor 0. kronecker(k, j) is 1 there and 0 elsewhere.",
-                total(slope(k) * sigma.prime(z[L, k]), k),
+            "You sum σ' over all k. But a^L_k = σ(z^L_k) moves with z^L_j only where k is j: every other term "
+            "has the factor 0. kronecker(k, j) is 1 there and 0 elsewhere.": (
+                total(slope(k) * sigma.prime(z[L, k]), k)
             ),
-            Slip(
-                "You sum over all k although only one term is not 0. Multiply by kronecker(k, j), or leave the sum out.",
-                total(slope(k) * sigma.prime(z[L, j]), k),
+            "You sum over all k although only one term is not 0. Multiply by kronecker(k, j), or leave the sum out.": (
+                total(slope(k) * sigma.prime(z[L, j]), k)
             ),
-            Slip(
-                "∂C/∂a^L of unit j stands in every term of your sum. It belongs to unit k, and only k = j is left.",
-                total(slope(j) * sigma.prime(z[L, k]), k),
+            "∂C/∂a^L of unit j stands in every term of your sum. It belongs to unit k, and only k = j is left.": (
+                total(slope(j) * sigma.prime(z[L, k]), k)
             ),
-            Slip("σ' is missing: a^L_j = σ(z^L_j), and its derivative by z^L_j is σ'(z^L_j).", slope(j)),
-            Slip(
-                "σ' is missing: keep kronecker(k, j), and multiply by sigma.prime(z[L, k]).",
-                total(slope(k) * kronecker(k, j), k),
+            "σ' is missing: a^L_j = σ(z^L_j), and its derivative by z^L_j is σ'(z^L_j).": slope(j),
+            "σ' is missing: keep kronecker(k, j), and multiply by sigma.prime(z[L, k]).": (
+                total(slope(k) * kronecker(k, j), k)
             ),
-            Slip("That is σ itself. Its derivative is sigma.prime(…).", slope(j) * sigma(z[L, j])),
-            Slip(
-                "σ' is taken at z, not at the activation: sigma.prime(z[L, j]).",
-                slope(j) * sigma.prime(a[L, j]),
-            ),
-            Slip("That is the last factor alone. ∂C/∂a^L_j, slope(j), belongs to it.", sigma.prime(z[L, j])),
-        ),
+            "That is σ itself. Its derivative is sigma.prime(…).": slope(j) * sigma(z[L, j]),
+            "σ' is taken at z, not at the activation: sigma.prime(z[L, j]).": slope(j) * sigma.prime(a[L, j]),
+            "That is the last factor alone. ∂C/∂a^L_j, slope(j), belongs to it.": sigma.prime(z[L, j]),
+        },
     )
     return hold_line(
         "output_line",
@@ -169,48 +158,35 @@ def softmax_error(line: Any) -> Answer:
     asked = Asked(
         derivation.steps[1].after,
         derivation.given,
-        (
-            Slip(
-                "That is one term, for one k. Put total(…, k) around it.",
-                slope(k) * a[L, k] * (kronecker(k, j) - a[L, j]),
+        {
+            "That is one term, for one k. Put total(…, k) around it.": (
+                slope(k) * a[L, k] * (kronecker(k, j) - a[L, j])
             ),
-            Slip(
-                "That is the seeds' ⊙ σ', the diagonal of the Jacobian alone. z^L_j moves every a^L_k: sum over all k.",
-                slope(j) * a[L, j] * (1 - a[L, j]),
+            "That is the seeds' ⊙ σ', the diagonal of the Jacobian alone. z^L_j moves every a^L_k: sum over all k.": (
+                slope(j) * a[L, j] * (1 - a[L, j])
             ),
-            Slip(
-                "Only the term k = j of the Jacobian's first part is there. The second part, −a_k a_j, has a term for "
-                "every k: it takes a mean of all ∂C/∂a off.",
-                a[L, j] * slope(j),
+            "Only the term k = j of the Jacobian's first part is there. The second part, −a_k a_j, has a term for "
+            "every k: it takes a mean of all ∂C/∂a off.": a[L, j] * slope(j),
+            "The first part has the factor [k = j] and keeps one term; you kept all. kronecker(k, j) is missing.": (
+                total(slope(k) * a[L, k] * (1 - a[L, j]), k)
             ),
-            Slip(
-                "The first part has the factor [k = j] and keeps one term; you kept all. kronecker(k, j) is missing.",
-                total(slope(k) * a[L, k] * (1 - a[L, j]), k),
+            "The sum adds up ∂a_k/∂z_j over k, but ∂C/∂a^L_k goes along: every term has a slope of its own.": (
+                slope(j) * total(a[L, k] * (kronecker(k, j) - a[L, j]), k)
             ),
-            Slip(
-                "The sum adds up ∂a_k/∂z_j over k, but ∂C/∂a^L_k goes along: every term has a slope of its own.",
-                slope(j) * total(a[L, k] * (kronecker(k, j) - a[L, j]), k),
+            "The indices of ∂C/∂a and of the Jacobian do not meet: the sum runs over the activations, so ∂C/∂a^L_k.": (
+                slope(j) * a[L, j] - a[L, j] * total(slope(j) * a[L, k], k)
             ),
-            Slip(
-                "The indices of ∂C/∂a and of the Jacobian do not meet: the sum runs over the activations, so ∂C/∂a^L_k.",
-                slope(j) * a[L, j] - a[L, j] * total(slope(j) * a[L, k], k),
+            "The sign: ∂a_k/∂z_j = a_k ([k = j] − a_j).": a[L, j] * (slope(j) + total(slope(k) * a[L, k], k)),
+            "That is ∂C/∂a^L_j: as if softmax were not there.": slope(j),
+            "a − y is the answer for one cost, the cross-entropy with targets that add up to 1. Here the cost is any.": (
+                a[L, j] - y[j]
             ),
-            Slip(
-                "The sign: ∂a_k/∂z_j = a_k ([k = j] − a_j).",
-                a[L, j] * (slope(j) + total(slope(k) * a[L, k], k)),
-            ),
-            Slip("That is ∂C/∂a^L_j: as if softmax were not there.", slope(j)),
-            Slip(
-                "a − y is the answer for one cost, the cross-entropy with targets that add up to 1. Here the cost is any.",
-                a[L, j] - y[j],
-            ),
-        ),
-        (
-            Demand(
-                lambda term: not term.has(Diff),
-                "It is true, but a derivative is still waiting in it: put ∂a_k/∂z_j = a_k ([k = j] − a_j).",
-            ),
-        ),
+        },
+        {
+            "It is true, but a derivative is still waiting in it: put ∂a_k/∂z_j = a_k ([k = j] − a_j).": (
+                lambda term: not term.has(Diff)
+            )
+        },
     )
     return hold_line(
         "softmax_error", line, asked, checked="Proved for softmax of any width and for every cost."
@@ -259,19 +235,18 @@ def targets(number: Any, without: Any) -> Answer:
     asked = Asked(
         derivation.start,
         softmax,
-        (
-            Slip(
-                "p − y holds only if the targets add up to 1. The line before it has not used that yet.",
-                p[j] - y[j],
+        {
+            "p − y holds only if the targets add up to 1. The line before it has not used that yet.": (
+                p[j] - y[j]
             ),
-            Slip("The factor belongs to p_j alone, not to y_j.", (p[j] - y[j]) * total(y[k], k)),
-            Slip("The sign is turned.", y[j] - p[j] * total(y[k], k)),
-            Slip("Every class counts: p_j is multiplied by the sum of all targets.", p[j] * y[j] - y[j]),
-            Slip("The sum is not a divisor here: look at the line before.", p[j] - y[j] / total(y[k], k)),
-        ),
+            "The factor belongs to p_j alone, not to y_j.": (p[j] - y[j]) * total(y[k], k),
+            "The sign is turned.": y[j] - p[j] * total(y[k], k),
+            "Every class counts: p_j is multiplied by the sum of all targets.": p[j] * y[j] - y[j],
+            "The sum is not a divisor here: look at the line before.": p[j] - y[j] / total(y[k], k),
+        },
     )
-    right, reason, hint = judge_line(asked, without)
-    if not right:
+    reason, hint = judge_line(asked, without)
+    if reason:
         return Answer(exercise, State.WRONG, f"The line is right. {reason}", hint=hint)
     checked = "Proved for any number of classes and any targets, whatever they add up to."
     return Answer(exercise, State.RIGHT, checked=checked)
@@ -305,45 +280,32 @@ def all_paths(line: Any) -> Answer:
     asked = Asked(
         total(delta[L, p] * Diff(z[L, p], W[L - 1, j, k]), p),
         paths[:3],
-        (
-            Slip(
-                "That is one path, through one unit p. The paths add up: put total(…, p) around it.",
-                delta[L, p] * W[L, p, j] * rest,
+        {
+            "That is one path, through one unit p. The paths add up: put total(…, p) around it.": (
+                delta[L, p] * W[L, p, j] * rest
             ),
-            Slip(
-                "That is one path: from unit j to unit j. It goes on to every unit p of layer L: sum over p.",
-                delta[L, j] * W[L, j, j] * rest,
+            "That is one path: from unit j to unit j. It goes on to every unit p of layer L: sum over p.": (
+                delta[L, j] * W[L, j, j] * rest
             ),
-            Slip(
-                "That is the path through unit 1 of layer L alone. Sum over p.",
-                delta[L, 1] * W[L, 1, j] * rest,
+            "That is the path through unit 1 of layer L alone. Sum over p.": delta[L, 1] * W[L, 1, j] * rest,
+            "The activation's slope is missing: between z^{L−1}_j and a^{L−1}_j lies σ.": (
+                total(delta[L, p] * W[L, p, j], p) * a[L - 2, k]
             ),
-            Slip(
-                "The activation's slope is missing: between z^{L−1}_j and a^{L−1}_j lies σ.",
-                total(delta[L, p] * W[L, p, j], p) * a[L - 2, k],
+            "W^L is used as in the forward direction. A path from j up to p has the weight W^L_{pj}: to p, from j.": (
+                total(delta[L, p] * W[L, j, p], p) * rest
             ),
-            Slip(
-                "W^L is used as in the forward direction. A path from j up to p has the weight W^L_{pj}: to p, from j.",
-                total(delta[L, p] * W[L, j, p], p) * rest,
+            "The last factor ∂z/∂w is missing: z^{L−1}_j holds W^{L−1}_{jk} a^{L−2}_k.": (
+                total(delta[L, p] * W[L, p, j], p) * sigma.prime(z[L - 1, j])
             ),
-            Slip(
-                "The last factor ∂z/∂w is missing: z^{L−1}_j holds W^{L−1}_{jk} a^{L−2}_k.",
-                total(delta[L, p] * W[L, p, j], p) * sigma.prime(z[L - 1, j]),
-            ),
-            Slip(
-                "That is an activation of layer L−1. What meets W^{L−1}_{jk} is the input of its layer, a^{L−2}_k.",
+            "That is an activation of layer L−1. What meets W^{L−1}_{jk} is the input of its layer, a^{L−2}_k.": (
                 total(delta[L, p] * W[L, p, j], p) * sigma.prime(z[L - 1, j]) * a[L - 1, k],
-            ),
-            Slip(
-                "That is an activation of layer L−1. What meets W^{L−1}_{jk} is the input of its layer, a^{L−2}_k.",
                 total(delta[L, p] * W[L, p, j], p) * sigma.prime(z[L - 1, j]) * a[L - 1, j],
             ),
-            Slip("The weights on the way up are missing: W^L_{pj}.", total(delta[L, p], p) * rest),
-            Slip(
-                "That is the gradient of a weight of the last layer. This one lies a layer below.",
-                delta[L, j] * a[L - 1, k],
+            "The weights on the way up are missing: W^L_{pj}.": total(delta[L, p], p) * rest,
+            "That is the gradient of a weight of the last layer. This one lies a layer below.": (
+                delta[L, j] * a[L - 1, k]
             ),
-        ),
+        },
     )
     return hold_line(
         "all_paths",
@@ -371,78 +333,75 @@ def weight_proof(lines: Any) -> Answer:
     if not isinstance(lines, (list, tuple)) or len(lines) != len(PROOF):
         return Answer(exercise, State.WRONG, f"A list of {len(PROOF)} lines is needed.")
     befores = [before for before, _ in derivation.pairs()][1:]
-    states, told, hints = [], "", ""
-    for number, (line, before, (slips, demands)) in enumerate(
-        zip(lines, befores, PROOF, strict=True), start=2
-    ):
-        asked = Asked(before, derivation.given, slips, demands)
-        right, reason, hint = (False, "not done yet.", "") if is_stub(line) else judge_line(asked, line)
-        states.append(State.NOT_DONE if is_stub(line) else State.RIGHT if right else State.WRONG)
-        told += f" Line {number}: {'right.' if right else reason}"
-        hints += f" (line {number}) {hint}" if hint else ""
+    states, told, hints = [], [], []
+    for number, (line, before, form) in enumerate(zip(lines, befores, PROOF, strict=True), start=2):
+        state, reason, hint = _judged(Asked(before, derivation.given, *form), line)
+        states.append(state)
+        told.append(f"Line {number}: {reason}")
+        hints += [f"(line {number}) {hint}"] if hint else []
     if set(states) == {State.NOT_DONE}:
         return not_done(exercise)
     for state in (State.WRONG, State.NOT_DONE):
         if state in states:
-            return Answer(exercise, state, told.strip(), hint=hints.strip())
+            return Answer(exercise, state, " ".join(told), hint=" ".join(hints))
     return Answer(exercise, State.RIGHT, checked="Three lines proved, for every width, cost and layer.")
 
 
-def _proof() -> tuple[tuple[tuple[Slip, ...], tuple[Demand, ...]], ...]:
+def _judged(asked: Asked, line: Any) -> tuple[State, str, str]:
+    """How far one line of several is, what is told of it, and a hint."""
+    if is_stub(line):
+        return State.NOT_DONE, "not done yet.", ""
+    reason, hint = judge_line(asked, line)
+    return (State.WRONG, reason, hint) if reason else (State.RIGHT, "right.", "")
+
+
+def _proof() -> tuple[tuple[Mapping[str, Any], Demands], ...]:
     j, i, k, m = (getattr(bp4_weight_gradient, letter) for letter in "jikm")
     weight = W[l, j, k]
-    named = Demand(
-        lambda term: not term.has(VectorValue),
-        "It is true, but ∂C/∂z^l_i still stands there by its long name: call it delta[l, i].",
-    )
-    summed = Demand(
-        lambda term: not _holds_sum(term) and not term.has(sympy.KroneckerDelta),
-        "It is true, but sums or brackets are left: of each sum one term stays.",
-    )
-    first = (
-        Slip(
-            "That is one term, for one unit i. Keep the sum: put total(…, i) around it.",
-            delta[l, i] * Diff(z[l, i], weight),
+    named = {
+        "It is true, but ∂C/∂z^l_i still stands there by its long name: call it delta[l, i].": (
+            lambda term: not term.has(VectorValue)
+        )
+    }
+    summed = {
+        "It is true, but sums or brackets are left: of each sum one term stays.": (
+            lambda term: not term.has(sympy.Sum, sympy.KroneckerDelta)
+        )
+    }
+    first = {
+        "That is one term, for one unit i. Keep the sum: put total(…, i) around it.": (
+            delta[l, i] * Diff(z[l, i], weight)
         ),
-        Slip(
-            "δ^l_i is ∂C/∂z^l_i. What is left is ∂z^l_i/∂W^l_{jk}.",
-            total(delta[l, i] * Diff(a[l, i], weight), i),
+        "δ^l_i is ∂C/∂z^l_i. What is left is ∂z^l_i/∂W^l_{jk}.": (
+            total(delta[l, i] * Diff(a[l, i], weight), i)
         ),
-    )
-    second = (
-        Slip(
-            "Both brackets are missing: of all weights in z^l_i only one can be W^l_{jk}, where i = j and m = k.",
-            total(delta[l, i] * total(a[l - 1, m], m), i),
+    }
+    second = {
+        "Both brackets are missing: of all weights in z^l_i only one can be W^l_{jk}, where i = j and m = k.": (
+            total(delta[l, i] * total(a[l - 1, m], m), i)
         ),
-        Slip(
-            "[m = k] is missing: in z^l_j only the term with the weight from unit k moves.",
-            total(delta[l, i] * kronecker(i, j) * total(a[l - 1, m], m), i),
+        "[m = k] is missing: in z^l_j only the term with the weight from unit k moves.": (
+            total(delta[l, i] * kronecker(i, j) * total(a[l - 1, m], m), i)
         ),
-        Slip(
-            "[i = j] is missing: W^l_{jk} leads into unit j alone, so only z^l_j moves.",
+        "[i = j] is missing: W^l_{jk} leads into unit j alone, so only z^l_j moves.": (
             total(delta[l, i] * total(kronecker(m, k) * a[l - 1, m], m), i),
-        ),
-        Slip(
-            "[i = j] is missing: W^l_{jk} leads into unit j alone, so only z^l_j moves.",
             total(delta[l, i] * a[l - 1, k], i),
         ),
-        Slip("The derivative of W a by W is a, not W.", total(delta[l, i] * kronecker(i, j) * W[l, i, k], i)),
-        Slip("The weight's factor is the activation below, a^{l−1}, not a^l.", delta[l, j] * a[l, k]),
-    )
-    last = (
-        Slip(
-            "The two indices are swapped: δ at the weight's end (j), a at its start (k).",
-            delta[l, k] * a[l - 1, j],
+        "The derivative of W a by W is a, not W.": total(delta[l, i] * kronecker(i, j) * W[l, i, k], i),
+        "The weight's factor is the activation below, a^{l−1}, not a^l.": delta[l, j] * a[l, k],
+    }
+    last = {
+        "The two indices are swapped: δ at the weight's end (j), a at its start (k).": (
+            delta[l, k] * a[l - 1, j]
         ),
-        Slip("The activation is that of the layer below: a[l - 1, k].", delta[l, j] * a[l, k]),
-        Slip("The activation is missing: z holds W times a.", delta[l, j]),
-        Slip("z in the place of a: what meets the weight is the activation.", delta[l, j] * z[l - 1, k]),
-        Slip(
-            "A sum over all inputs is left: only the input k meets W^l_{jk}.",
-            delta[l, j] * total(a[l - 1, m], m),
+        "The activation is that of the layer below: a[l - 1, k].": delta[l, j] * a[l, k],
+        "The activation is missing: z holds W times a.": delta[l, j],
+        "z in the place of a: what meets the weight is the activation.": delta[l, j] * z[l - 1, k],
+        "A sum over all inputs is left: only the input k meets W^l_{jk}.": (
+            delta[l, j] * total(a[l - 1, m], m)
         ),
-    )
-    return (first, (named,)), (second, (DIFFERENTIATED,)), (last, (DIFFERENTIATED, summed))
+    }
+    return (first, named), (second, DIFFERENTIATED), (last, {**DIFFERENTIATED, **summed})
 
 
 PROOF = _proof()
@@ -590,11 +549,7 @@ def kink_verdict(at_zero: float) -> str:
 
 
 def slope_at_kink(accepted: Any) -> Answer:
-    """For each choice of ReLU'(0), whether bpcheck accepts it.
-
-    Parameters
-    ----------
-    accepted : dict of float to bool
+    """A dict with True or False for each choice of ReLU'(0): whether bpcheck accepts it.
 
     Examples
     --------
@@ -604,7 +559,8 @@ def slope_at_kink(accepted: Any) -> Answer:
     return hold_predictions(
         "slope_at_kink",
         accepted,
-        {at_zero: partial(_kink_is_accepted, at_zero) for at_zero in SLOPES},
+        SLOPES,
+        _kink_is_accepted,
         key="slope",
         hint="To the left of 0 the slope is 0, to the right it is 1. No number between them is better than another.",
         checked="check_gradient was asked about each of them, with a unit exactly on its kink.",
@@ -668,92 +624,66 @@ def four_lines(bp1: Any, bp2: Any, bp3: Any, bp4: Any) -> Answer:
     return answer
 
 
-FOUR_LINES = {
-    "bp1": (
-        Mistake(
-            "A matrix product adds up over something. ⊙ multiplies entry by entry: *.", lambda g, s: g @ s.T
+FOUR_LINES: Mapping[str, Mistakes] = {
+    "bp1": {
+        "A matrix product adds up over something. ⊙ multiplies entry by entry: *.": lambda g, s: g @ s.T,
+        "σ' is missing: δ^L is ∂C/∂a ⊙ σ'(z).": lambda g, s: g,
+        "You summed over the batch. Every example has a δ of its own; sums come in BP3 and BP4.": (
+            lambda g, s: (g * s).sum(axis=0)
         ),
-        Mistake("σ' is missing: δ^L is ∂C/∂a ⊙ σ'(z).", lambda g, s: g),
-        Mistake(
-            "You summed over the batch. Every example has a δ of its own; sums come in BP3 and BP4.",
-            lambda g, s: (g * s).sum(axis=0),
+        "You added up over the units: ⊙ keeps them apart.": lambda g, s: (g * s).sum(axis=1),
+    },
+    "bp2": {
+        "σ' is missing: the error that comes down is multiplied by σ'(z^l), entry by entry.": (
+            lambda W, d, s: d @ W
         ),
-        Mistake("You added up over the units: ⊙ keeps them apart.", lambda g, s: (g * s).sum(axis=1)),
-    ),
-    "bp2": (
-        Mistake(
-            "σ' is missing: the error that comes down is multiplied by σ'(z^l), entry by entry.",
-            lambda W, d, s: d @ W,
+        "W.T is one transpose too many. The rows of a batch are transposed already: (Wᵀ δ)ᵀ is δ @ W in rows.": (
+            lambda W, d, s: d @ W.T * s
         ),
-        Mistake(
-            "W.T is one transpose too many. The rows of a batch are transposed already: (Wᵀ δ)ᵀ is δ @ W in rows.",
-            lambda W, d, s: d @ W.T * s,
+        "Wᵀ δ is meant for one example as a column. For a batch in rows it is δ @ W.": (
+            lambda W, d, s: W.T @ d * s
         ),
-        Mistake(
-            "Wᵀ δ is meant for one example as a column. For a batch in rows it is δ @ W.",
-            lambda W, d, s: W.T @ d * s,
+        "Rows and columns: you hold the batch in columns. Here one example is one row.": (
+            lambda W, d, s: W.T @ d.T * s.T
         ),
-        Mistake(
-            "Rows and columns: you hold the batch in columns. Here one example is one row.",
-            lambda W, d, s: W.T @ d.T * s.T,
+        "Forwards it is W, backwards it is transposed. In rows: δ @ W.": lambda W, d, s: W @ d * s,
+        "* binds like @, from left to right: d @ (W * s) is something else. Multiply by σ' last.": (
+            lambda W, d, s: d @ (W * s)
         ),
-        Mistake("Forwards it is W, backwards it is transposed. In rows: δ @ W.", lambda W, d, s: W @ d * s),
-        Mistake(
-            "* binds like @, from left to right: d @ (W * s) is something else. Multiply by σ' last.",
-            lambda W, d, s: d @ (W * s),
+        "σ' multiplies the result, not the error above: (δ @ W) * σ'(z^l).": lambda W, d, s: (d * s) @ W,
+        "You summed over the batch. Every example has a δ of its own; sums come in BP3 and BP4.": (
+            lambda W, d, s: (d @ W * s).sum(axis=0)
         ),
-        Mistake(
-            "σ' multiplies the result, not the error above: (δ @ W) * σ'(z^l).", lambda W, d, s: (d * s) @ W
+        "You averaged over the batch. Every example has a δ of its own.": lambda W, d, s: d @ W * s / len(d),
+    },
+    "bp3": {
+        "One b serves all examples: add up over the batch, axis 0.": lambda d: d,
+        "You added up over the units. One b_j has an entry for each unit; add up over the batch, axis 0.": (
+            lambda d: d.sum(axis=1)
         ),
-        Mistake(
-            "You summed over the batch. Every example has a δ of its own; sums come in BP3 and BP4.",
-            lambda W, d, s: (d @ W * s).sum(axis=0),
+        "You divided by m. Where C is a mean, δ holds the 1/m already: add up.": lambda d: d.mean(axis=0),
+        "b is a vector (out,): no row or column is needed.": lambda d: d.sum(axis=0, keepdims=True),
+        "A sum without an axis adds up everything. Each b_j has its own: axis=0.": lambda d: d.sum(),
+        "That is one example's δ. All examples count: add up over axis 0.": lambda d: d[0],
+    },
+    "bp4": {
+        "The gradient has the shape of W, (out, in). You have its transpose: δᵀ stands on the left.": (
+            lambda d, a: a.T @ d
         ),
-        Mistake(
-            "You averaged over the batch. Every example has a δ of its own.",
-            lambda W, d, s: d @ W * s / len(d),
+        "δ @ a.T adds up over the units and leaves the examples, and its shapes do not meet. One example gives a column "
+        "times a row; for rows, δ.T @ a adds these up over the batch.": lambda d, a: d @ a.T,
+        "You divided by m. Where C is a mean, δ holds the 1/m already: add up.": (
+            lambda d, a: d.T @ a / len(d)
         ),
-    ),
-    "bp3": (
-        Mistake("One b serves all examples: add up over the batch, axis 0.", lambda d: d),
-        Mistake(
-            "You added up over the units. One b_j has an entry for each unit; add up over the batch, axis 0.",
-            lambda d: d.sum(axis=1),
+        "There is one matrix for each example. One W serves all of them: add up over the batch.": (
+            lambda d, a: d[:, :, None] * a[:, None, :]
         ),
-        Mistake(
-            "You divided by m. Where C is a mean, δ holds the 1/m already: add up.", lambda d: d.mean(axis=0)
+        "You added up over the batch before you multiplied. Each example's δ meets its own a.": (
+            lambda d, a: np.outer(d.sum(axis=0), a.sum(axis=0))
         ),
-        Mistake("b is a vector (out,): no row or column is needed.", lambda d: d.sum(axis=0, keepdims=True)),
-        Mistake("A sum without an axis adds up everything. Each b_j has its own: axis=0.", lambda d: d.sum()),
-        Mistake("That is one example's δ. All examples count: add up over axis 0.", lambda d: d[0]),
-    ),
-    "bp4": (
-        Mistake(
-            "The gradient has the shape of W, (out, in). You have its transpose: δᵀ stands on the left.",
-            lambda d, a: a.T @ d,
-        ),
-        Mistake(
-            "δ @ a.T adds up over the units and leaves the examples, and its shapes do not meet. One example gives a column "
-            "times a row; for rows, δ.T @ a adds these up over the batch.",
-            lambda d, a: d @ a.T,
-        ),
-        Mistake(
-            "You divided by m. Where C is a mean, δ holds the 1/m already: add up.",
-            lambda d, a: d.T @ a / len(d),
-        ),
-        Mistake(
-            "There is one matrix for each example. One W serves all of them: add up over the batch.",
-            lambda d, a: d[:, :, None] * a[:, None, :],
-        ),
-        Mistake(
-            "You added up over the batch before you multiplied. Each example's δ meets its own a.",
-            lambda d, a: np.outer(d.sum(axis=0), a.sum(axis=0)),
-        ),
-        Mistake("d @ a: the shapes do not meet. δ.T @ a adds up over the batch.", lambda d, a: d @ a),
-        Mistake(
-            "That is one example's product. All examples count: δ.T @ a.", lambda d, a: np.outer(d[0], a[0])
-        ),
-    ),
+        "d @ a: the shapes do not meet. δ.T @ a adds up over the batch.": lambda d, a: d @ a,
+        "That is one example's product. All examples count: δ.T @ a.": lambda d, a: np.outer(d[0], a[0]),
+    },
 }
 
 
@@ -781,7 +711,7 @@ def backward(function: Any) -> Answer:
     rng = _rng()
     for layers in (2, 3, 4):
         case = draw_case(rng, layers, activation="tanh", output="identity", loss="half_mse")
-        outcome = call(function, (thawed(case.params), np.array(case.x), np.array(case.y)))
+        outcome = call(function, (tree.copy(case.params), np.array(case.x), np.array(case.y)))
         widths = list(dense_chain(case.architecture).widths)
         refused = outcome.refusal(exercise, f"for widths {widths} and a batch of {case.batch}")
         if refused is not None:

@@ -5,8 +5,8 @@ A mistake is named only if the reader's line *is* that mistake: the calculus mus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ import sympy
 
 from bpcheck.course.answer import Answer, State, shortened
 from bpcheck.course.display import counterexample
-from bpcheck.course.exercise import not_done
+from bpcheck.course.exercise import first_hint, not_done
 from bpcheck.errors import BpcheckError
 from bpcheck.symbolic.index import (
     Contradiction,
@@ -29,62 +29,28 @@ from bpcheck.symbolic.index import (
 )
 from bpcheck.symbolic.index.interpret import symbols_of
 
-__all__ = ["DIFFERENTIATED", "Asked", "Demand", "Slip", "hold_line", "judge_line", "same"]
+__all__ = ["DIFFERENTIATED", "Asked", "Demands", "hold_line", "judge_line", "same"]
 
 
-@dataclass(frozen=True)
-class Slip:
-    """A wrong line, and what to tell somebody who writes it.
+Demands = Mapping[str, Callable[[Any], bool]]
+"""What the form of a true line must meet: what is told where it is not met, and what takes the line."""
 
-    Attributes
-    ----------
-    hint : str
-    term : term
-    """
-
-    hint: str
-    term: Any
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What the form of a true line must meet, besides being true.
-
-    Attributes
-    ----------
-    met : callable
-        Takes the line.
-    reply : str
-        What is told where it is not met.
-    """
-
-    met: Callable[[Any], bool]
-    reply: str
-
-
-DIFFERENTIATED = Demand(
-    lambda term: not term.has(Diff),
-    "It is true, but a derivative is still waiting in it: carry it out.",
-)
+DIFFERENTIATED: Demands = {
+    "It is true, but a derivative is still waiting in it: carry it out.": lambda term: not term.has(Diff)
+}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One line that a reader is asked for.
+    """One line that a reader is asked for, equal to the one before.
 
-    Attributes
-    ----------
-    before : term
-        What it must be equal to.
-    given : sequence of Definition and TotalIs
-    slips : sequence of Slip
-    demands : sequence of Demand
+    ``slips`` says what to tell whoever writes a wrong line: by that, the line, or several in a tuple.
     """
 
     before: Any
     given: Sequence[Definition | TotalIs] = ()
-    slips: Sequence[Slip] = ()
-    demands: Sequence[Demand] = (DIFFERENTIATED,)
+    slips: Mapping[str, Any] = field(default_factory=dict)
+    demands: Demands = field(default_factory=lambda: DIFFERENTIATED)
 
 
 def same(one: Any, other: Any, given: Iterable[Definition | TotalIs] = ()) -> bool:
@@ -103,45 +69,39 @@ def same(one: Any, other: Any, given: Iterable[Definition | TotalIs] = ()) -> bo
         return False
 
 
-def judge_line(asked: Asked, line: Any) -> tuple[bool, str, str]:
-    """Whether a line is right; if not, why not, and a hint.
+def judge_line(asked: Asked, line: Any) -> tuple[str, str]:
+    """Why a line is not right, and a hint; nothing if it is right.
 
     Examples
     --------
     >>> from bpcheck.symbolic.index import Size, Tensor, total
     >>> n, x = Size("n"), Tensor("x")
     >>> j, k = Index("j", n), Index("k", n)
-    >>> asked = Asked(Diff(total(x[k] ** 2, k), x[j]), slips=[Slip("Where is the 2?", x[j])])
+    >>> asked = Asked(Diff(total(x[k] ** 2, k), x[j]), slips={"Where is the 2?": x[j]})
     >>> judge_line(asked, 2 * x[j])
-    (True, '', '')
+    ('', '')
     >>> judge_line(asked, x[j])  # doctest: +ELLIPSIS
-    (False, 'With n = 1, at j = 1: x_j is ..., but ... is right.', 'Where is the 2?')
+    ('With n = 1, at j = 1: x_j is ..., but ... is right.', 'Where is the 2?')
     """
     reason, hint = _misread(asked, line)
     if reason:
-        return False, reason, hint
+        return reason, hint
     try:
         hashable = isinstance(line, sympy.Basic)
         said = (_checked if hashable else check_line)(asked.before, line, tuple(asked.given))
     except Contradiction:
         raise
     except BpcheckError as error:
-        return False, shortened(str(error)), _recognise(asked, line)
+        return shortened(str(error)), _recognise(asked, line)
     except (TypeError, AttributeError, ValueError) as error:
-        return (
-            False,
-            f"This is no line that the calculus can read ({type(error).__name__}: {shortened(str(error))}).",
-            "",
-        )
+        what = f"{type(error).__name__}: {shortened(str(error))}"
+        return f"This is no line that the calculus can read ({what}).", ""
     if said.undecided:
         reason = "It holds in every instance tried, but the calculus finds no proof."
-        return False, reason, "Write it in a simpler form, with the letters of this section alone."
+        return reason, "Write it in a simpler form, with the letters of this section alone."
     if not said.ok:
-        return False, _difference(said), _recognise(asked, line)
-    for demand in asked.demands:
-        if not demand.met(said.after):
-            return False, demand.reply, ""
-    return True, "", ""
+        return _difference(said), _recognise(asked, line)
+    return next((reply for reply, met in asked.demands.items() if not met(said.after)), ""), ""
 
 
 # A proof with blanks is checked again as a whole whenever one of its lines changes.
@@ -160,19 +120,18 @@ def _difference(line: Line) -> str:
 
 
 def _recognise(asked: Asked, line: Any) -> str:
-    for slip in asked.slips:
-        # definitions are looked up only where a derivative needs them: the line must be the slip, not just equal it
-        needed = asked.given if isinstance(line, sympy.Basic) and line.has(Diff) else ()
-        if same(line, slip.term, needed):
-            return slip.hint
-    return ""
+    # definitions are looked up only where a derivative needs them: the line must be the slip, not just equal it
+    needed = asked.given if isinstance(line, sympy.Basic) and line.has(Diff) else ()
+    return first_hint(asked.slips, lambda slip: same(line, slip, needed))
 
 
 def _misread(asked: Asked, line: Any) -> tuple[str, str]:
     """What the calculus would read in another sense than it was meant, and what to do about it."""
     if not isinstance(line, sympy.Basic):
         return "", ""
-    terms = [asked.before, *(slip.term for slip in asked.slips)]
+    terms = [asked.before]
+    for slip in asked.slips.values():
+        terms += slip if isinstance(slip, tuple) else [slip]
     ours = {index.name: index for index in symbols_of(terms, Index)}
     for index in symbols_of([line], Index):
         own = ours.get(index.name, index)
@@ -182,6 +141,11 @@ def _misread(asked: Asked, line: Any) -> tuple[str, str]:
                 f"here it runs from {text(own.lower)} to {text(own.upper)}."
             )
             return reason, "Run the cell that makes the letters of this section again."
+    return _misread_entry(terms, line)
+
+
+def _misread_entry(terms: list[Any], line: Any) -> tuple[str, str]:
+    """The same of an entry with more or fewer indices than in the terms of this section."""
     examples = {entry.base: entry for entry in symbols_of(terms, sympy.Indexed)}
     for entry in symbols_of([line], sympy.Indexed):
         example = examples.get(entry.base, entry)
@@ -206,7 +170,7 @@ def hold_line(exercise: str, line: Any, asked: Asked, *, checked: str) -> Answer
     """
     if line is None or line is ...:
         return not_done(exercise)
-    right, reason, hint = judge_line(asked, line)
-    return Answer(
-        exercise, State.RIGHT if right else State.WRONG, reason, hint=hint, checked=checked if right else ""
-    )
+    reason, hint = judge_line(asked, line)
+    if reason:
+        return Answer(exercise, State.WRONG, reason, hint=hint)
+    return Answer(exercise, State.RIGHT, checked=checked)

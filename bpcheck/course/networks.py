@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck import tree
 from bpcheck.course.exercise import exact
 from bpcheck.network.architecture import Architecture, mlp
 from bpcheck.network.case import Case
@@ -36,21 +35,9 @@ def draw_widths(rng: np.random.Generator, layers: int) -> tuple[list[int], int]:
 
 
 def draw_case(rng: np.random.Generator, layers: int, *, batch: int | None = None, **options: Any) -> Case:
-    """A random dense network with a batch; no bias is zero.
+    """A random dense network of L layers, the input counted, with a batch; no bias is zero.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    layers : int
-        L, the input counted.
-    batch : int, optional
-        Drawn, and different from every width, if not given.
-    **options
-        Of :func:`bpcheck.mlp`.
-
-    Returns
-    -------
-    Case
+    A batch that is not given is drawn, and different from every width; options are those of :func:`bpcheck.mlp`.
 
     Examples
     --------
@@ -102,8 +89,3 @@ def enclosed_forward(architecture: Architecture, params: Any, x: Any) -> tuple[l
             zs.append(z)
             activations.append(a)
     return zs, activations
-
-
-def thawed(params: Any) -> Any:
-    """Parameters as fresh writable arrays, for code that a reader wrote."""
-    return tree.copy(params)

@@ -34,11 +34,9 @@ def prose(sentence: str) -> str:
         if not above and not below:
             return match[0]
         base = f"<mo>{letter}</mo>" if letter in "Σ∇" else f"<mi>{letter}</mi>"
-        if above and below:
-            return f"{_OPEN}<msubsup>{base}{_script(below)}{_script(above)}</msubsup></math>"
-        if below:
-            return f"{_OPEN}<msub>{base}{_script(below)}</msub></math>"
-        return f"{_OPEN}<msup>{base}{_script(above)}</msup></math>"
+        tag = f"m{'sub' if below else ''}{'sup' if above else ''}"
+        scripts = "".join(_script(script) for script in (below, above) if script)
+        return f"{_OPEN}<{tag}>{base}{scripts}</{tag}></math>"
 
     return _SCRIPTED.sub(scripted, escape(sentence, quote=False))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.course.experiments import DEEP, MINIMA, TILT, Run, gradient_noise, health
+from bpcheck.course.experiments import DEEP, MINIMA, TILT, TOP, Run, gradient_noise, health
 from bpcheck.course.figure import Figure, figure
 from bpcheck.reference.optimizer import Adam, RMSprop, Rule, constant_rate, cosine, step_decay, warm_up
 from bpcheck.training import Training
@@ -31,16 +31,8 @@ DIGITS_SHOWN = 5
 def chart(title: str, views: Sequence[Mapping[str, Any]]) -> Figure:
     """Lines with axes, one view at a time.
 
-    Parameters
-    ----------
-    title : str
-    views : sequence of mappings
-        ``label`` for the choice, ``x`` and ``y`` as {"label": …, "log": …}, ``series`` as {name: points}, and ``says``,
-        a list of sentences.
-
-    Returns
-    -------
-    Figure
+    A view has a ``label`` for the choice, ``x`` and ``y`` as {"label": …, "log": …}, ``series`` as {name: points}, and
+    ``says``, a list of sentences.
 
     Examples
     --------
@@ -72,10 +64,6 @@ BOWL_STEPS = 60
 def descent_figure() -> Figure:
     """A quadratic bowl, with sliders for η and μ.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> descent_figure().title
@@ -93,10 +81,6 @@ MINIMA_RATES = (0.01, 0.003, 0.001)
 def minima_figure() -> Figure:
     """A cost with two minima: where descent ends, from one start and from all of them.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> minima_figure().title
@@ -105,7 +89,7 @@ def minima_figure() -> Figure:
     data = {
         "tilt": TILT,
         "minima": list(MINIMA),
-        "top": float(np.sort(np.roots([4.0, 0.0, -4.0, TILT]).real)[1]),
+        "top": TOP,
         "starts": MINIMA_STARTS,
         "steps": MINIMA_STEPS,
         "reach": MINIMA_REACH,
@@ -122,10 +106,6 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 def noise_figure() -> Figure:
     """Noise of a mini-batch's gradient against its size.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------
@@ -154,10 +134,6 @@ FIRST_STEPS = 1000
 
 def first_steps_figure() -> Figure:
     """The size of each step of Adam while the gradient stays the same, with and without the corrections.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------
@@ -201,10 +177,6 @@ SCHEDULED = 100
 def schedules_figure() -> Figure:
     """Four schedules over 100 steps.
 
-    Returns
-    -------
-    Figure
-
     Examples
     --------
     >>> schedules_figure().title
@@ -230,17 +202,7 @@ def schedules_figure() -> Figure:
 
 
 def stopping_figure(run: Training) -> Figure:
-    """Loss in training and on examples held out, epoch by epoch.
-
-    Parameters
-    ----------
-    run : Training
-        With ``held_out``.
-
-    Returns
-    -------
-    Figure
-    """
+    """Loss in training and on examples held out, epoch by epoch."""
     held = [(epoch.number, epoch.held_out_loss or float("nan")) for epoch in run.history]
     best, lowest = min(held, key=lambda point: point[1])
     view = {
@@ -257,16 +219,7 @@ def stopping_figure(run: Training) -> Figure:
 
 
 def progress_figure(runs: Iterable[Run]) -> Figure:
-    """The same runs against the examples seen and against the steps taken.
-
-    Parameters
-    ----------
-    runs : iterable of Run
-
-    Returns
-    -------
-    Figure
-    """
+    """The same runs against the examples seen and against the steps taken."""
     runs = list(runs)
 
     def view(label: str, axis: str, unit: Any, says: str) -> dict[str, Any]:
@@ -302,10 +255,6 @@ SHOWN = ("sigmoid", "sigmoid, skips", "relu", "relu, skips", "relu, skips, small
 
 def health_figure() -> Figure:
     """The error of each layer over that of the last, for the networks of ``DEEP``.
-
-    Returns
-    -------
-    Figure
 
     Examples
     --------

@@ -6,8 +6,8 @@ it, by reproducing every step; the hints are those of ``bpcheck.diagnosis.UPDATE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -16,7 +16,18 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.check.update import compare_update
 from bpcheck.course.answer import Answer, State
-from bpcheck.course.exercise import SEED, Mistake, Trial, call, exact, hold, is_stub, not_done, unusable
+from bpcheck.course.exercise import (
+    SEED,
+    Mistakes,
+    Trial,
+    call,
+    exact,
+    first_hint,
+    hold,
+    is_stub,
+    not_done,
+    unusable,
+)
 from bpcheck.course.experiments import DEEP, EXAMPLES, two_minima
 from bpcheck.course.prediction import hold_predictions
 from bpcheck.data import load_digits
@@ -75,21 +86,18 @@ def _bests(low: float, high: float) -> list[tuple[float, str]]:
     ]  # fmt: skip
 
 
-def _bowl_mistakes() -> tuple[Mistake, ...]:
+def _bowl_mistakes() -> Mistakes:
     def wrong(limit: int, best: int) -> Callable[..., Any]:
         return lambda low, high: (_limits(low, high)[limit][0], _bests(low, high)[best][0])
 
-    listed = [
-        Mistake(
-            "The two are swapped: return the largest rate first.",
-            lambda low, high: (2 / (low + high), 2 / high),
-        )
-    ]
+    listed: dict[str, Callable[..., Any]] = {
+        "The two are swapped: return the largest rate first.": lambda low, high: (2 / (low + high), 2 / high)
+    }
     for limit, best in product(range(len(_limits(1, 1))), range(len(_bests(1, 1)))):
         hints = (_limits(1, 1)[limit][1], _bests(1, 1)[best][1])
         if any(hints):
-            listed.append(Mistake(" ".join(hint for hint in hints if hint), wrong(limit, best)))
-    return tuple(listed)
+            listed[" ".join(filter(None, hints))] = wrong(limit, best)
+    return listed
 
 
 def bowl_rates(function: Any) -> Answer:
@@ -105,8 +113,7 @@ def bowl_rates(function: Any) -> Answer:
         right = [exact(2.0) / exact(high), exact(2.0) / (exact(low) + exact(high))]
         names = ("the largest η", "the best η")
         trials.append(Trial.enclosed(f"for curvatures {low:g} and {high:g}", (low, high), right, names))
-    said = hold("bowl_rates", function, trials, _bowl_mistakes(), checked=f"{len(trials)} bowls.")
-    return said
+    return hold("bowl_rates", function, trials, _bowl_mistakes(), checked=f"{len(trials)} bowls.")
 
 
 # --- 2 and 3. momentum and Adam --------------------------------------------------------------------------
@@ -128,35 +135,21 @@ def momentum_step(function: Any) -> Answer:
     >>> momentum_step(lambda w, g, v, eta, mu: (w - eta * (mu * v + g), mu * v + g)).ok
     True
     """
-
-    def step(params: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
-        v = np.zeros_like(params) if state is None else state
-        returned = function(params, gradient, v, ETA, MU)
-        return np.asarray(returned[0]), returned[1]
-
-    rng = np.random.default_rng(SEED)
-    first = (rng.normal(size=SHAPE), rng.normal(size=SHAPE), np.zeros(SHAPE), ETA, MU)
-    refused = _unusable("momentum_step", function, first, ("w", "v"))
-    if refused is not None:
-        return refused
-    return _judged(
-        "momentum_step", step, Momentum(lr=ETA, momentum=MU), np.zeros(SHAPE), others=MOMENTUM_MISTAKES
-    )
+    asked = _Step("momentum_step", function, ("w", "v"), np.zeros_like, (ETA, MU))
+    return asked.judged(Momentum(lr=ETA, momentum=MU), MOMENTUM_MISTAKES)
 
 
-MOMENTUM_MISTAKES: tuple[tuple[Rule, str], ...] = (
-    (
-        SGD(lr=ETA),
-        "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one.",
+MOMENTUM_MISTAKES: Mapping[str, Rule] = {
+    "Every step is one of plain gradient descent: the old v is not used, or what you return is not the new one.": (
+        SGD(lr=ETA)
     ),
-    (Momentum(lr=MU, momentum=ETA), "η and μ have changed places."),
-    (
-        Nesterov(lr=ETA, momentum=MU),
-        "That is Nesterov's momentum. It is a good one; here the plain one is asked for.",
+    "η and μ have changed places.": Momentum(lr=MU, momentum=ETA),
+    "That is Nesterov's momentum. It is a good one; here the plain one is asked for.": (
+        Nesterov(lr=ETA, momentum=MU)
     ),
-    (Momentum(lr=ETA, momentum=0.9), "Use the mu that the function is given, not 0.9."),
-    (Momentum(lr=ETA / (1 - MU), momentum=MU), "v itself is right. The step is η v, without 1/(1 − μ)."),
-)
+    "Use the mu that the function is given, not 0.9.": Momentum(lr=ETA, momentum=0.9),
+    "v itself is right. The step is η v, without 1/(1 − μ).": Momentum(lr=ETA / (1 - MU), momentum=MU),
+}
 
 
 def adam_step(function: Any) -> Answer:
@@ -175,56 +168,67 @@ def adam_step(function: Any) -> Answer:
     def start(like: Any) -> tuple[Any, Any, int]:
         return np.zeros_like(like), np.zeros_like(like), 0
 
-    def step(params: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
-        returned = function(
-            params, gradient, start(params) if state is None else state, ETA, BETA_1, BETA_2, EPSILON
-        )
+    asked = _Step("adam_step", function, ("w", "state"), start, (ETA, BETA_1, BETA_2, EPSILON))
+    rule = Adam(lr=ETA, beta1=BETA_1, beta2=BETA_2, epsilon=EPSILON)
+    return asked.judged(rule, {hint: rule.but(**change) for hint, change in ADAM_MISTAKES.items()})
+
+
+ADAM_MISTAKES: Mapping[str, Mapping[str, float]] = {
+    "ε is missing: a gradient of 0 divides 0 by 0.": {"epsilon": 0.0},
+    "Use the epsilon that the function is given, not 1e-8.": {"epsilon": 1e-8},
+    "Use the betas that the function is given, not 0.9 and 0.999.": {"beta1": 0.9, "beta2": 0.999},
+    "m is not used, or not kept: that is RMSprop with a correction.": {"beta1": 0.0},
+}
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step that a reader wrote: what it returns, what it remembers at first, and the numbers that it is given."""
+
+    exercise: str
+    function: Any
+    parts: tuple[str, str]
+    start: Callable[[Any], Any]
+    numbers: tuple[float, ...]
+
+    def __call__(self, params: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
+        before = self.start(params) if state is None else state
+        returned = self.function(params, gradient, before, *self.numbers)
         return np.asarray(returned[0]), returned[1]
 
-    rng = np.random.default_rng(SEED)
-    w, g = rng.normal(size=SHAPE), rng.normal(size=SHAPE)
-    refused = _unusable("adam_step", function, (w, g, start(w), ETA, BETA_1, BETA_2, EPSILON), ("w", "state"))
-    if refused is not None:
-        return refused
-    rule = Adam(lr=ETA, beta1=BETA_1, beta2=BETA_2, epsilon=EPSILON)
-    others = tuple((rule.but(**change), hint) for change, hint in ADAM_MISTAKES)
-    return _judged("adam_step", step, rule, np.zeros(SHAPE), others=others)
+    def judged(self, rule: Rule, others: Mapping[str, Rule]) -> Answer:
+        refused = self._unusable()
+        if refused is not None:
+            return refused
+        return _judged(self.exercise, self, rule, np.zeros(SHAPE), others=others)
 
-
-ADAM_MISTAKES: tuple[tuple[dict[str, float], str], ...] = (
-    ({"epsilon": 0.0}, "ε is missing: a gradient of 0 divides 0 by 0."),
-    ({"epsilon": 1e-8}, "Use the epsilon that the function is given, not 1e-8."),
-    ({"beta1": 0.9, "beta2": 0.999}, "Use the betas that the function is given, not 0.9 and 0.999."),
-    ({"beta1": 0.0}, "m is not used, or not kept: that is RMSprop with a correction."),
-)
-
-
-def _unusable(
-    exercise: str, function: Any, arguments: tuple[Any, ...], parts: tuple[str, str]
-) -> Answer | None:
-    """The answer to what need not be compared: a stub, an error, no pair, arguments changed in place."""
-    refused = unusable(exercise, function)
-    if refused is not None:
-        return refused
-    with np.errstate(all="ignore"):  # what a wrong step divides by is part of the question
-        outcome = call(function, arguments)
-    refused = outcome.refusal(exercise, "in the first step")
-    if refused is not None:
-        return refused
-    value, wanted = outcome.value, f"({parts[0]}, {parts[1]})"
-    if not isinstance(value, tuple) or len(value) != len(parts):
-        reason = f"Two things are needed, {wanted}; this is {tree.describe(value)}."
-        return Answer(exercise, State.WRONG, reason, hint="The next step needs what this one remembers.")
-    shape = np.shape(value[0]) if isinstance(value[0], np.ndarray) else None
-    if shape != SHAPE:
-        what = "no array" if shape is None else f"of shape {shape}"
-        reason = f"The new {parts[0]} is {what}; an array of the shape of {parts[0]}, {SHAPE}, is needed."
-        return Answer(exercise, State.WRONG, reason, hint=f"Return {wanted}, in this order.")
-    if not np.isfinite(value[0]).all():
-        hint = "t is 0 before the first step, and 1 − β⁰ is 0. Count the step before the corrections."
-        reason = f"The new {parts[0]} holds NaN or infinity after the first step."
-        return Answer(exercise, State.WRONG, reason, hint=hint if parts[1] == "state" else "")
-    return None
+    def _unusable(self) -> Answer | None:
+        """The answer to what need not be compared: a stub, an error, no pair, arguments changed in place."""
+        exercise, parts = self.exercise, self.parts
+        refused = unusable(exercise, self.function)
+        if refused is not None:
+            return refused
+        rng = np.random.default_rng(SEED)
+        w, g = rng.normal(size=SHAPE), rng.normal(size=SHAPE)
+        with np.errstate(all="ignore"):  # what a wrong step divides by is part of the question
+            outcome = call(self.function, (w, g, self.start(w), *self.numbers))
+        refused = outcome.refusal(exercise, "in the first step")
+        if refused is not None:
+            return refused
+        value, wanted = outcome.value, f"({parts[0]}, {parts[1]})"
+        if not isinstance(value, tuple) or len(value) != len(parts):
+            reason = f"Two things are needed, {wanted}; this is {tree.describe(value)}."
+            return Answer(exercise, State.WRONG, reason, hint="The next step needs what this one remembers.")
+        shape = np.shape(value[0]) if isinstance(value[0], np.ndarray) else None
+        if shape != SHAPE:
+            what = "no array" if shape is None else f"of shape {shape}"
+            reason = f"The new {parts[0]} is {what}; an array of the shape of {parts[0]}, {SHAPE}, is needed."
+            return Answer(exercise, State.WRONG, reason, hint=f"Return {wanted}, in this order.")
+        if not np.isfinite(value[0]).all():
+            hint = "t is 0 before the first step, and 1 − β⁰ is 0. Count the step before the corrections."
+            reason = f"The new {parts[0]} holds NaN or infinity after the first step."
+            return Answer(exercise, State.WRONG, reason, hint=hint if parts[1] == "state" else "")
+        return None
 
 
 def _judged(
@@ -233,14 +237,10 @@ def _judged(
     rule: Rule,
     params: Any,
     *,
-    others: Sequence[tuple[Rule, str]] = (),
+    others: Mapping[str, Rule],
     handed_out: str = "",
 ) -> Answer:
-    """What bpcheck.compare_update says, as an answer.
-
-    ``others``: rules that are no bugs in the catalogue, but easily taken for the one that is asked for.
-    ``handed_out``: the bug that is in the exercise; whoever still has it is not done yet, and is not told its name.
-    """
+    """What bpcheck.compare_update says; ``others`` are no bugs, and whoever has the one ``handed_out`` is not done."""
     try:
         report = _compared(step, rule, params)
     except SubjectError as error:
@@ -255,9 +255,9 @@ def _judged(
             f"{report.summary} A step that is wrong by more than {limit:.0e} of itself would have been seen."
         )
         return Answer(exercise, State.RIGHT, checked=checked)
-    for other, hint in others:
-        if _compared(step, other, params).ok:
-            return Answer(exercise, State.WRONG, _where(report), hint=hint)
+    hint = first_hint(others, lambda rule: _compared(step, rule, params).ok)
+    if hint:
+        return Answer(exercise, State.WRONG, _where(report), hint=hint)
     found = (*report.diagnoses, Diagnosis(""))[0]
     bug = UPDATES.get(found.bug)
     if bug is None:
@@ -293,17 +293,15 @@ CLIP_AT = 1.0
 MENDED = Clipped(rule=Momentum(lr=0.1, momentum=0.9), by="global norm", limit=CLIP_AT)
 HANDED_OUT = "clip-per-tensor-for-global"
 
-MENDED_MISTAKES: tuple[tuple[Rule, str], ...] = (
-    (
-        MENDED.but(by="value"),
-        "That clips every entry for itself, and changes the direction. The norm of all of them is asked for.",
+MENDED_MISTAKES: Mapping[str, Rule] = {
+    "That clips every entry for itself, and changes the direction. The norm of all of them is asked for.": (
+        MENDED.but(by="value")
     ),
-    (
-        MENDED.but(rule=Momentum(lr=0.1, momentum=0.9, form="average")),
-        "The clipping is right now, and v has become an average.",
+    "The clipping is right now, and v has become an average.": (
+        MENDED.but(rule=Momentum(lr=0.1, momentum=0.9, form="average"))
     ),
-    (MENDED.but(rule=SGD(lr=0.1)), "The clipping is right now, and the momentum is gone: keep self.v."),
-)
+    "The clipping is right now, and the momentum is gone: keep self.v.": MENDED.but(rule=SGD(lr=0.1)),
+}
 
 
 def mended_optimizer(optimizer: Any) -> Answer:
@@ -401,41 +399,32 @@ def _on_digits(function: Callable[..., Any]) -> str:
     )
 
 
-LAYER_FACTOR = (
-    Mistake("That is the factor of the variance. Take the root.", lambda n, v, z: _factor(n, v, z) ** 2),
-    Mistake(
-        "σ stands there for σ': how much passes is decided by the slope, σ(z)(1 − σ(z)).",
-        lambda n, v, z: np.sqrt(n * v * np.mean(ACTIVATION["sigmoid"].value(z) ** 2)),
+LAYER_FACTOR: Mistakes = {
+    "That is the factor of the variance. Take the root.": lambda n, v, z: _factor(n, v, z) ** 2,
+    "σ stands there for σ': how much passes is decided by the slope, σ(z)(1 − σ(z)).": (
+        lambda n, v, z: np.sqrt(n * v * np.mean(ACTIVATION["sigmoid"].value(z) ** 2))
     ),
-    Mistake(
-        "1/4 is the largest slope, at z = 0. Away from it, less passes.", lambda n, v, z: np.sqrt(n * v) / 4
+    "1/4 is the largest slope, at z = 0. Away from it, less passes.": lambda n, v, z: np.sqrt(n * v) / 4,
+    "Mean of σ', then squared: the other way round. Errors add up in their squares, so it is the mean of σ'².": (
+        lambda n, v, z: np.sqrt(n * v) * np.mean(_slope(z))
     ),
-    Mistake(
-        "Mean of σ', then squared: the other way round. Errors add up in their squares, so it is the mean of σ'².",
-        lambda n, v, z: np.sqrt(n * v) * np.mean(_slope(z)),
+    "The number of units is missing: an error comes down by as many paths as there are units above.": (
+        lambda n, v, z: np.sqrt(v * np.mean(_slope(z) ** 2))
     ),
-    Mistake(
-        "The number of units is missing: an error comes down by as many paths as there are units above.",
-        lambda n, v, z: np.sqrt(v * np.mean(_slope(z) ** 2)),
+    "The variance is used as if it were the spread: it stands under the root.": (
+        lambda n, v, z: np.sqrt(n * np.mean(_slope(z) ** 2)) * v
     ),
-    Mistake(
-        "The variance is used as if it were the spread: it stands under the root.",
-        lambda n, v, z: np.sqrt(n * np.mean(_slope(z) ** 2)) * v,
+    "n stands under the root: independent paths add up in their squares.": (
+        lambda n, v, z: n * np.sqrt(v * np.mean(_slope(z) ** 2))
     ),
-    Mistake(
-        "n stands under the root: independent paths add up in their squares.",
-        lambda n, v, z: n * np.sqrt(v * np.mean(_slope(z) ** 2)),
+    "The slopes are missing: the factor σ' of BP2.": lambda n, v, z: np.sqrt(n * v),
+    "A mean over z is needed, not a sum: one unit of the layer has one slope.": (
+        lambda n, v, z: np.sqrt(n * v * np.sum(_slope(z) ** 2))
     ),
-    Mistake("The slopes are missing: the factor σ' of BP2.", lambda n, v, z: np.sqrt(n * v)),
-    Mistake(
-        "A mean over z is needed, not a sum: one unit of the layer has one slope.",
-        lambda n, v, z: np.sqrt(n * v * np.sum(_slope(z) ** 2)),
+    "That is one number for each z. Take the mean of σ'² over all z.": (
+        lambda n, v, z: np.sqrt(n * v) * _slope(z)
     ),
-    Mistake(
-        "That is one number for each z. Take the mean of σ'² over all z.",
-        lambda n, v, z: np.sqrt(n * v) * _slope(z),
-    ),
-)
+}
 
 
 # --- 6. two minima, predicted ----------------------------------------------------------------------------
@@ -459,11 +448,7 @@ def _moved(rule: Rule) -> bool:
 
 
 def predicted_minima(prediction: Any) -> Answer:
-    """For each sentence of ``MINIMA``, whether it holds.
-
-    Parameters
-    ----------
-    prediction : dict of str to bool
+    """A dict with True or False for each sentence of ``MINIMA``: whether it holds.
 
     Examples
     --------
@@ -473,7 +458,8 @@ def predicted_minima(prediction: Any) -> Answer:
     return hold_predictions(
         "predicted_minima",
         prediction,
-        {sentence: partial(_holds, sentence) for sentence in MINIMA},
+        MINIMA,
+        _holds,
         key="sentence",
         named=lambda sentence: f"“{sentence}”",
         hint="A ball that is fast enough to roll over a hill does not ask which valley is the deeper one.",

@@ -68,18 +68,7 @@ NORMALISE = (
 
 
 def judge(layers: Sequence[LayerHealth]) -> tuple[Finding, ...]:
-    """What the rules say of a network; the first finding is the verdict.
-
-    Parameters
-    ----------
-    layers : sequence of LayerHealth
-        The lowest first.
-
-    Returns
-    -------
-    tuple of Finding
-        Never empty.
-    """
+    """What the rules say of a network, the lowest layer first; the first finding, there always is one, is the verdict."""
     overflow = _not_finite(layers)
     if overflow:
         return (overflow,)

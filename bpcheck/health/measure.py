@@ -48,14 +48,7 @@ def _dense(flow: DenseFlow) -> DenseHealth:
 
 
 def layer_health(cut: Sequence[Node], *, examples: int) -> tuple[LayerHealth, ...]:
-    """The numbers of every layer, the lowest first.
-
-    Parameters
-    ----------
-    cut : sequence of Node
-    examples : int
-        How many rows of the batch have their Jacobians taken; 0 for none (their norms are nan).
-    """
+    """The numbers of every layer, the lowest first; with Jacobians of so many examples, nan with 0."""
     size = [rms(node.error) for node in cut]
     factor = [_ratio(low, high) for low, high in pairwise(size)]
     steps = step_jacobians(cut, examples=examples) if examples else []

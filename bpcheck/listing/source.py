@@ -109,15 +109,7 @@ def _spoken(found: Iterable[Named]) -> list[Named]:
 
 @dataclass(frozen=True)
 class _Assigned:
-    """An assignment to an attribute of ``self``, or to an entry of one.
-
-    Attributes
-    ----------
-    attribute : str
-    is_entry : bool
-    keys : tuple of str or None
-        Of the dict that is assigned, or that of the entry; None if it is no dict.
-    """
+    """An assignment to an attribute of ``self`` or to an entry of one; ``keys`` of the dict, None if it is no dict."""
 
     attribute: str
     is_entry: bool

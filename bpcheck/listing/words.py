@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bpcheck.errors import InputError
@@ -69,7 +68,7 @@ def listing(file: str, name: str = "") -> str:
         raise InputError(f"{path.name} has no function and no class: write path/to/file.py:function.")
     blocks = [
         f"{path.name} was read, and not run. What in it can be compared, and how:",
-        *_of_functions(file, path, _Sorted.of(functions)),
+        *_of_functions(file, path, functions),
         *(_of_a_class(path, one) for one in classes),
     ]
     return "\n\n".join(blocks)
@@ -78,52 +77,35 @@ def listing(file: str, name: str = "") -> str:
 # --- functions ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Sorted:
-    """Functions by what they seem to be.
-
-    Attributes
-    ----------
-    pairs, gradients, losses, steps, others : list of Function
-        Those that return loss and gradient (or something that is not told), gradients alone, losses alone; those with a
-        learning rate; and those that take too little.
-    """
-
-    pairs: list[Function]
-    gradients: list[Function]
-    losses: list[Function]
-    steps: list[Function]
-    others: list[Function]
-
-    @classmethod
-    def of(cls, functions: Sequence[Function]) -> _Sorted:
-        found = cls([], [], [], [], [])
-        for one in functions:
-            found._place(one).append(one)
-        return found
-
-    def _place(self, one: Function) -> list[Function]:
-        if one.is_step and len(one.takes) + len(one.optional) > ARGUMENTS_NEEDED:
-            return self.steps
-        if len(one.takes) < ARGUMENTS_NEEDED:
-            return self.others
-        if one.returns < 2 and GRADIENT_ALONE.search(one.name):
-            return self.gradients
-        return self.losses if one.returns < 2 and LOSS.search(one.name) else self.pairs
+def _kind(one: Function) -> str:
+    """What a function seems to be; a pair is loss and gradient, or something that is not told."""
+    if one.is_step and len(one.takes) + len(one.optional) > ARGUMENTS_NEEDED:
+        return "step"
+    if len(one.takes) < ARGUMENTS_NEEDED:
+        return "other"
+    if one.returns < 2 and GRADIENT_ALONE.search(one.name):
+        return "gradient"
+    return "loss" if one.returns < 2 and LOSS.search(one.name) else "pair"
 
 
-def _of_functions(file: str, path: Path, found: _Sorted) -> Iterator[str]:
-    if found.pairs:
-        lines = "\n".join(f"  bpcheck compare {file}:{one.name}" for one in found.pairs)
+def _of_functions(file: str, path: Path, functions: Sequence[Function]) -> Iterator[str]:
+    found: dict[str, list[Function]] = {"pair": [], "gradient": [], "loss": [], "step": [], "other": []}
+    for one in functions:
+        found[_kind(one)].append(one)
+    if found["pair"]:
+        lines = "\n".join(f"  bpcheck compare {file}:{one.name}" for one in found["pair"])
         yield f"Functions of (params, x, y), which are to return the pair (loss, gradient): type\n\n{lines}"
-    loss = found.losses[0].name if found.losses else ""
-    yield from (_of_a_gradient(path, one, loss) for one in found.gradients)
-    yield from (_of_a_step(path, one, loss) for one in found.steps)
-    if found.losses and not (found.gradients or found.steps):
-        yield f"There is no gradient beside the loss: {', '.join(one.text for one in found.losses)}."
-    if found.others:
-        listed = ", ".join(one.text for one in found.others)
-        yield f"Not of this form, which needs three arguments: {listed}."
+    loss = found["loss"][0].name if found["loss"] else ""
+    yield from (_of_a_gradient(path, one, loss) for one in found["gradient"])
+    yield from (_of_a_step(path, one, loss) for one in found["step"])
+    if loss and not (found["gradient"] or found["step"]):
+        yield f"There is no gradient beside the loss: {_texts(found['loss'])}."
+    if found["other"]:
+        yield f"Not of this form, which needs three arguments: {_texts(found['other'])}."
+
+
+def _texts(functions: Sequence[Function]) -> str:
+    return ", ".join(one.text for one in functions)
 
 
 def _of_a_gradient(path: Path, one: Function, loss: str) -> str:
@@ -177,12 +159,11 @@ def _of_a_class(path: Path, found: Class, method: str = "") -> str:
             "  In place of the dots: the loss (output, y) -> number, and whatever your constructor is given."
         )
         return f"{found.name} is a PyTorch module. {script}\n\n{dots}"
-    methods = ", ".join(one.text for one in found.methods)
+    methods = _texts(found.methods)
     is_class = f"{found.name} is a class{f' with the methods {methods}' if methods else ''}. "
     asked = method or _named(found, GRADIENT)
-    if asked in [
-        one.name for one in _Sorted.of(found.methods).pairs
-    ]:  # a function of (params, x, y) as it is
+    as_it_is = [one.name for one in _Sorted.of(found.methods).pairs]  # functions of (params, x, y)
+    if asked in as_it_is:
         return is_class + _script(path, [found.name], [made, f"net.{asked}"])
     call = f"bpcheck.from_object(net, {', '.join(_parts(found, method))})"
     return (

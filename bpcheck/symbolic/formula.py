@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,36 +22,17 @@ from bpcheck.symbolic.layers.layer import Site
 from bpcheck.symbolic.size import refuse_large_formula
 from bpcheck.tree import Tree
 
-__all__ = ["Formula", "SymbolicCost", "build", "cost", "formulas"]
-
-
-@dataclass(frozen=True, eq=False)
-class Formula:
-    """A cost with its variables, in any algebra.
-
-    Attributes
-    ----------
-    expression : expression
-    params : tree of object arrays
-        One variable for each parameter, shaped as the architecture's parameters.
-    x, y : object arrays
-        Variables of shape (m, …).
-    """
-
-    expression: Any
-    params: Tree
-    x: Any
-    y: Any
+__all__ = ["SymbolicCost", "build", "cost", "formulas"]
 
 
 @dataclass(frozen=True, eq=False)
 class SymbolicCost:
-    """The cost of a network as a SymPy expression; printing it prints the formula.
+    """The cost of a network as an expression, of SymPy in what :func:`cost` returns; printing it prints the formula.
 
     Attributes
     ----------
     architecture : Architecture
-    expression : sympy expression
+    expression : expression
         C(params, x, y) for the whole batch, penalty included.
     params : list
         Shaped as the network's parameters, with read-only object arrays of symbols. The weight in row
@@ -119,21 +100,8 @@ def _penalty(architecture: Architecture, params: Tree, algebra: Algebra) -> Any:
     return total
 
 
-def build(architecture: Architecture, batch: int, algebra: Algebra) -> Formula:
-    """The cost of ``batch`` examples.
-
-    Parameters
-    ----------
-    architecture : Architecture
-    batch : int
-        Number m of examples.
-    algebra : Algebra
-        What the expression is made of.
-
-    Returns
-    -------
-    Formula
-    """
+def build(architecture: Architecture, batch: int, algebra: Algebra) -> SymbolicCost:
+    """The cost of ``batch`` examples, in any algebra."""
     root = tree.Path("params")
     params = _parameters(algebra, architecture.parameter_shapes, root, _stems(architecture))
     x = _symbols(algebra, "x", (batch, *architecture.input_shape))
@@ -148,7 +116,7 @@ def build(architecture: Architecture, batch: int, algebra: Algebra) -> Formula:
         total = total + loss.LOSS[architecture.loss](a, list(y[example]), algebra)
     if architecture.reduction == "mean":
         total = total / batch
-    return Formula(total + _penalty(architecture, params, algebra), params, x, y)
+    return SymbolicCost(architecture, total + _penalty(architecture, params, algebra), params, x, y)
 
 
 def cost(architecture: Architecture, batch: int) -> SymbolicCost:
@@ -160,10 +128,6 @@ def cost(architecture: Architecture, batch: int) -> SymbolicCost:
         From :func:`bpcheck.mlp`, or composed of layers.
     batch : int
         Number of examples, 1 or more; with 1, a forgotten 1/m cannot be seen.
-
-    Returns
-    -------
-    SymbolicCost
 
     Raises
     ------
@@ -185,4 +149,4 @@ def cost(architecture: Architecture, batch: int) -> SymbolicCost:
         raise InputError(f"batch is {batch!r}; give the number of examples, 1 or more.")
     refuse_large_formula(architecture, int(batch))
     formula = build(architecture, int(batch), Explicit(formulas()))
-    return SymbolicCost(architecture, sympy.sympify(formula.expression), formula.params, formula.x, formula.y)
+    return replace(formula, expression=sympy.sympify(formula.expression))

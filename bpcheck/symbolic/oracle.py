@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -41,16 +40,11 @@ MIN_PRECISION = 64
 PROGRAMS_KEPT = 16
 
 
-@dataclass(frozen=True)
-class _Compiled:
-    """Cost and gradient of an architecture at a batch size, ready for numbers."""
-
-    program: Program
-    shapes: dict[tree.Path, tuple[int, ...]]
-
-
 @lru_cache(maxsize=PROGRAMS_KEPT)
-def _compiled(architecture: Architecture, batch: int, engine: str) -> _Compiled:
+def _compiled(
+    architecture: Architecture, batch: int, engine: str
+) -> tuple[Program, dict[tree.Path, tuple[int, ...]]]:
+    """Cost and gradient at a batch size, ready for numbers, and the shapes of the parameters."""
     algebra = named(engine)
     formula = build(architecture, batch, algebra)
     leaves = dict(tree.leaves(formula.params))
@@ -58,7 +52,7 @@ def _compiled(architecture: Architecture, batch: int, engine: str) -> _Compiled:
     derivatives = [algebra.diff(formula.expression, symbol) for symbol in symbols]
     inputs = [*symbols, *formula.x.flat, *formula.y.flat]
     program = compile_expressions([formula.expression, *derivatives], inputs, algebra.places)
-    return _Compiled(program, {path: leaf.shape for path, leaf in leaves.items()})
+    return program, {path: leaf.shape for path, leaf in leaves.items()}
 
 
 def testify(  # a witness's word, not a test
@@ -118,13 +112,13 @@ def testify(  # a witness's word, not a test
         )
     name = choose(engine)
     refuse_much_work(case.architecture, case.batch, name)
-    compiled = _compiled(case.architecture, case.batch, name)
+    program, shapes = _compiled(case.architecture, case.batch, name)
     arrays = [leaf for _, leaf in tree.leaves(case.params)]
     inputs = [_exactly(value) for array in (*arrays, case.x, case.y) for value in array.flat]
-    loss, *slopes = _evaluate(compiled.program, inputs, precision)
+    loss, *slopes = _evaluate(program, inputs, precision)
     value, error = _to_float(loss, "the cost")
     gradient, errors = {}, {}
-    for path, shape in compiled.shapes.items():
+    for path, shape in shapes.items():
         count = int(np.prod(shape))
         here, slopes = slopes[:count], slopes[count:]
         pairs = np.array([_to_float(slope, f"the gradient of {path}") for slope in here])

@@ -22,15 +22,9 @@ class AtKink(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One operation on earlier results.
+    """One operation on earlier results, which ``arguments`` counts.
 
-    Attributes
-    ----------
-    operation : str
-    arguments : tuple of int
-        Which earlier results it takes.
-    detail : object
-        What else it needs: a number, a power, a function's name and place.
+    ``detail`` is what else it needs: a number, a power, a function's name and place.
     """
 
     operation: str
@@ -40,16 +34,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """Steps in order; the first ones read the inputs.
-
-    Attributes
-    ----------
-    steps : tuple of Step
-    inputs : int
-        How many of the results are given from outside.
-    outputs : tuple of int
-        Which results are asked for.
-    """
+    """Steps in order; the first ones, as many as there are inputs, read them. ``outputs`` are the results asked for."""
 
     steps: tuple[Step, ...]
     inputs: int
@@ -59,19 +44,9 @@ class Program:
 def compile_expressions(
     expressions: Sequence[Any], inputs: Sequence[Any], places: Mapping[Any, str] | None = None
 ) -> Program:
-    """Turn expressions of SymPy or symengine into a program.
+    """Turn expressions of SymPy or symengine into a program that takes the values of ``inputs`` in their order.
 
-    Parameters
-    ----------
-    expressions : sequence of expressions
-    inputs : sequence of symbols
-        In the order in which their values will be given.
-    places : mapping, optional
-        ``(name, z)`` to the place in the network of the function that was left a name there.
-
-    Returns
-    -------
-    Program
+    ``places`` tells by ``(name, z)`` the place in the network of a function that was left a name.
 
     Examples
     --------
@@ -142,19 +117,9 @@ def _value_and_slope(formula: Callable[[Any], Any]) -> Program:
 
 
 class Run:
-    """One evaluation of a program.
+    """One evaluation of a program, with midpoints of ``precision`` bits; ``functions``: formulas of what was left a name.
 
-    Parameters
-    ----------
-    precision : int
-        Bits of the midpoints.
-    functions : mapping of str to callable
-        SymPy formulas of the functions that were left names.
-
-    Attributes
-    ----------
-    undecided : list of str
-        Places where this precision could not tell on which side of a kink the point is.
+    ``undecided`` lists places where this precision could not tell on which side of a kink the point is.
     """
 
     def __init__(self, precision: int, functions: Mapping[str, Callable[[Any], Any]]) -> None:
@@ -199,10 +164,7 @@ class Run:
         return [results[i] for i in program.outputs]
 
     def _apply(self, name: str, z: Ball, place: str) -> list[Ball]:
-        """σ(z) and σ'(z). A slope that stays wide though z is sharp has a jump there.
-
-        A jump that is multiplied by zero (Huber at |r| = 1) leaves no trace in the slope and is none.
-        """
+        """σ(z) and σ'(z); a slope that stays wide though z is sharp has a jump there (Huber at |r| = 1 has none)."""
         value, slope = self(_value_and_slope(self.functions[name]), [z])
         if (
             slope[1] is not ball.EXACT

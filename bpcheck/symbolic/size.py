@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -22,22 +21,7 @@ from bpcheck.network.names import places
 from bpcheck.symbolic.layers.chain import Chain
 from bpcheck.symbolic.layers.kinds import chain_of
 
-__all__ = ["FORMULA_LIMIT", "LIMITS", "Limit", "refuse_large_formula", "refuse_much_work", "ways"]
-
-
-@dataclass(frozen=True)
-class Limit:
-    """What an engine can take.
-
-    Attributes
-    ----------
-    work : int
-    paths : int or None
-        The largest numbers accepted; None for an engine that does not mind.
-    """
-
-    work: int
-    paths: int | None
+__all__ = ["FORMULA_LIMIT", "refuse_large_formula", "refuse_much_work", "ways"]
 
 
 # Each limit holds the first call below about 4 s with symengine and 10 s with SymPy.
@@ -49,9 +33,8 @@ class Limit:
 #   sympy:     2-3-2, batch 3 (work 1 734): tanh 0.5 s, softmax everywhere (432 paths) 1.8 s;
 #              4-5-3, batch 3 (work 11 094): tanh 1.3 s, silu and softmax (720 paths) 7 s,
 #              softmax everywhere (4 320 paths) 30 s, refused
-LIMITS: Mapping[str, Limit] = MappingProxyType(
-    {"symengine": Limit(work=500_000, paths=None), "sympy": Limit(work=12_000, paths=1_000)}
-)
+WORK_LIMITS: Mapping[str, int] = MappingProxyType({"symengine": 500_000, "sympy": 12_000})
+PATH_LIMITS: Mapping[str, int] = MappingProxyType({"sympy": 1_000})  # symengine does not mind them
 
 # Paths of a cost that is only written down: 8-8-4 with relu, batch 3 (768) takes 2.5 s, 4-5-3 with softmax
 # (4 320) 0.1 s and prints as 80 000 characters. Nobody reads more.
@@ -99,10 +82,18 @@ def refuse_large_formula(architecture: Architecture, batch: int) -> None:
 
 def refuse_much_work(architecture: Architecture, batch: int, engine: str) -> None:
     """Raise InputError for a cost that the engine would differentiate for too long."""
-    limit = LIMITS[engine]
     remedy = "the engine 'symengine' (pip install symengine), " if engine == "sympy" else ""
     work = _work(architecture, batch)
-    _refuse(architecture, batch, "parameters × connections × batch × layers", work, limit.work, remedy)
-    if limit.paths is not None:
+    _refuse(
+        architecture, batch, "parameters × connections × batch × layers", work, WORK_LIMITS[engine], remedy
+    )
+    if engine in PATH_LIMITS:
         paths = ways(architecture, batch)
-        _refuse(architecture, batch, "its number of paths from input to output", paths, limit.paths, remedy)
+        _refuse(
+            architecture,
+            batch,
+            "its number of paths from input to output",
+            paths,
+            PATH_LIMITS[engine],
+            remedy,
+        )

@@ -19,7 +19,7 @@ from bpcheck.options import non_negative, whole
 from bpcheck.reference.network import Network, as_network
 from bpcheck.reference.optimizer import Rule, Schedule, global_norm
 from bpcheck.report.progress import progress_bar
-from bpcheck.training.history import Epoch, Training, as_dict
+from bpcheck.training.history import Epoch, Training, as_dict, require_rule
 from bpcheck.training.stopping import EarlyStopping
 from bpcheck.tree import FloatArray, Tree
 
@@ -72,10 +72,6 @@ def fit(
     progress : bool or callable, optional
         As for :func:`bpcheck.compare`; counts epochs.
 
-    Returns
-    -------
-    Training
-
     Raises
     ------
     InputError
@@ -122,10 +118,6 @@ def accuracy(network: Network, params: Tree, x: FloatArray, y: FloatArray) -> fl
     network : Network
     params : list
     x, y : (N, *input_shape), (N, classes)
-
-    Returns
-    -------
-    float
 
     Examples
     --------
@@ -270,10 +262,7 @@ def _data(network: Network, x: Any, y: Any, name_x: str, name_y: str) -> tuple[F
 
 
 def _usable(rule: Any, held_out: Any, stop: Any, schedule: Any) -> None:
-    if not isinstance(rule, Rule):
-        raise InputError(
-            f"rule is {tree.describe(rule)}; give one of bpcheck.reference.optimizer, such as Adam(lr=0.001)."
-        )
+    require_rule(rule)
     if held_out is not None and (not isinstance(held_out, tuple) or len(held_out) != 2):
         raise InputError(f"held_out is {tree.describe(held_out)}; give a pair (x, y).")
     if stop is not None and held_out is None:

@@ -26,6 +26,9 @@ __all__ = ["Epoch", "Training", "load"]
 FORMAT = 1
 """Of the file; another one is refused."""
 
+SAVED_AS_THEY_ARE = ("stopped", "seed", "random_state", "data", "batch")
+"""Fields of a run that JSON has a form for."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -141,10 +144,6 @@ class Training:
         ----------
         path : str or Path
             Replaced if it is there, but only by a complete file.
-
-        Returns
-        -------
-        Path
         """
         return _save(self, path)
 
@@ -175,11 +174,7 @@ def _save(training: Training, path: str | FilePath) -> FilePath:
         "step": training.state.step,
         "slots": sorted(training.state.slots),
         "history": [asdict(epoch) for epoch in training.history],
-        "stopped": training.stopped,
-        "seed": training.seed,
-        "random_state": as_dict(training.random_state),
-        "data": training.data,
-        "batch": training.batch,
+        **{name: as_dict(getattr(training, name)) for name in SAVED_AS_THEY_ARE},
     }
     arrays["about"] = np.array(json.dumps(about))
     part = target.with_name(f".{target.name}.part")
@@ -247,10 +242,7 @@ def load(path: str | FilePath, network: Network | Architecture, rule: Rule) -> T
         raise InputError(
             f"network is {tree.describe(network)}; give bpcheck.mlp([...]), or what is built from one."
         )
-    if not isinstance(rule, Rule):
-        raise InputError(
-            f"rule is {tree.describe(rule)}; give one of bpcheck.reference.optimizer, such as Adam(lr=0.001)."
-        )
+    require_rule(rule)
     held, about = _read(_file(path))
     if about.get("format") != FORMAT:
         raise InputError(f"{path} has the format {about.get('format')}; this version reads {FORMAT}.")
@@ -263,6 +255,14 @@ def load(path: str | FilePath, network: Network | Architecture, rule: Rule) -> T
         raise InputError(
             f"{path} is no whole training run: {type(error).__name__}, {error}. Save it again."
         ) from error
+
+
+def require_rule(rule: Any) -> None:
+    """Refuse what is no update rule."""
+    if not isinstance(rule, Rule):
+        raise InputError(
+            f"rule is {tree.describe(rule)}; give one of bpcheck.reference.optimizer, such as Adam(lr=0.001)."
+        )
 
 
 def _read(path: FilePath) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -299,19 +299,8 @@ def _training(network: Network, rule: Rule, held: dict[str, Any], about: dict[st
 
     history = tuple(_epoch(one) for one in about["history"])
     state = State(about["step"], {name: taken(f"slot {name}") for name in about["slots"]})
-    return Training(
-        network,
-        rule,
-        taken("params"),
-        taken("best"),
-        state,
-        history,
-        about["stopped"],
-        about["seed"],
-        about["random_state"],
-        about["data"],
-        about["batch"],
-    )
+    rest = {name: about[name] for name in SAVED_AS_THEY_ARE}
+    return Training(network, rule, taken("params"), taken("best"), state, history, **rest)
 
 
 def _epoch(data: dict[str, Any]) -> Epoch:

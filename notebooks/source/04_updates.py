@@ -569,11 +569,11 @@ rules = {
     "Adam": [Adam(lr=rate) for rate in (0.01, 0.1, 0.3)],
 }
 for name, at_rates in rules.items():
-    found = [experiments.xor(rule, hidden=2).solved for rule in at_rates]
+    found = [experiments.xor(rule, hidden=2) for rule in at_rates]
     listed = ", ".join(f"{n:3d} (η = {rule.lr:g})" for n, rule in zip(found, at_rates, strict=True))
     print(f"2 hidden units, {name:13s} of 200 starts: {listed}")
 for name, at_rates in rules.items():
-    print(f"8 hidden units, {name:13s} of 200 starts: {experiments.xor(at_rates[0], hidden=8).solved}")
+    print(f"8 hidden units, {name:13s} of 200 starts: {experiments.xor(at_rates[0], hidden=8)}")
 
 # %% [markdown]
 r"""
@@ -627,8 +627,8 @@ contradict one another. Linear regression on the digits, begun *at* the minimum,
 """
 
 # %%
-for floor in experiments.noise_floor():
-    print(f"{floor.name:32s} stays {floor.excess:.4f} above the minimum")
+for name, excess in experiments.noise_floor().items():
+    print(f"{name:32s} stays {excess:.4f} above the minimum")
 
 # %% [markdown]
 r"""

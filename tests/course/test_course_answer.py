@@ -8,7 +8,7 @@ import pytest
 
 from bpcheck.course import Answer, State
 from bpcheck.course.answer import MOST_CHARACTERS
-from bpcheck.course.exercise import Mistake, Trial, call, hold, is_stub
+from bpcheck.course.exercise import Trial, call, hold, is_stub
 
 
 def test_it_is_immutable_and_true_only_when_right():
@@ -59,12 +59,12 @@ def trials():
     return [Trial.exact(f"for {n}", (np.arange(n) * 1.0,), np.arange(n) * 2.0, ("twice",)) for n in (2, 3)]
 
 
-FORGOT = [Mistake("That is the square.", lambda x: x * x), Mistake("Doubled twice.", lambda x: 4 * x)]
+FORGOT = {"That is the square.": lambda x: x * x, "Doubled twice.": lambda x: 4 * x}
 
 
 def test_an_entry_of_what_has_words_for_a_name_is_no_index_of_a_phrase():
     asked = [Trial.exact("for two", (np.ones(2),), np.zeros(2), ("the shape of W of layer 2",))]
-    said = hold("shapes", lambda x: np.array([0.0, 1e-9]), asked, (), checked="").reason
+    said = hold("shapes", lambda x: np.array([0.0, 1e-9]), asked, {}, checked="").reason
     assert said == "entry 1 of the shape of W of layer 2 is 1e-09, but 0 is right, for two."
 
 

@@ -210,7 +210,7 @@ def test_the_handed_out_tolerance_is_not_done():
 def test_the_juries_hold_right_and_wrong_gradients_as_they_say():
     # "right" is written into the text of each claim; bpcheck must have come to the same
     for jury in (_step_jury(), _tolerance_jury()):
-        said = {claim.about: right for claim, right in jury}
+        said = {claim.about: claim.is_right for claim in jury}
         assert {about for about, right in said.items() if right} == {
             about for about in said if about.startswith("a right gradient")
         }

@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -71,11 +71,7 @@ class Monomial:
     coefficient: Any = sympy.S.One
     bound: tuple[Index, ...] = ()
     deltas: tuple[Any, ...] = ()
-    factors: Mapping[Any, Any] = None  # type: ignore[assignment]  # replaced at once
-
-    def __post_init__(self) -> None:
-        if self.factors is None:
-            object.__setattr__(self, "factors", {})
+    factors: Mapping[Any, Any] = field(default_factory=dict)
 
     def times(self, other: Monomial) -> Monomial:
         """The product; bound indices are different already."""
@@ -145,7 +141,8 @@ def canonical(expression: Any, given: Iterable[Any] = ()) -> Any:
     facts = validate(given)
     _check_names(expression)
     rewriter = Rewriter(facts)
-    unfolded = unfold(sympy.sympify(expression), topmost_first(facts), rewriter.fresh)
+    definitions = topmost_first(facts)
+    unfolded = unfold(sympy.sympify(expression), definitions, rewriter.fresh, definitions)
     return rewriter.form(unfolded)
 
 
@@ -173,9 +170,7 @@ def is_zero(expression: Any, given: Iterable[Any] = ()) -> bool:
 
 def _vanishes(expression: Any, facts: Given, written_out: tuple[Definition, ...]) -> bool:
     rewriter = Rewriter(facts)
-    monomials = rewriter.normal(
-        unfold(expression, topmost_first(facts), rewriter.fresh, written_out=written_out)
-    )
+    monomials = rewriter.normal(unfold(expression, topmost_first(facts), rewriter.fresh, written_out))
     for _ in range(MAX_CLEARINGS):
         denominators = _denominators(monomials)
         if not monomials or not denominators:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from bpcheck.symbolic.index.given import Definition, Fact, Given, validate
 from bpcheck.symbolic.index.interpret import Reading, World, points, symbols_of
 from bpcheck.symbolic.index.render import text
 from bpcheck.symbolic.index.substitute import indices_of
-from bpcheck.symbolic.index.term import Layer, Size
+from bpcheck.symbolic.index.term import Layer, Size, expression_of
 
 __all__ = ["Contradiction", "Counterexample", "Line", "check_line"]
 
@@ -166,7 +166,8 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
       where x_1 = 1.51562
     """
     facts = validate(given)
-    before, after = (_term(side) for side in (before, after))
+    what = "a line of a derivation is an expression of bpcheck.symbolic.index"
+    before, after = (expression_of(side, what) for side in (before, after))
     extra = indices_of(after) - indices_of(before)
     if extra and after != 0:
         names = ", ".join(sorted(map(str, extra)))
@@ -188,23 +189,12 @@ def check_line(before: Any, after: Any, given: Iterable[Fact] = (), *, seed: int
     )
 
 
-def _term(side: Any) -> Any:
-    try:
-        term = sympy.sympify(side, strict=True)
-    except sympy.SympifyError:
-        term = None
-    if not isinstance(term, sympy.Expr) or isinstance(term, sympy.MatrixExpr):
-        raise InputError(
-            f"a line of a derivation is an expression of bpcheck.symbolic.index; given: {side!r}."
-        )
-    return term
-
-
 def _holds(
     before: Any, after: Any, given: Given, domain: Domain, seed: int
 ) -> tuple[bool, Counterexample | None]:
     compared = 0
-    for world in _unequal_worlds(before, after, given, seed):
+    for number, sizes in enumerate(INSTANCES):
+        world = _world(before, after, given, seed + number, sizes)
         count, found = _differ(before, after, world, domain)
         compared += count
         if found is not None:
@@ -244,23 +234,23 @@ def _differ(before: Any, after: Any, world: World, domain: Domain) -> tuple[int,
                 domain.as_float(left),
                 domain.as_float(right),
                 world.seed,
-                _drawn(alone, (before, after), domain),
+                _drawn(alone, before, after),
             )
     return compared, None
 
 
-def _drawn(reading: Reading, sides: tuple[Any, Any], domain: Domain) -> dict[str, float]:
+def _drawn(reading: Reading, before: Any, after: Any) -> dict[str, float]:
     """The numbers that were drawn, under the names that a reader knows."""
-    parts = _parts(sides[0], sides[1], reading.world.given)
+    parts = _parts(before, after, reading.world.given)
     tensors = {e.base.name: e.base for part in parts for e in part.atoms(sympy.Indexed)}
     named = {}
     for (name, where), value in sorted(reading.drawn.items(), key=str):
         if name not in tensors:
-            named[text(sympy.Symbol(name))] = float(domain.as_float(value).real)
+            named[text(sympy.Symbol(name))] = float(reading.domain.as_float(value).real)
             continue
         above = getattr(tensors[name], "superscripts", 0)
         layers = [_layer(number, reading.world) for number in where[:above]]
-        named[text(tensors[name][(*layers, *where[above:])])] = float(domain.as_float(value).real)
+        named[text(tensors[name][(*layers, *where[above:])])] = float(reading.domain.as_float(value).real)
     return named
 
 
@@ -282,11 +272,6 @@ def _parts(before: Any, after: Any, given: Given) -> list[Any]:
 
 # Layers are told apart by number: l = 100 and L = 200 leave room for l − 1, l + 1 and L − 1.
 LAYERS_APART = 100
-
-
-def _unequal_worlds(before: Any, after: Any, given: Given, seed: int) -> Iterator[World]:
-    for number, sizes in enumerate(INSTANCES):
-        yield _world(before, after, given, seed + number, sizes)
 
 
 def _world(before: Any, after: Any, given: Given, seed: int, chosen: Sequence[int]) -> World:

@@ -87,15 +87,12 @@ class StepFails(BpcheckError, AssertionError):
 
     def __init__(self, title: str, number: int, line: Line) -> None:
         self.number, self.line = number, line
-        failed = [
-            name
-            for name, held in (
-                ("canonical form", line.canonical),
-                ("instances in plain SymPy", line.instances),
-                ("60-digit numbers", line.digits),
-            )
-            if not held
-        ]
+        checks = {
+            "canonical form": line.canonical,
+            "instances in plain SymPy": line.instances,
+            "60-digit numbers": line.digits,
+        }
+        failed = [name for name, held in checks.items() if not held]
         super().__init__(
             f"{title}, step {number} does not hold ({', '.join(failed)}):\n"
             f"  before  {text(line.before)}\n  after   {text(line.after)}\n  {line.counterexample or ''}".rstrip()
@@ -211,13 +208,15 @@ class Derivation:
             yield before, step
             before = step.after
 
-    def prove(self, *, seed: int = 0) -> Proof:
-        """Check every step in three ways.
+    def check(self, *, seed: int = 0) -> Proof:
+        """Check every step in three ways, and that each check refuses every mutant.
 
         Raises
         ------
         StepFails
             At the first step that does not hold, with its number, both sides and a counterexample.
+        MutantSurvives
+            If a check accepts a mutant.
         """
         started = time.perf_counter()
         lines = []
@@ -226,19 +225,7 @@ class Derivation:
             if not line.ok:
                 raise StepFails(self.title, number, line)
             lines.append(line)
-        return Proof(self, tuple(lines), (), time.perf_counter() - started)
-
-    def check(self, *, seed: int = 0) -> Proof:
-        """Check every step in three ways, and that each check refuses every mutant.
-
-        Raises
-        ------
-        StepFails
-            At the first step that does not hold.
-        MutantSurvives
-            If a check accepts a mutant.
-        """
-        proof = self.prove(seed=seed)
+        seconds = time.perf_counter() - started
         befores = [before for before, _ in self.pairs()]
         refused = []
         for mutant in self.mutants:
@@ -248,7 +235,7 @@ class Derivation:
                     f"{self.title}: the mistake {mutant.mistake!r} in step {mutant.step} is accepted: {line}"
                 )
             refused.append(line)
-        return Proof(self, proof.lines, tuple(refused), proof.seconds)
+        return Proof(self, tuple(lines), tuple(refused), seconds)
 
     def __str__(self) -> str:
         return rendering("derivation")(self)

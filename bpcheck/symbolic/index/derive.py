@@ -26,35 +26,29 @@ Definitions = tuple[Definition, ...]
 _Derivative = Callable[[Any], Any]
 
 
-def unfold(
-    expression: Any, given: Definitions, fresh: Fresh, *, written_out: Definitions | None = None
-) -> Any:
+def unfold(expression: Any, given: Definitions, fresh: Fresh, written_out: Definitions) -> Any:
     """The expression with every derivative carried out, and definitions written out.
 
-    A derivative looks through all definitions. Outside of derivatives only those of ``written_out`` are used
-    (None: all): what holds for any tensors holds for the defined ones, and is shorter.
+    A derivative looks through all definitions. Outside of derivatives only those of ``written_out`` are used: what holds
+    for any tensors holds for the defined ones, and is shorter.
     """
-    return _unfold(expression, given, fresh, given if written_out is None else written_out)
-
-
-def _unfold(expression: Any, given: Definitions, fresh: Fresh, written_out: Definitions) -> Any:
     if isinstance(expression, Diff):
         variable = expression.variable
         kept = tuple(fact for fact in given if not _defines(fact, variable))
         if len(kept) < len(given):
             _check_ways(expression.expression, variable, given)
         inside = (
-            _unfold(expression.expression, kept, fresh, ())
+            unfold(expression.expression, kept, fresh, ())
             if expression.expression.has(Diff)
             else expression.expression
         )
-        return _unfold(derivative(inside, variable, fresh, kept), given, fresh, written_out)
+        return unfold(derivative(inside, variable, fresh, kept), given, fresh, written_out)
     if isinstance(expression, sympy.Indexed):
         definition = next((fact for fact in written_out if speaks_of(fact.left, expression)), None)
         if definition is None:
             return expression
-        return _unfold(_instance(definition, expression, fresh), given, fresh, written_out)
-    return _in_parts(expression, lambda part: _unfold(part, given, fresh, written_out))
+        return unfold(_instance(definition, expression, fresh), given, fresh, written_out)
+    return _in_parts(expression, lambda part: unfold(part, given, fresh, written_out))
 
 
 def _defines(definition: Definition, entry: Any) -> bool:
@@ -69,10 +63,7 @@ def _defines(definition: Definition, entry: Any) -> bool:
 
 
 def _check_ways(expression: Any, variable: Any, given: Definitions) -> None:
-    """Refuse ∂/∂a of something with ∂/∂z in it where a is defined through z.
-
-    Whether z still moves a, while a is varied by itself, is not said by any convention.
-    """
+    """Refuse ∂/∂a of something with ∂/∂z in it where a is defined through z: no convention says whether z moves a."""
     inner = [diff for part in _all_parts(expression, given) for diff in part.atoms(Diff)]
     moves = {e for part in _all_parts(variable, given) for e in part.atoms(sympy.Indexed)} - {variable}
     for diff in inner:
@@ -139,7 +130,7 @@ def derivative(expression: Any, variable: Any, fresh: Fresh, given: Definitions 
         definition = next((fact for fact in given if _defines(fact, expression)), None)
         if definition is None:
             return _same_entry(expression, variable)
-        return d(_unfold(_instance(definition, expression, fresh), given, fresh, ()))
+        return d(unfold(_instance(definition, expression, fresh), given, fresh, ()))
     rule = _RULES.get(expression.func)
     if rule is None:
         raise InputError(f"the calculus has no derivative for {expression.func.__name__}, in {expression}.")

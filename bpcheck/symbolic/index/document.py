@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bpcheck.symbolic.index.derivation import Derivation
-from bpcheck.symbolic.index.given import Definition, TotalIs
 from bpcheck.symbolic.index.interpret import symbols_of
 from bpcheck.symbolic.index.render import GREEK, latex, mathml, text
-from bpcheck.symbolic.index.term import Index, total
+from bpcheck.symbolic.index.term import Index
 
 __all__ = ["as_html", "as_latex", "as_text", "html_page", "latex_page"]
 
@@ -22,17 +21,11 @@ def ranges(derivation: Derivation) -> list[Index]:
     """All indices, one of each name."""
     parts = [derivation.start, *(step.after for step in derivation.steps)]
     for fact in derivation.given:
-        parts += [fact.left, fact.right] if isinstance(fact, Definition) else [fact.entry]
+        parts += fact.sides
     seen: dict[str, Index] = {}
     for index in symbols_of(parts, Index):
         seen.setdefault(index.name, index)
     return list(seen.values())
-
-
-def _fact(fact: Any, write: Callable[[Any], str], equals: str) -> str:
-    if isinstance(fact, TotalIs):
-        return f"{write(total(fact.entry, fact.over))}{equals}{write(fact.value)}"
-    return f"{write(fact.left)}{equals}{write(fact.right)}"
 
 
 def _start(derivation: Derivation, write: Callable[[Any], str], equals: str) -> str:
@@ -53,7 +46,7 @@ def as_text(derivation: Derivation) -> str:
     lines += [f"  indices   {', '.join(spans)}"] if spans else []
     for fact in derivation.given:
         because = _in_brackets(fact.because)
-        lines.append(f"  given     {_fact(fact, text, ' = ')}{because and '  '}{because}")
+        lines.append(f"  given     {' = '.join(map(text, fact.sides))}{because and '  '}{because}")
     for sentence in derivation.assumes:
         lines += _wrapped(sentence, 84, first="  assumed   ", others=" " * 12)
     lines += ["", f"  {_start(derivation, text, ' = ')}"]
@@ -152,7 +145,7 @@ def as_latex(derivation: Derivation) -> str:
     if spans:
         lines.append(rf"\noindent Indices: {', '.join(spans)}.")
     items = [
-        rf"\item Given: ${_fact(fact, latex, ' = ')}${_in_brackets(fact.because, _prose)}"
+        rf"\item Given: ${' = '.join(map(latex, fact.sides))}${_in_brackets(fact.because, _prose)}"
         for fact in derivation.given
     ]
     items += [rf"\item Assumed: {_prose(sentence)}" for sentence in derivation.assumes]
@@ -212,10 +205,8 @@ code { font-size: .88em; background: #f3f3f6; padding: .08em .3em; border-radius
 
 
 def _math(formula: str, *, block: bool = False) -> str:
-    return f"<math{_DISPLAY if block else ''}><mrow>{formula}</mrow></math>"
-
-
-_DISPLAY = ' displaystyle="true"'
+    display = ' displaystyle="true"' if block else ""
+    return f"<math{display}><mrow>{formula}</mrow></math>"
 
 
 def as_html(derivation: Derivation, *, anchor: str = "", status: str = "") -> str:
@@ -231,7 +222,7 @@ def as_html(derivation: Derivation, *, anchor: str = "", status: str = "") -> st
     ]
     items = [f"<li>Indices: {', '.join(spans)}.</li>"] if spans else []
     items += [
-        f"<li>Given: {_math(_fact(fact, mathml, equals), block=True)}{_in_brackets(fact.because, _html_prose)}</li>"
+        f"<li>Given: {_math(equals.join(map(mathml, fact.sides)), block=True)}{_in_brackets(fact.because, _html_prose)}</li>"
         for fact in derivation.given
     ]
     items += [f'<li class="assumed">Assumed: {_html_prose(sentence)}</li>' for sentence in derivation.assumes]

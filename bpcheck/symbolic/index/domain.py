@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import mpmath
 import sympy
@@ -52,31 +52,6 @@ def random_fraction(key: object, *, positive: bool = False) -> Fraction:
     rng = random.Random(repr(key))
     size = Fraction(rng.choice(NUMERATORS), DENOMINATOR)
     return size if positive or rng.random() < 0.5 else -size
-
-
-class Domain(Protocol):
-    """What the interpreter asks of an arithmetic."""
-
-    def number(self, value: Fraction) -> Any:
-        """A fraction as a number of this arithmetic."""
-
-    def apply(self, name: str, x: Any) -> Any:
-        """Exp, log or tanh."""
-
-    def power(self, x: Any, exponent: Fraction) -> Any:
-        """X to a rational power."""
-
-    def unknown(self, name: str, seed: object, x: Any) -> Any:
-        """An unknown function of one number."""
-
-    def differentiate(self, function: Callable[[Any], Any], x: Any) -> Any:
-        """The derivative of a function of one number."""
-
-    def same(self, left: Any, right: Any) -> bool:
-        """Whether two numbers agree as far as this arithmetic can tell."""
-
-    def as_float(self, x: Any) -> float | complex:
-        """For people to read; complex where a root or a logarithm of a negative number is taken."""
 
 
 def unknown_of_array(domain: Domain, key: object, entries: Mapping[Any, Any]) -> Any:
@@ -241,3 +216,7 @@ class Digits:
     def as_float(self, x: Any) -> float | complex:
         """The nearest float."""
         return _real_if_possible(complex(x))
+
+
+Domain = Exact | Digits
+"""What the interpreter computes with."""

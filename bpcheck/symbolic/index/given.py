@@ -11,7 +11,7 @@ from typing import Any
 import sympy
 
 from bpcheck.errors import InputError
-from bpcheck.symbolic.index.term import Index, indices_of
+from bpcheck.symbolic.index.term import Index, expression_of, indices_of, total
 
 __all__ = [
     "Definition",
@@ -73,6 +73,11 @@ class Definition:
         return self.left
 
     @property
+    def sides(self) -> tuple[Any, Any]:
+        """Left and right of the equals sign."""
+        return self.left, self.right
+
+    @property
     def entries(self) -> set[Any]:
         """Of tensors, on the right side."""
         return set(self.right.atoms(sympy.Indexed))
@@ -125,6 +130,11 @@ class TotalIs:
         return self.entry
 
     @property
+    def sides(self) -> tuple[Any, Any]:
+        """Left and right of the equals sign."""
+        return total(self.entry, self.over), self.value
+
+    @property
     def place(self) -> int:
         """Which of the entry's indices is summed over."""
         return tuple(self.entry.indices).index(self.over)
@@ -139,13 +149,7 @@ def _check_pattern(entry: Any, what: str) -> None:
 
 
 def _expression(value: Any, what: str) -> Any:
-    try:
-        expression = sympy.sympify(value, strict=True)
-    except sympy.SympifyError:
-        expression = None
-    if not isinstance(expression, sympy.Expr):
-        raise InputError(f"{what} is an expression of bpcheck.symbolic.index; given: {value!r}.")
-    return expression
+    return expression_of(value, f"{what} is an expression of bpcheck.symbolic.index")
 
 
 Fact = Definition | TotalIs

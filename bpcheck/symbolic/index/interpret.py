@@ -97,10 +97,6 @@ def evaluate(expression: Any, world: World, domain: Domain, at: Mapping[Any, Any
     at : mapping of Index to int
         Values of the free indices.
 
-    Returns
-    -------
-    number of the domain
-
     Raises
     ------
     ArithmeticError

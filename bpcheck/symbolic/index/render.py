@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
-from typing import Any, Protocol
+from typing import Any
 
 import sympy
 
 from bpcheck.symbolic.index.term import Diff, Index, Layer, Member, Size, UnknownValue, VectorValue
 
-__all__ = ["Dialect", "Latex", "MathML", "Text", "latex", "mathml", "text"]
+__all__ = ["latex", "mathml", "text"]
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ",
@@ -31,54 +31,26 @@ MOST_PRIMES = 3
 """A higher derivative is f⁽⁴⁾, not f′′′′."""
 
 
-class Dialect(Protocol):
-    """How the parts of a formula are written."""
-
-    def number(self, value: str) -> str:
-        """A number."""
-
-    def name(self, name: str) -> str:
-        """A symbol: a letter or a Greek name, with ``_bar`` or ``_hat`` for an accent."""
-
-    def word(self, name: str) -> str:
-        """The name of a known function."""
-
-    def operator(self, sign: str) -> str:
-        """A sign between two things."""
-
-    def scripts(self, base: str, below: str, above: str) -> str:
-        """Base with a subscript and a superscript; either may be empty."""
-
-    def fraction(self, above: str, below: str) -> str:
-        """A quotient."""
-
-    def root(self, inside: str) -> str:
-        """A square root."""
-
-    def sum(self, indices: Sequence[str], body: str) -> str:
-        """A sum over indices."""
-
-    def group(self, inside: str, left: str, right: str) -> str:
-        """Something in brackets."""
-
-    def row(self, parts: Sequence[str], between: str) -> str:
-        """Parts side by side."""
-
-
 def _split(name: str) -> tuple[str, str]:
     base, _, accent = name.partition("_")
     return base, accent
 
 
-class Text:
+class _Text:
     """Plain text with Unicode letters, ``W^{l+1}_{kj}`` for scripts."""
 
+    gap = ""  # behind ∂
+
+    def primes(self, count: int) -> str:
+        """σ', σ''."""
+        return "'" * count
+
     def number(self, value: str) -> str:
-        """As it is."""
+        """A number."""
         return value
 
     def name(self, name: str) -> str:
-        """The letter."""
+        """A symbol: a letter or a Greek name, with ``_bar`` or ``_hat`` for an accent."""
         base, accent = _split(name)
         letter = GREEK.get(base, base)
         return (
@@ -88,15 +60,15 @@ class Text:
         )
 
     def word(self, name: str) -> str:
-        """The name."""
+        """The name of a known function."""
         return name
 
     def operator(self, sign: str) -> str:
-        """The sign with a space on each side."""
+        """A sign between two things, with a space on each side of all but a comma."""
         return "," if sign == "," else f" {sign} "
 
     def scripts(self, base: str, below: str, above: str) -> str:
-        """Braces only where there is more than one character."""
+        """Base with a subscript and a superscript; either may be empty, and braces stand around more than one character."""
         if above in ("2", "3") and not below:
             return base + {"2": "²", "3": "³"}[above]
         if above in ("2", "3"):
@@ -104,24 +76,24 @@ class Text:
         return base + (f"^{_brace(above)}" if above else "") + (f"_{_brace(below)}" if below else "")
 
     def fraction(self, above: str, below: str) -> str:
-        """A slash, with brackets where they are needed."""
+        """A quotient, with brackets where they are needed."""
         above = f"({above})" if "/" in _outside(above) else _bracket(above)
         return f"{above}/{_bracket(below, product=True)}"
 
     def root(self, inside: str) -> str:
-        """√(…)."""
+        """A square root."""
         return f"√{inside}" if len(inside) == 1 else f"√({inside})"
 
     def sum(self, indices: Sequence[str], body: str) -> str:
-        """Σ_j …."""
+        """A sum over indices."""
         return f"Σ_{_brace(','.join(indices) if max(map(len, indices)) > 1 else ''.join(indices))} {body}"
 
     def group(self, inside: str, left: str, right: str) -> str:
-        """Brackets around."""
+        """Something in brackets."""
         return f"{left}{inside}{right}"
 
     def row(self, parts: Sequence[str], between: str) -> str:
-        """Joined."""
+        """Parts side by side; ``thin`` is a thin space."""
         return (" " if between == "thin" else between).join(parts)
 
 
@@ -144,15 +116,18 @@ def _bracket(part: str, *, product: bool = False) -> str:
     return f"({part})" if needs else part
 
 
-class Latex:
+class _Latex:
     """LaTeX for mathematics mode."""
 
+    gap = " "
+
+    def primes(self, count: int) -> str:
+        return "'" * count
+
     def number(self, value: str) -> str:
-        """As it is."""
         return value
 
     def name(self, name: str) -> str:
-        r"""The letter, \delta for δ."""
         base, accent = _split(name)
         if accent and accent not in LATEX_ACCENTS:
             typed = name.replace("_", r"\_")
@@ -163,50 +138,45 @@ class Latex:
         return f"{LATEX_ACCENTS[accent]}{{{letter}}}" if accent in LATEX_ACCENTS else letter
 
     def word(self, name: str) -> str:
-        r"""\exp, \log, …."""
         return rf"\{name}"
 
     def operator(self, sign: str) -> str:
-        """The sign."""
         return {"−": " - ", "∈": r" \in ", "…": r" \ldots ", "∂": r"\partial ", "·": r" \cdot "}.get(
             sign, f" {sign} "
         )
 
     def scripts(self, base: str, below: str, above: str) -> str:
-        """Always with braces."""
         return base + (f"^{{{above}}}" if above else "") + (f"_{{{below}}}" if below else "")
 
     def fraction(self, above: str, below: str) -> str:
-        r"""\frac."""
         return rf"\frac{{{above}}}{{{below}}}"
 
     def root(self, inside: str) -> str:
-        r"""\sqrt."""
         return rf"\sqrt{{{inside}}}"
 
     def sum(self, indices: Sequence[str], body: str) -> str:
-        r"""\sum."""
         return rf"\sum_{{{','.join(indices)}}} {body}"
 
     def group(self, inside: str, left: str, right: str) -> str:
-        r"""\left( … \right)."""
         escaped = {"{": r"\{", "}": r"\}"}
         return rf"\left{escaped.get(left, left)} {inside} \right{escaped.get(right, right)}"
 
     def row(self, parts: Sequence[str], between: str) -> str:
-        """Joined."""
         return (r" \, " if between == "thin" else between).join(parts)
 
 
-class MathML:
+class _MathML:
     """MathML Core, which browsers show offline and without a script."""
 
+    gap = ""
+
+    def primes(self, count: int) -> str:
+        return f"<mo>{'′' * count}</mo>"
+
     def number(self, value: str) -> str:
-        """<mn>."""
         return f"<mn>{value}</mn>"
 
     def name(self, name: str) -> str:
-        """<mi>."""
         base, accent = _split(name)
         if accent and accent not in MATHML_ACCENTS:
             return f"<mi>{html.escape(name)}</mi>"
@@ -217,15 +187,12 @@ class MathML:
         return letter
 
     def word(self, name: str) -> str:
-        """<mi> upright."""
         return f'<mi mathvariant="normal">{name}</mi><mo>&#x2061;</mo>'
 
     def operator(self, sign: str) -> str:
-        """<mo>."""
         return f"<mo>{html.escape(sign)}</mo>"
 
     def scripts(self, base: str, below: str, above: str) -> str:
-        """<msubsup> and its halves."""
         base = f"<mrow>{base}</mrow>"
         if below and above:
             return f"<msubsup>{base}<mrow>{below}</mrow><mrow>{above}</mrow></msubsup>"
@@ -234,25 +201,23 @@ class MathML:
         return f"<msup>{base}<mrow>{above}</mrow></msup>"
 
     def fraction(self, above: str, below: str) -> str:
-        """<mfrac>."""
         return f"<mfrac><mrow>{above}</mrow><mrow>{below}</mrow></mfrac>"
 
     def root(self, inside: str) -> str:
-        """<msqrt>."""
         return f"<msqrt>{inside}</msqrt>"
 
     def sum(self, indices: Sequence[str], body: str) -> str:
-        """A large sigma with its indices under it."""
         below = "<mo>,</mo>".join(indices)
         return f"<munder><mo>∑</mo><mrow>{below}</mrow></munder>{body}"
 
     def group(self, inside: str, left: str, right: str) -> str:
-        """Stretching brackets."""
         return f"<mrow><mo>{left}</mo>{inside}<mo>{right}</mo></mrow>"
 
     def row(self, parts: Sequence[str], between: str) -> str:
-        """Side by side."""
         return ('<mspace width="0.17em"></mspace>' if between == "thin" else between).join(parts)
+
+
+Dialect = _Text | _Latex | _MathML
 
 
 @dataclass(frozen=True)
@@ -313,7 +278,7 @@ class _Writer:
         if order > MOST_PRIMES:
             name = self.d.scripts(name, "", self.d.group(self.d.number(str(order)), "(", ")"))
         elif order:
-            name += _prime(self.d, "′" * order)
+            name += self.d.primes(order)
         return self._call(name, expression.argument)
 
     @_write.register(sympy.core.function.AppliedUndef)
@@ -385,7 +350,7 @@ class _Writer:
 
     def _in_front(self, fraction: str) -> str:
         """A fraction before other factors: (1/n) x in plain text, where 1/n x could be 1/(n x)."""
-        return self.d.group(fraction, "(", ")") if isinstance(self.d, Text) else fraction
+        return self.d.group(fraction, "(", ")") if isinstance(self.d, _Text) else fraction
 
     def _side(self, factors: list[Any]) -> str:
         return self.bare(factors[0]) if len(factors) == 1 else self.d.row(self._factors(factors), "thin")
@@ -425,9 +390,7 @@ class _Writer:
     @_write.register(VectorValue)
     def _vector(self, expression: VectorValue) -> str:
         d = self.d
-        function = d.name(expression.name)
-        if expression.components:
-            function = d.scripts(function, self._indices(expression.components), "")
+        function = self._name(expression)
         if not expression.partials:
             return function + d.group(self._array(expression), "(", ")")
         if not isinstance(expression.body, sympy.Indexed):
@@ -440,12 +403,17 @@ class _Writer:
         for partial in expression.partials:
             values = dict(zip(expression.binders, partial, strict=True))
             shown = self._entry(expression.body.subs(values, simultaneous=True))
-            below.append(d.operator("∂").strip() + (" " if isinstance(d, Latex) else "") + shown)
+            below.append(d.operator("∂").strip() + d.gap + shown)
         top = d.operator("∂").strip()
         if len(expression.partials) > 1:
             top = d.scripts(top, "", d.number(str(len(expression.partials))))
-        return d.fraction(
-            f"{top} {function}" if isinstance(d, Latex) else top + function, d.row(below, "thin")
+        return d.fraction(top + d.gap + function, d.row(below, "thin"))
+
+    def _name(self, expression: VectorValue) -> str:
+        """That of an unknown function, with the entry of its value that is meant."""
+        name = self.d.name(expression.name)
+        return (
+            self.d.scripts(name, self._indices(expression.components), "") if expression.components else name
         )
 
     def _array(self, expression: VectorValue) -> str:
@@ -463,17 +431,14 @@ class _Writer:
     @_write.register(Diff)
     def _quotient(self, expression: Diff) -> str:
         d = self.d
-        sign = d.operator("∂").strip() + (" " if isinstance(d, Latex) else "")
+        sign = d.operator("∂").strip() + d.gap
         inside = expression.expression
         below = sign + self._entry(expression.variable)
         if isinstance(inside, VectorValue) and not inside.partials:
-            function = d.name(inside.name)
-            if inside.components:
-                function = d.scripts(function, self._indices(inside.components), "")
-            return d.fraction(sign + function, below)
+            return d.fraction(sign + self._name(inside), below)
         if isinstance(inside, sympy.Indexed):
             return d.fraction(sign + self._entry(inside), below)
-        if isinstance(d, Text):
+        if isinstance(d, _Text):
             return f"∂{d.group(self.bare(inside), '(', ')')}/{below}"
         return d.fraction(sign, below) + d.group(self.bare(inside), "(", ")")
 
@@ -516,14 +481,6 @@ def _with_contents(factors: Iterable[Any]) -> list[Any]:
             number, factor = number * content, primitive
         rest.append(factor)
     return [number, *rest] if number != 1 else rest
-
-
-def _prime(dialect: Dialect, marks: str) -> str:
-    if isinstance(dialect, Latex):
-        return "'" * len(marks)
-    if isinstance(dialect, MathML):
-        return f"<mo>{marks}</mo>"
-    return "'" * len(marks)
 
 
 def _factor_order(factor: Any) -> tuple[int, str]:
@@ -569,7 +526,7 @@ def text(expression: Any) -> str:
     >>> text(total(W[l + 1, k, j] * delta[l + 1, k], k))
     'Σ_k W^{l+1}_{kj} δ^{l+1}_k'
     """
-    return _Writer(Text()).bare(sympy.sympify(expression))
+    return _Writer(_Text()).bare(sympy.sympify(expression))
 
 
 def latex(expression: Any) -> str:
@@ -582,7 +539,7 @@ def latex(expression: Any) -> str:
     >>> print(latex(Tensor("delta", superscripts=1)[l, Index("j", n(l))]))
     \delta^{l}_{j}
     """
-    return _Writer(Latex()).bare(sympy.sympify(expression))
+    return _Writer(_Latex()).bare(sympy.sympify(expression))
 
 
 def mathml(expression: Any) -> str:
@@ -594,7 +551,4 @@ def mathml(expression: Any) -> str:
     >>> mathml(Tensor("x")[Index("j", Size("n"))])
     '<msub><mrow><mi>x</mi></mrow><mrow><mi>j</mi></mrow></msub>'
     """
-    return _Writer(MathML()).bare(sympy.sympify(expression))
-
-
-Render = Callable[[Any], str]
+    return _Writer(_MathML()).bare(sympy.sympify(expression))

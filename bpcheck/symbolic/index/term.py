@@ -32,6 +32,7 @@ __all__ = [
     "VectorFunction",
     "VectorValue",
     "Widths",
+    "expression_of",
     "indices_of",
     "kronecker",
     "limits_of",
@@ -394,17 +395,19 @@ def total(body: Any, *indices: Index) -> Any:
     return sympy.Sum(_expression(body), *((index, index.lower, index.upper) for index in indices))
 
 
-def _expression(value: Any) -> Any:
-    """A part of a term."""
+def expression_of(value: Any, needed: str) -> Any:
+    """A value as an expression, or an error that says what is needed."""
     try:
         expression = sympy.sympify(value, strict=True)
     except sympy.SympifyError:
         expression = None
-    if not isinstance(expression, sympy.Expr):
-        raise InputError(
-            f"terms are made of the names of bpcheck.symbolic.index and numbers; given: {value!r}."
-        )
+    if not isinstance(expression, sympy.Expr) or isinstance(expression, sympy.MatrixExpr):
+        raise InputError(f"{needed}; given: {value!r}.")
     return expression
+
+
+def _expression(value: Any) -> Any:
+    return expression_of(value, "terms are made of the names of bpcheck.symbolic.index and numbers")
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

@@ -19,16 +19,7 @@ Expressions: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Site:
-    """Where in the network a formula stands, and what it is made of.
-
-    Attributes
-    ----------
-    algebra : Algebra
-    path : Path
-        Of the layer's parameters.
-    example : int
-        Which example of the batch.
-    """
+    """Where in the network a formula stands (the path is that of the layer's parameters), and what it is made of."""
 
     algebra: Algebra
     path: Path
