@@ -7,7 +7,7 @@ again. A :class:`Path` prints as the caller would write it: ``params[2]['weight'
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from bpcheck.errors import InputError
 from bpcheck.precision import widened
 
-__all__ = ["FloatArray", "Path", "Tree", "arrays", "copy", "describe", "freeze", "leaves", "restore", "rms"]
+__all__ = [
+    "FloatArray",
+    "Path",
+    "Tree",
+    "arrays",
+    "copy",
+    "describe",
+    "freeze",
+    "leaves",
+    "mapped",
+    "restore",
+    "rms",
+]
 
 Tree: TypeAlias = Any
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
@@ -243,6 +255,18 @@ def restore(like: Tree, values: Sequence[Any]) -> Tree:
         return dataclasses.replace(node, **dict(zip(names, rebuilt, strict=True)))
 
     return build(like)
+
+
+def mapped(change: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+    """A tree of what ``change`` makes of each leaf, and of the leaves of the others in its place.
+
+    Examples
+    --------
+    >>> mapped(lambda a, b: a + b, [1.0, {"w": 2.0}], [10.0, {"w": 20.0}])
+    [11.0, {'w': 22.0}]
+    """
+    columns = zip(*([leaf for _, leaf in leaves(one)] for one in (tree, *others)), strict=True)
+    return restore(tree, [change(*column) for column in columns])
 
 
 def copy(tree: Tree) -> Tree:

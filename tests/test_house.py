@@ -180,9 +180,6 @@ def crowded(source):
     ]
 
 
-@pytest.mark.xfail(
-    reason="the catalogue's _bug() in bpcheck/diagnosis takes 9 to 11: to be mended", strict=True
-)
 def test_no_private_function_has_more_than_eight_parameters():
     found = {
         str(file.relative_to(PACKAGE)): names

@@ -263,9 +263,9 @@ def _judged(
     if bug is None:
         return Answer(exercise, State.WRONG, _where(report), hint=found.hint)
     if bug.slug == handed_out:
-        hint = f"{bug.hints.symptom} {bug.hints.equation}"
+        hint = f"{bug.symptom} {bug.question}"
         return Answer(exercise, State.NOT_DONE, _where(report), hint=hint)
-    return Answer(exercise, State.WRONG, _where(report), hint=f"{bug.sentence} {bug.hint}")
+    return Answer(exercise, State.WRONG, _where(report), hint=f"{bug.sentence} {bug.line}")
 
 
 def _compared(step: Any, rule: Rule, params: Any) -> Report:

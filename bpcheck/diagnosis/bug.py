@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bpcheck.diagnosis.step import Rules
+from bpcheck.diagnosis.step import Rules, Step
 from bpcheck.network.architecture import Architecture
 
-__all__ = ["Bug", "Hints", "Program"]
+__all__ = ["Bug", "Family", "Hints", "Program"]
 
 Program: TypeAlias = Callable[[Any, Any, Any, Architecture], tuple[Any, Any]]
 """Somebody's code: ``program(params, x, y, architecture) -> (loss, gradient)``."""
 
-
-@dataclass(frozen=True)
-class Hints:
-    """Three hints, each telling more than the one before.
-
-    Attributes
-    ----------
-    symptom : str
-        What is seen, and what still is right.
-    equation : str
-        Which equation to read again, as a question.
-    line : str
-        What to write in the line that is wrong.
-    """
-
-    symptom: str
-    equation: str
-    line: str
-
-    @property
-    def ladder(self) -> tuple[str, str, str]:
-        """All three, in order."""
-        return self.symptom, self.equation, self.line
+Hints: TypeAlias = tuple[str, str, str]
+"""Each telling more than the one before: what is seen, and what still is right; which equation to read again, as a
+question; what to write in the line that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -89,4 +69,46 @@ class Bug:
     @property
     def hint(self) -> str:
         """The last hint: the line."""
-        return self.hints.line
+        return self.hints[-1]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What bugs that replace the same step have in common.
+
+    Attributes
+    ----------
+    step : Step
+    symptom : str
+        The first hint.
+    read : str
+        What to read again; with a bug's own question it is the second hint.
+    needs : frozenset of str
+        As of each bug.
+    """
+
+    step: Step
+    symptom: str
+    read: str
+    needs: frozenset[str] = frozenset()
+
+    def bug(
+        self,
+        slug: str,
+        title: str,
+        explanation: str,
+        question: str,
+        line: str,
+        rule: Callable[..., Any],
+        *,
+        silent: str = "",
+        confused: tuple[str, ...] = (),
+        needs: Set[str] = frozenset(),
+    ) -> Bug:
+        """The bug that has ``rule`` in place of the step; ``line`` is the last hint."""
+        equation = self.step.name if self.step.equation is None else self.step.equation.name
+        hints = (self.symptom, f"{self.read}: {question}", line)
+        rules = Rules().but(self.step, rule)
+        return Bug(
+            slug, title, equation, explanation, hints, rules, silent, confused, needs=self.needs | needs
+        )

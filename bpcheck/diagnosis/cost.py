@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcheck.diagnosis.bug import Bug, Hints, Program
+from bpcheck.diagnosis.bug import Bug, Program
 from bpcheck.diagnosis.steps import forward
 from bpcheck.network.architecture import PROBABILITY_LOSSES, Architecture
 from bpcheck.network.case import Case
@@ -110,12 +110,11 @@ def _fits(log: Log, epsilon: float, seen: Sequence[tuple[Case, float, float]], r
     return visible
 
 
-def _planted(slug: str, epsilon: float) -> Callable[[Program], Program]:
+def _planted(log: Log, epsilon: float) -> Callable[[Program], Program]:
     def plant(right: Program) -> Program:
         def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
             loss, gradient = right(params, x, y, architecture)
-            case = Case(architecture, params, x, y)
-            other = loss_with(LOG_FORMS[slug], epsilon, case)
+            other = loss_with(log, epsilon, Case(architecture, params, x, y))
             return (loss if other is None else type(loss)(other[0])), gradient
 
         return program
@@ -123,33 +122,31 @@ def _planted(slug: str, epsilon: float) -> Callable[[Program], Program]:
     return plant
 
 
-def _bug(slug: str, title: str, explanation: str, hints: Hints, epsilon: float, silent: str) -> Bug:
-    return Bug(slug, title, "loss", explanation, hints, silent=silent, plant=_planted(slug, epsilon))
-
-
 BUGS = (
-    _bug(
+    Bug(
         "epsilon-in-log",
         "an ε inside the logarithm of the loss",
+        "loss",
         "the loss is computed as log(p + ε), the gradient is that of log p.",
-        Hints(
+        (
             "Every gradient is right, the loss is a little too small.",
             "The loss: is its logarithm that of p?",
             "Compute the logarithm from z (log-softmax, softplus) instead of adding ε to p.",
         ),
-        PLANTED_EPSILON,
-        "losses without a logarithm; ε below a rounding of p",
+        silent="losses without a logarithm; ε below a rounding of p",
+        plant=_planted(_log_with_epsilon, PLANTED_EPSILON),
     ),
-    _bug(
+    Bug(
         "clip-in-forward-only",
         "probabilities clipped in the loss alone",
+        "loss",
         "the loss clips p to [ε, 1 − ε]; where it does, it is flat, and the gradient is not 0.",
-        Hints(
+        (
             "Every gradient is right, the loss is wrong for examples that are far off or very sure.",
             "The loss: what is the derivative where p is clipped?",
             "Compute the logarithm from z (log-softmax, softplus) instead of clipping p.",
         ),
-        PLANTED_CLIP,
-        "losses without a logarithm; examples whose p lies inside [ε, 1 − ε]",
+        silent="losses without a logarithm; examples whose p lies inside [ε, 1 − ε]",
+        plant=_planted(_log_of_clipped, PLANTED_CLIP),
     ),
 )

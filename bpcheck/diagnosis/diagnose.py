@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from bpcheck.diagnosis.bug import Bug
 from bpcheck.diagnosis.catalogue import CATALOGUE
 from bpcheck.diagnosis.hypothesis import Hypothesis, standing
 from bpcheck.diagnosis.locate import locate
@@ -48,85 +50,77 @@ def diagnose(
         return (located if found is None else named(replace(located, evidence=()), *found),)
     if located.bug or located.equation in ("loss", "contract") or case is None or not observations:
         return (located,)
+    return _explained(located, observations)
+
+
+def _explained(located: Diagnosis, observations: Sequence[Observation]) -> tuple[Diagnosis, ...]:
+    """What explains all that was observed: bugs, a pattern, or nothing that has a name."""
     hypotheses = standing(observations, CATALOGUE.values())
     exact = other_loss(observations)
-    said = () if exact is None else (f"these numbers are the exact gradient of {exact.words}",)
-    located = replace(located, evidence=(*located.evidence, *said))
-    if hypotheses and len(hypotheses) <= MOST_NAMED:
-        tied = len(hypotheses)
-        return tuple(
-            d
+    if exact is not None:
+        located = _with_evidence(located, f"these numbers are the exact gradient of {exact}")
+    if 0 < len(hypotheses) <= MOST_NAMED:
+        told = [
+            _told(located, h, number, len(observations), len(hypotheses))
             for number, h in enumerate(hypotheses)
-            for d in _told(located, h, number, len(observations), tied)
-        )
+        ]
+        return tuple(d for diagnoses in told for d in diagnoses)
     found = pattern(observations)
     if found is not None:
         return (named(located, *found),)
-    return (_unnamed(located, exact is not None, len(hypotheses)),)
-
-
-def _unnamed(located: Diagnosis, is_exact: bool, fitting: int) -> Diagnosis:
-    """What is said where no bug has a name, or so many would do that none has."""
-    if is_exact:
+    if exact is not None:
         hint = (
             "The gradient is right, for another loss than the one that was given: mend the one or the other, so that both "
             "belong together."
         )
-        return replace(located, equation="loss", bug="other-loss", hint=hint)
-    told = (
-        f"{fitting} bugs of the catalogue, or pairs of them, give these numbers: too many to name one"
-        if fitting
-        else "no wrong formula of the catalogue explains these numbers, nor do two of them at once"
-    )
-    return replace(located, evidence=(*located.evidence, told))
+        return (replace(located, equation="loss", bug="other-loss", hint=hint),)
+    if hypotheses:
+        many = f"{len(hypotheses)} bugs of the catalogue, or pairs of them, give these numbers: too many to name one"
+        return (_with_evidence(located, many),)
+    none = "no wrong formula of the catalogue explains these numbers, nor do two of them at once"
+    return (_with_evidence(located, none),)
+
+
+def _with_evidence(located: Diagnosis, *evidence: str) -> Diagnosis:
+    return replace(located, evidence=(*located.evidence, *evidence))
+
+
+def _called(located: Diagnosis, bug: Bug, **other: Any) -> Diagnosis:
+    """A diagnosis with the name of a bug and its words."""
+    hint = f"{sentence_case(bug.explanation)} {bug.hint}"
+    return replace(located, bug=bug.slug, hint=hint, hints=bug.hints, **other)
 
 
 def named(located: Diagnosis, slug: str, evidence: str) -> Diagnosis:
     """A diagnosis with the name of a bug that is no formula, and what it was recognised by."""
     bug = CATALOGUE[slug]
     # an entry belongs to the equation of its tensor, whichever that is
-    keeps = bug.equation == "" and located.equation
-    return replace(
-        located,
-        equation=located.equation if keeps else bug.equation or "contract",
-        bug=slug,
-        evidence=(*located.evidence, evidence) if evidence else located.evidence,
-        hint=f"{sentence_case(bug.explanation)} {bug.hint}",
-        hints=bug.hints.ladder,
-    )
+    equation = bug.equation or located.equation or "contract"
+    return _called(_with_evidence(located, *[evidence] if evidence else []), bug, equation=equation)
 
 
 def by_numbers(located: Diagnosis, slug: str) -> Diagnosis:
     """A diagnosis with the name of a bug that the numbers show, where no network is known and no equation."""
     bug = CATALOGUE[slug]
     explanation, hints = BY_NUMBERS.get(slug, (bug.explanation, bug.hints))
-    return replace(
-        located,
-        equation="",
-        bug=slug,
-        hint=f"{sentence_case(explanation)} {hints.line}",
-        hints=hints.ladder,
-    )
+    return _called(located, replace(bug, explanation=explanation, hints=hints), equation="")
 
 
 def _told(located: Diagnosis, hypothesis: Hypothesis, number: int, cases: int, tied: int) -> list[Diagnosis]:
     """A diagnosis for each bug of a hypothesis, the one of this number among those that are tied."""
     place = f" {hypothesis.where}" if hypothesis.where else ""
-    this = "this mistake" if len(hypothesis.bugs) == 1 else "these two mistakes at once"
+    several = len(hypothesis.bugs) > 1
+    this = "these two mistakes at once" if several else "this mistake"
     evidence = [f"a backward pass with {this}{place} gives your numbers in {cases} case{'s' * (cases != 1)}"]
     if tied > 1:
         evidence.append(f"{tied} explanations give these numbers in every case tried")
-    several = len(hypothesis.bugs) > 1
     return [
-        replace(
-            located,
+        _called(
+            _with_evidence(located, *evidence),
+            bug,
             equation=bug.equation,
-            bug=bug.slug,
             layer=None if several else located.layer,
             path="" if several and bug.equation != located.equation else located.path,
-            evidence=(*located.evidence, *evidence),
-            hint=f"{sentence_case(bug.explanation)} {bug.hint}",
-            hints=bug.hints.ladder,
             explanation=number,
         )
         for bug in hypothesis.bugs

@@ -48,14 +48,7 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class _Layer:
-    """The k-th layer counted from the input (0, 1, …) or from the output (−1, −2, …).
-
-    Attributes
-    ----------
-    k : int
-    noun : str
-        What is counted, if it is not the layers that books number.
-    """
+    """The k-th layer counted from the input (0, 1, …) or from the output (−1, −2, …), of those with a noun if it has one."""
 
     k: int
     noun: str
@@ -73,19 +66,13 @@ class _Layer:
         return near.get(self.k, f"the layer that is {-1 - self.k} below the output")
 
 
-def _everywhere(bugs: Sequence[Mutant]) -> Iterator[Hypothesis]:
-    for bug in bugs:
-        assert bug.rules is not None
-        yield Hypothesis((bug,), bug.rules)
-
-
-def _in_one_layer(bugs: Sequence[Mutant], networks: Sequence[Forward]) -> Iterator[Hypothesis]:
+def _in_one_layer(everywhere: Sequence[Hypothesis], networks: Sequence[Forward]) -> Iterator[Hypothesis]:
     """Written out by hand, layer after layer, a mistake is made in one of them."""
-    for bug in bugs:
-        assert bug.rules is not None
-        for step in bug.rules.changed:
+    for hypothesis in everywhere:
+        for step in hypothesis.rules.changed:
             for layer in () if step.once else _places(step, networks):
-                yield Hypothesis((bug,), bug.rules.only(layer), step.where.format(layer=layer.words))
+                where = step.where.format(layer=layer.words)
+                yield replace(hypothesis, rules=hypothesis.rules.only(layer), where=where)
 
 
 def _places(step: Step, networks: Sequence[Forward]) -> list[_Layer]:
@@ -104,36 +91,32 @@ def _with_step(f: Forward, step: Step) -> list[Layer]:
     return [layer for layer in f.every if step in layer.kind.steps]
 
 
-def _two(bugs: Sequence[Mutant]) -> Iterator[Hypothesis]:
+def _two(everywhere: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
     """Two bugs in different steps: each then has numbers of its own."""
-    for first, second in combinations(bugs, 2):
-        assert first.rules is not None
-        assert second.rules is not None
+    for first, second in combinations(everywhere, 2):
         if not first.rules.equations & second.rules.equations:
-            yield Hypothesis((first, second), first.rules.with_(second.rules))
+            yield Hypothesis((*first.bugs, *second.bugs), first.rules.with_(second.rules))
 
 
-def _shows(bug: Mutant, seen: Sequence[Seen]) -> bool:
+def _shows(hypothesis: Hypothesis, seen: Sequence[Seen]) -> bool:
     """Whether a bug alone would change anything."""
     for observation, f, _ in seen:
-        predicted = backward(f, bug.rules or Rules())
+        predicted = backward(f, hypothesis.rules)
         right = replace(observation, claimed=observation.right)
         if predicted is None or not right.is_reproduced_by(predicted):
             return True
     return False
 
 
-def _able(
-    bugs: Iterable[Mutant], observations: Sequence[Observation], networks: Sequence[Forward]
-) -> list[Mutant]:
+def _everywhere(bugs: Iterable[Mutant], seen: Sequence[Seen]) -> list[Hypothesis]:
     """The bugs that are wrong formulas, of steps that one of the networks has, and about something that was observed."""
-    traits = [observation.traits for observation in observations]
+    traits = [observation.traits for observation, _, _ in seen]
     return [
-        bug
+        Hypothesis((bug,), bug.rules)
         for bug in bugs
         if bug.rules is not None
         and any(bug.needs <= there for there in traits)
-        and all(step.once or any(_with_step(f, step) for f in networks) for step in bug.rules.changed)
+        and all(step.once or any(_with_step(f, step) for _, f, _ in seen) for step in bug.rules.changed)
     ]
 
 
@@ -178,17 +161,16 @@ def standing(observations: Sequence[Observation], bugs: Iterable[Mutant]) -> lis
         return []
     seen = [(o, forward(o.case, rate=o.rate), bool(o.wrong)) for o in observations]
     seen.sort(key=lambda one: not one[2])  # the wrong ones first: most hypotheses fall at the first of them
-    able = _able(bugs, observations, [f for _, f, _ in seen])
-    for hypotheses in _simplest_first(able, seen):
+    for hypotheses in _simplest_first(_everywhere(bugs, seen), seen):
         found = _once_each(h for h in hypotheses if _stands(h, seen))
         if found:
             return found
     return []
 
 
-def _simplest_first(bugs: Sequence[Mutant], seen: Sequence[Seen]) -> Iterator[Iterator[Hypothesis]]:
-    yield _everywhere(bugs)
+def _simplest_first(everywhere: Sequence[Hypothesis], seen: Sequence[Seen]) -> Iterator[Iterable[Hypothesis]]:
+    yield everywhere
     # what changes nothing alone explains nothing in one layer, nor beside another bug
-    telling = [bug for bug in bugs if _shows(bug, seen)]
+    telling = [hypothesis for hypothesis in everywhere if _shows(hypothesis, seen)]
     yield _in_one_layer(telling, [f for _, f, _ in seen])
     yield _two(telling)

@@ -65,32 +65,37 @@ def locate(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
     if not is_wrong(first):
         hint = _FORM.get(first.path, first.verdict.remedy)
         return Diagnosis("", first.path, evidence=(sentence(first),), hint=hint)
-    wrong = [c for c in comparisons if is_wrong(c)]
-    changed = [c for c in wrong if c.path.endswith(" after the call")]
+    changed = [c for c in comparisons if is_wrong(c) and c.path.endswith(" after the call")]
     if changed:
-        evidence = tuple(f"{c.path}: {c.reason}" for c in changed)
-        return Diagnosis(
-            "contract", changed[0].path, "input-mutated", evidence, "Work on copies of the arguments."
-        )
-    if all(c.path == "loss" for c in wrong):
-        return _loss(case, comparisons)
-    factor = _shared_factor(comparisons)
-    return _in_other_units(case, factor) if factor is not None else _in_the_gradient(case, comparisons)
+        return _in_the_arguments(changed)
+    loss, tensors = _split(comparisons)
+    if loss is not None and not any(map(is_wrong, tensors)):
+        return _in_the_loss(case, loss)
+    factor = _shared_factor(loss, tensors)
+    return _in_other_units(case, factor) if factor is not None else _in_the_gradient(case, loss, tensors)
 
 
-def _in_the_gradient(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
-    layers = None if case is None else compared(case.architecture, comparisons)
+def _split(comparisons: Sequence[Comparison]) -> tuple[Comparison | None, list[Comparison]]:
+    """The loss, if it was looked at, and everything else."""
+    loss = next((c for c in comparisons if c.path == "loss"), None)
+    return loss, [c for c in comparisons if c is not loss]
+
+
+def _in_the_arguments(changed: Sequence[Comparison]) -> Diagnosis:
+    evidence = tuple(f"{c.path}: {c.reason}" for c in changed)
+    return Diagnosis(
+        "contract", changed[0].path, "input-mutated", evidence, "Work on copies of the arguments."
+    )
+
+
+def _in_the_gradient(case: Case | None, loss: Comparison | None, tensors: Sequence[Comparison]) -> Diagnosis:
+    layers = None if case is None else compared(case.architecture, tensors)
     if case is None or layers is None:
-        wrong = [c for c in comparisons if is_wrong(c) and c.path != "loss"]
+        wrong = [c for c in tensors if is_wrong(c)]
         return Diagnosis("", wrong[0].path, evidence=tuple(map(sentence, wrong)))
     located = _penalty(case, layers) or by_layer(case.architecture, layers)
-    loss = _of_loss(comparisons)
     also = (f"the loss is wrong too: it is {_apart(loss)}",) if loss is not None and is_wrong(loss) else ()
     return replace(located, evidence=(*located.evidence, *also))
-
-
-def _of_loss(comparisons: Sequence[Comparison]) -> Comparison | None:
-    return next((c for c in comparisons if c.path == "loss"), None)
 
 
 def _apart(loss: Comparison) -> str:
@@ -102,9 +107,7 @@ def _apart(loss: Comparison) -> str:
     return f"{texts[0]}, not {texts[1]} (they differ by {abs(actual - expected):.1e})"
 
 
-def _loss(case: Case | None, comparisons: Sequence[Comparison]) -> Diagnosis:
-    loss = _of_loss(comparisons)
-    assert loss is not None
+def _in_the_loss(case: Case | None, loss: Comparison) -> Diagnosis:
     evidence = (f"no tensor of the gradient is wrong, but the loss is {_apart(loss)}",)
     hint = (
         "The gradient belongs to the loss that was asked for; the number returned as loss is another one"
@@ -129,7 +132,8 @@ def _what_a_loss_may_lack(case: Case | None) -> str:
 def _in_other_units(case: Case | None, factor: float) -> Diagnosis:
     """The same cost, multiplied by a number: a convention, or what both have in common and should not."""
     batch = 1 if case is None else case.batch
-    sums = f" ({batch} examples in the batch: a sum for a mean?)" if batch > 1 and _is(factor, batch) else ""
+    is_batch = batch > 1 and abs(factor - batch) <= SAME_FACTOR * batch
+    sums = f" ({batch} examples in the batch: a sum for a mean?)" if is_batch else ""
     evidence = (f"loss and gradient are both {factor:.6g} times what they should be{sums}",)
     hint = (
         f"Both are right for the same cost times {factor:.6g}. If that is meant, say so with conventions=, "
@@ -138,62 +142,68 @@ def _in_other_units(case: Case | None, factor: float) -> Diagnosis:
     return Diagnosis("loss", "loss", evidence=evidence, hint=hint)
 
 
-def _is(factor: float, size: int) -> bool:
-    return abs(factor - size) <= SAME_FACTOR * size
-
-
-def _shared_factor(comparisons: Sequence[Comparison]) -> float | None:
+def _shared_factor(loss: Comparison | None, tensors: Sequence[Comparison]) -> float | None:
     """By what loss and gradient are off, if it is one common factor (other than 1, which tells nothing)."""
-    loss = _of_loss(comparisons)
-    others = [c for c in comparisons if c.path != "loss" and np.isfinite(c.scale)]
-    if loss is None or not is_wrong(loss) or not others:
+    known = [c for c in tensors if np.isfinite(c.scale)]
+    factor = _factor(loss)
+    if factor is None or not known:
         return None
-    if loss.actual is None or not loss.expected:
+    alike = all(
+        c.residual <= SAME_FACTOR and abs(c.scale - factor) <= SAME_FACTOR * abs(factor) for c in known
+    )
+    return factor if alike else None
+
+
+def _factor(loss: Comparison | None) -> float | None:
+    """By what a wrong loss is off, where that can be said."""
+    if loss is None or not is_wrong(loss) or loss.actual is None or not loss.expected:
         return None
     factor = float(loss.actual) / float(loss.expected)
-    if abs(factor - 1.0) <= VISIBLE_FACTOR or any(c.residual > SAME_FACTOR for c in others):
-        return None
-    return factor if all(abs(c.scale - factor) <= SAME_FACTOR * abs(factor) for c in others) else None
+    return None if abs(factor - 1.0) <= VISIBLE_FACTOR else factor
 
 
 def _penalty(case: Case, layers: Sequence[Compared]) -> Diagnosis | None:
     """If every difference is one multiple of the parameters themselves, the penalty is at fault."""
-    if not (case.architecture.l2 or case.architecture.l1) or any(layer.missing for layer in layers):
+    network = case.architecture
+    if not (network.l2 or network.l1) or any(layer.missing for layer in layers):
         return None  # where a tensor was set aside, what is wrong with it is not known
-    tensors = [item for layer in layers for item in layer.tensors.items()]
-    wrong = [(role, comparison) for role, comparison in tensors if is_wrong(comparison)]
-    said = []
-    for role in dict.fromkeys(role for role, _ in wrong):
-        factor = _one_factor(case, role, [comparison for its, comparison in tensors if its == role])
+    said, wrong = [], _wrong(layers)
+    for role in dict(wrong):
+        factor = _one_factor(case, role, [layer.tensors[role] for layer in layers if role in layer.tensors])
         if factor is None:
             return None
-        of = f"the {role} itself" if case.architecture.l2 else f"the sign of the {role}"
-        said.append(f"every {role} gradient is off by exactly {factor:.6g} times {of}")
+        said.append(f"every {role} gradient is off by exactly {factor:.6g} times {_direction(network, role)}")
     return Diagnosis("penalty", wrong[0][1].path, evidence=tuple(said))
+
+
+def _wrong(layers: Sequence[Compared]) -> list[tuple[Role, Comparison]]:
+    return [(role, layer.tensors[role]) for layer in layers for role in layer.wrong]
+
+
+def _direction(network: Architecture, role: Role) -> str:
+    return f"the {role} itself" if network.l2 else f"the sign of the {role}"
 
 
 def _one_factor(case: Case, role: Role, tensors: Sequence[Comparison]) -> float | None:
     """By how many times themselves (or their signs) all parameters of one role are off, if that is all that is wrong."""
-    network = case.architecture
     params = {str(path): np.ravel(leaf).astype(float) for path, leaf in tree.leaves(case.params)}
     values = [params[comparison.path] for comparison in tensors]
     every = np.concatenate(values)
     if role not in PENALISED or len(every) < FEWEST_NUMBERS or not every.any():
         return None
     # λ₂W for L2, λ₁ sign(W) for L1: one of the two spans the difference
-    shape = every if network.l2 else np.sign(every)
+    shape = every if case.architecture.l2 else np.sign(every)
     difference, allowed = np.hstack([_difference(c, len(v)) for c, v in zip(tensors, values, strict=True)])
     factor = float(difference @ shape) / float(shape @ shape)
-    if not np.all(abs(difference - factor * shape) <= allowed):
-        return None
-    alone = role == "bias" and sum(array.any() for array in values) == 1
-    return None if alone and _may_be_chance(network, factor) else factor
+    explained = np.all(abs(difference - factor * shape) <= allowed)
+    return factor if explained and not _may_be_chance(case.architecture, role, values, factor) else None
 
 
-def _may_be_chance(network: Architecture, factor: float) -> bool:
+def _may_be_chance(network: Architecture, role: Role, values: Sequence[FloatArray], factor: float) -> bool:
     """Of a single layer's biases only λ itself speaks for a penalty that should not be there."""
+    alone = role == "bias" and sum(array.any() for array in values) == 1
     penalty = network.l2 or network.l1
-    return not network.penalize_bias and not abs(abs(factor) - penalty) <= SAME_FACTOR * penalty
+    return alone and not network.penalize_bias and not abs(abs(factor) - penalty) <= SAME_FACTOR * penalty
 
 
 def _difference(comparison: Comparison, size: int) -> FloatArray:

@@ -67,10 +67,8 @@ class Mutant(Bug):
             return program(params, x, y, architecture)[0]
 
         def step(params: Any, x: Any, y: Any, lr: float, architecture: Architecture) -> Any:
-            gradient = dict(tree.leaves(program(params, x, y, architecture)[1]))
-            return tree.restore(
-                params, [values - lr * gradient[path] for path, values in tree.leaves(params)]
-            )
+            _, gradient = program(params, x, y, architecture)
+            return tree.mapped(lambda w, g: w - lr * g, params, gradient)
 
         return from_step(step, loss=loss)
 

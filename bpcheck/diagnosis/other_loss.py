@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,10 +11,9 @@ from bpcheck import tree
 from bpcheck.diagnosis.observation import Observation
 from bpcheck.errors import InputError
 from bpcheck.network.architecture import LOSSES, REDUCTIONS, Architecture
-from bpcheck.network.case import Case
 from bpcheck.reference import build
 
-__all__ = ["OtherLoss", "other_loss"]
+__all__ = ["other_loss"]
 
 WORDS = {
     "half_mse": "½‖a − y‖²",
@@ -25,40 +24,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class OtherLoss:
-    """A loss of which a gradient is exact.
-
-    Attributes
-    ----------
-    loss, reduction : str
-    penalised : bool
-        Whether with the given penalty.
-    single : bool
-        Whether every case seen has a batch of one, where a mean and a sum are the same.
-    """
-
-    loss: str
-    reduction: str
-    penalised: bool
-    single: bool = False
-
-    @property
-    def words(self) -> str:
-        """``the sum of ½‖a − y‖² over the batch, without the penalty``."""
-        over = "{}" if self.single else f"the {self.reduction} of {{}} over the batch"
-        return over.format(WORDS[self.loss]) + ("" if self.penalised else ", without the penalty")
-
-
-def _losses(given: Architecture, *, single: bool) -> Iterator[OtherLoss]:
-    for loss in LOSSES:
-        for reduction in (given.reduction,) if single else REDUCTIONS:
-            for penalised in (True, False) if given.l1 or given.l2 else (True,):
-                if (loss, reduction, penalised) != (given.loss, given.reduction, True):
-                    yield OtherLoss(loss, reduction, penalised, single)
-
-
-def other_loss(observations: Sequence[Observation]) -> OtherLoss | None:
+def other_loss(observations: Sequence[Observation]) -> str | None:
     """The loss of which all claims are the exact gradient, through the same network; None if there is none.
 
     Parameters
@@ -67,29 +33,42 @@ def other_loss(observations: Sequence[Observation]) -> OtherLoss | None:
 
     Returns
     -------
-    OtherLoss or None
+    str or None
+        ``the sum of ½‖a − y‖² over the batch, without the penalty``.
     """
-    wrong = [observation for observation in observations if observation.wrong]
-    # a gradient of 0 is that of any loss that does not depend on the parameters: it speaks for none
-    if not any(values.any() for observation in wrong for values in observation.claimed.values()):
+    if not any(map(_speaks, observations)):
         return None
+    # of one example a mean and a sum are the same
     single = all(observation.case.batch == 1 for observation in observations)
-    for described in _losses(observations[0].case.architecture, single=single):
-        if all(_is_gradient_of(described, observation) for observation in observations):
-            return described
+    given = observations[0].case.architecture
+    for loss, reduction, penalised in _losses(given, (given.reduction,) if single else REDUCTIONS):
+        if all(_is_gradient_of(loss, reduction, penalised, observation) for observation in observations):
+            over = WORDS[loss] if single else f"the {reduction} of {WORDS[loss]} over the batch"
+            return over + ("" if penalised else ", without the penalty")
     return None
 
 
-def _is_gradient_of(described: OtherLoss, observation: Observation) -> bool:
-    case = observation.case
-    given = case.architecture
+def _losses(given: Architecture, reductions: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """Loss, reduction, and whether with the penalty, but for those that were given."""
+    for loss in LOSSES:
+        for reduction in reductions:
+            for penalised in (True, False) if given.l1 or given.l2 else (True,):
+                if (loss, reduction, penalised) != (given.loss, given.reduction, True):
+                    yield loss, reduction, penalised
+
+
+def _speaks(observation: Observation) -> bool:
+    """Whether it is wrong, and not 0: that is the gradient of any loss that does not depend on the parameters."""
+    return bool(observation.wrong) and any(values.any() for values in observation.claimed.values())
+
+
+def _is_gradient_of(loss: str, reduction: str, penalised: bool, observation: Observation) -> bool:
+    given = observation.case
+    network = given.architecture if penalised else given.architecture.without_penalty
     try:
-        other = replace(given, loss=described.loss, reduction=described.reduction)
-        if not described.penalised:
-            other = replace(other, l1=0.0, l2=0.0, penalize_bias=False)
-        same = Case(other, case.params, case.x, case.y)
+        case = replace(given, architecture=replace(network, loss=loss, reduction=reduction))
     except InputError:  # targets that this loss does not take
         return False
     with np.errstate(all="ignore"):
-        gradient = build(other).gradient(same.params, same.x, same.y)
+        gradient = build(case.architecture).gradient(case.params, case.x, case.y)
     return observation.is_reproduced_by(dict(tree.leaves(gradient)))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -43,18 +42,24 @@ ROUNDINGS_STORED = 2.0
 
 def not_finite(comparisons: Sequence[Comparison]) -> tuple[str, str] | None:
     """Slug and evidence if a single entry is NaN or infinite."""
-    found = []
-    for comparison in comparisons:
-        if comparison.verdict is Verdict.NONFINITE and comparison.actual is not None:
-            values = np.asarray(comparison.actual, dtype=float)
-            found += [(comparison, tuple(i), values[tuple(i)]) for i in np.argwhere(~np.isfinite(values))]
-    entries = sum(np.size(c.actual) for c in comparisons if c.actual is not None and c.path != "loss")
-    if len(found) != 1 or entries < FEWEST_ENTRIES or found[0][0].path == "loss":
+    wrong = [c for c in comparisons if c.verdict is Verdict.NONFINITE and c.actual is not None]
+    if len(wrong) != 1 or wrong[0].path == "loss" or _entries(comparisons) < FEWEST_ENTRIES:
         return None
-    comparison, index, value = found[0]
-    place = ", ".join(str(int(i)) for i in index)
+    values = np.asarray(wrong[0].actual, dtype=float)
+    indices = np.argwhere(~np.isfinite(values))
+    if len(indices) != 1:
+        return None
+    value = values[tuple(indices[0])]
     slug = "nan-entry" if np.isnan(value) else "inf-entry"
-    return slug, f"{comparison.path}[{place}] is {value}; every other entry is finite"
+    return slug, f"{_entry(wrong[0].path, indices[0])} is {value}; every other entry is finite"
+
+
+def _entries(comparisons: Sequence[Comparison]) -> int:
+    return sum(np.size(c.actual) for c in comparisons if c.actual is not None and c.path != "loss")
+
+
+def _entry(path: object, index: Iterable[int]) -> str:
+    return f"{path}[{', '.join(str(int(i)) for i in index)}]"
 
 
 def wrong_shape(comparisons: Sequence[Comparison]) -> tuple[str, str] | None:
@@ -97,11 +102,7 @@ def pattern(observations: Sequence[Observation]) -> tuple[str, str] | None:
     wrong = [observation for observation in observations if observation.wrong]
     if not wrong:
         return _rounded_on_the_way(observations)
-    for look in (_rounded_on_the_way, _one_entry, _one_example):
-        found = look(wrong)
-        if found is not None:
-            return found
-    return None
+    return _rounded_on_the_way(wrong) or _one_entry(wrong) or _one_example(wrong)
 
 
 def _one_entry(wrong: Sequence[Observation]) -> tuple[str, str] | None:
@@ -113,10 +114,10 @@ def _one_entry(wrong: Sequence[Observation]) -> tuple[str, str] | None:
         if sum(values.size for values in observation.right.values()) < FEWEST_ENTRIES:
             return None
         path, entries = next(iter(marked.items()))
-        index = tuple(int(i[0]) for i in np.nonzero(entries))
+        index = tuple(np.argwhere(entries)[0])
         claimed, right = float(observation.claimed[path][index]), float(observation.right[path][index])
         zeros += claimed == 0.0
-        place = f"{path}[{', '.join(map(str, index))}]" if index else str(path)
+        place = _entry(path, index) if index else str(path)
         yours, other = told_apart(claimed, right)
         sentence = sentence or f"{place} is {yours}, not {other}; every other entry is right"
     cases = f" (and so in {len(wrong)} cases)" if len(wrong) > 1 else ""
@@ -156,7 +157,7 @@ def _in_proportion(observation: Observation) -> str | None:
 def _to_its_gradient(observation: Observation) -> str | None:
     """The same where the first layer does not tell examples apart: one that counts twice, or not at all."""
     case = observation.case
-    network = build(replace(case.architecture, l1=0.0, l2=0.0, penalize_bias=False))
+    network = build(case.architecture.without_penalty)
     rows = []
     for i in range(case.batch):
         own = dict(tree.leaves(network.gradient(case.params, case.x[i : i + 1], case.y[i : i + 1])))

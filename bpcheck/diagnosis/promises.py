@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from bpcheck import tree
-from bpcheck.diagnosis.bug import Bug, Hints, Program
+from bpcheck.diagnosis.bug import Bug, Program
 from bpcheck.diagnosis.step import Gradient, Rules, Run
 from bpcheck.diagnosis.steps import RETURNED, forward
 from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
 from bpcheck.network.dense_chain import dense_chain, is_dense_chain
-from bpcheck.network.layers.spec import Role
 from bpcheck.network.names import places, role_of
-from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS"]
 
@@ -25,38 +22,41 @@ PLANTED_FACTOR = 1.001
 """By what mutants with one wrong entry or example are off: a relative 1e-3, the resolution of all checks."""
 
 
-def _of_role(architecture: Architecture, values: Any, role: Role) -> list[Any]:
-    """The arrays of all parameters that are for one thing, from the input up."""
-    return [leaf for path, leaf in tree.leaves(values) if role_of(architecture, path) == role]
+Plant: TypeAlias = Callable[[Program], Program]
 
 
-def _after(change: Callable[[Any, Architecture], Any]) -> Callable[[Program], Program]:
-    """Right code, of which the gradient is changed afterwards: ``change(gradient, architecture)``."""
+def _after(change: Callable[[Any, Any, Any, Any, Architecture], Any]) -> Plant:
+    """Right code that does something more at its end: ``change(gradient, params, x, y, architecture) -> gradient``."""
 
     def plant(right: Program) -> Program:
         def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
             loss, gradient = right(params, x, y, architecture)
-            return loss, change(gradient, architecture)
+            return loss, change(gradient, params, x, y, architecture)
 
         return program
 
     return plant
 
 
+def _weights(architecture: Architecture, gradient: Any) -> list[Any]:
+    """The gradients of all weights, from the input up."""
+    return [leaf for path, leaf in tree.leaves(gradient) if role_of(architecture, path) == "weight"]
+
+
 # --- what is returned -------------------------------------------------------------------------------------------
 
 
-def _entry(value: Callable[[Any], Any]) -> Callable[..., Any]:
-    def change(gradient: Any, architecture: Architecture) -> Any:
-        weight = _of_role(architecture, gradient, "weight")[-1]
+def _entry(value: Callable[[Any], Any]) -> Plant:
+    def change(gradient: Any, params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
+        weight = _weights(architecture, gradient)[-1]
         index = (0, *[-1] * (weight.ndim - 1))
         weight[index] = value(weight[index])
         return gradient
 
-    return change
+    return _after(change)
 
 
-def _as_column(gradient: Any, architecture: Architecture) -> Any:
+def _as_column(gradient: Any, params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
     leaves = [
         leaf[:, None] if role_of(architecture, path) == "bias" else leaf
         for path, leaf in tree.leaves(gradient)
@@ -64,25 +64,19 @@ def _as_column(gradient: Any, architecture: Architecture) -> Any:
     return tree.restore(gradient, leaves)
 
 
-def _rounded_to(kind: Any) -> Callable[..., Any]:
-    def change(gradient: Any, architecture: Architecture) -> Any:
-        leaves = [leaf.astype(kind).astype(leaf.dtype) for _, leaf in tree.leaves(gradient)]
-        return tree.restore(gradient, leaves)
-
-    return change
+def _rounded_to(kind: Any) -> Plant:
+    return _after(lambda gradient, *call: tree.mapped(lambda g: g.astype(kind).astype(g.dtype), gradient))
 
 
-def _aliased(right: Program) -> Program:
-    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
-        loss, gradient = right(params, x, y, architecture)
-        leaves = []
-        for (path, own), (_, given) in zip(tree.leaves(gradient), tree.leaves(params), strict=True):
-            if role_of(architecture, path) == "bias":  # the parameters' memory is used for the answer
-                given[...] = own
-            leaves.append(given if role_of(architecture, path) == "bias" else own)
-        return loss, tree.restore(gradient, leaves)
-
-    return program
+def _aliased(gradient: Any, params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
+    leaves = []
+    for (path, own), (_, given) in zip(tree.leaves(gradient), tree.leaves(params), strict=True):
+        if role_of(architecture, path) == "bias":  # the parameters' memory is used for the answer
+            given[...] = own
+            leaves.append(given)
+        else:
+            leaves.append(own)
+    return tree.restore(gradient, leaves)
 
 
 def _reversed(run: Run, gradient: Gradient) -> Gradient | None:
@@ -100,45 +94,32 @@ def _reversed(run: Run, gradient: Gradient) -> Gradient | None:
 # --- what is changed or kept ------------------------------------------------------------------------------------
 
 
-def _mutating(right: Program) -> Program:
-    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
-        answer = right(params, x, y, architecture)
-        x -= x.mean(axis=0)  # centred in place
-        return answer
-
-    return program
+def _mutating(gradient: Any, params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
+    x -= x.mean(axis=0)  # centred in place
+    return gradient
 
 
 def _accumulating(right: Program) -> Program:
     kept: dict[tuple[Any, ...], Any] = {}
 
-    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
-        loss, gradient = right(params, x, y, architecture)
+    def change(gradient: Any, params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
         key = (x.shape, *(leaf.shape for _, leaf in tree.leaves(params)))
-        before = kept.get(key)
-        if before is not None:
-            leaves = [
-                a + b for (_, a), (_, b) in zip(tree.leaves(gradient), tree.leaves(before), strict=True)
-            ]
-            gradient = tree.restore(gradient, leaves)
+        if key in kept:
+            gradient = tree.mapped(np.add, gradient, kept[key])
         kept[key] = tree.copy(gradient)
-        return loss, gradient
+        return gradient
 
-    return program
+    return _after(change)(right)
 
 
 def _random(right: Program) -> Program:
     rng = np.random.default_rng(0)
 
-    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
-        loss, gradient = right(params, x, y, architecture)
-        for _, leaf in tree.leaves(
-            gradient
-        ):  # dropout that was left on: each entry is kept with probability ½
-            leaf *= 2.0 * (rng.random(leaf.shape) < 0.5)
-        return loss, gradient
+    def dropped(leaf: Any) -> Any:
+        """Dropout that was left on: each entry is kept with probability ½."""
+        return leaf * (2.0 * (rng.random(leaf.shape) < 0.5)).astype(leaf.dtype)
 
-    return program
+    return _after(lambda gradient, *call: tree.mapped(dropped, gradient))(right)
 
 
 # --- what is asked of no formula: memory, and the range of numbers -----------------------------------------------
@@ -152,92 +133,58 @@ def _reads_memory(right: Program) -> Program:
     return program
 
 
-def _logits(case: Case) -> FloatArray:
-    f = forward(case)
-    inside = case.architecture.output == "softmax" and not f.fused
-    return np.asarray(f.leaves[-1].saved.pre_activation if inside else f.logits)
-
-
-def _unshifted(right: Program) -> Program:
-    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
-        loss, gradient = right(params, x, y, architecture)
-        if architecture.output != "softmax" and architecture.loss != "cross_entropy":
-            return loss, gradient
-        with np.errstate(all="ignore"):
-            weights = np.exp(_logits(Case(architecture, params, x, y)))
-            whole = weights / weights.sum(axis=1, keepdims=True)
-        if np.isfinite(whole).all():
-            return loss, gradient
-        return loss, tree.restore(gradient, [leaf * np.nan for _, leaf in tree.leaves(gradient)])
-
-    return program
+def _unshifted(gradient: Any, params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
+    if architecture.output != "softmax" and architecture.loss != "cross_entropy":
+        return gradient
+    f = forward(Case(architecture, params, x, y))
+    inside = architecture.output == "softmax" and not f.fused
+    with np.errstate(all="ignore"):
+        weights = np.exp(f.leaves[-1].saved.pre_activation if inside else f.logits)
+        whole = weights / weights.sum(axis=1, keepdims=True)
+    return gradient if np.isfinite(whole).all() else tree.mapped(lambda leaf: leaf * np.nan, gradient)
 
 
 # --- what is right for some inputs only ---------------------------------------------------------------------------
 
 
 def _one_example(right: Program) -> Program:
-    def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
-        loss, gradient = right(params, x, y, architecture)
+    def change(gradient: Any, params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
         if len(x) == 1:
-            return loss, gradient
-        plain = replace(architecture, l1=0.0, l2=0.0, penalize_bias=False)
-        _, own = right(params, x[1:2], y[1:2], plain)  # the second one counts twice
+            return gradient
+        _, own = right(params, x[1:2], y[1:2], architecture.without_penalty)  # the second one counts twice
         share = 1.0 / len(x) if architecture.reduction == "mean" else 1.0
-        leaves = [
-            np.asarray(a + share * b, dtype=a.dtype)
-            for (_, a), (_, b) in zip(tree.leaves(gradient), tree.leaves(own), strict=True)
-        ]
-        return loss, tree.restore(gradient, leaves)
+        return tree.mapped(lambda a, b: np.asarray(a + share * b, dtype=a.dtype), gradient, own)
 
-    return program
+    return _after(change)(right)
 
 
-def _has_equal_widths(architecture: Architecture) -> bool:
+def _has_hidden_layer(architecture: Architecture, batch: int) -> bool:
+    return sum(bool(place.parameters) for place in places(architecture)) > 1
+
+
+def _has_equal_widths(architecture: Architecture, batch: int) -> bool:
     return is_dense_chain(architecture) and len(set(dense_chain(architecture).widths)) == 1
 
 
-def _wrong_where(condition: Callable[[Architecture, int], bool]) -> Callable[[Program], Program]:
-    """Right code that forgets half of the gradient of the weights where a condition holds."""
+def _wrong_where(condition: Callable[[Architecture, int], bool]) -> Plant:
+    """Right code that forgets half of the gradient of the weights where a condition on network and batch holds."""
 
-    def plant(right: Program) -> Program:
-        def program(params: Any, x: Any, y: Any, architecture: Architecture) -> tuple[Any, Any]:
-            loss, gradient = right(params, x, y, architecture)
-            if condition(architecture, len(x)):
-                for weight in _of_role(architecture, gradient, "weight"):
-                    weight *= 0.5
-            return loss, gradient
+    def change(gradient: Any, params: Any, x: Any, y: Any, architecture: Architecture) -> Any:
+        if condition(architecture, len(x)):
+            for weight in _weights(architecture, gradient):
+                weight *= 0.5
+        return gradient
 
-        return program
-
-    return plant
+    return _after(change)
 
 
 def _bug(
-    slug: str,
-    title: str,
-    explanation: str,
-    symptom: str,
-    question: str,
-    line: str,
-    plant: Callable[[Program], Program] | None,
-    *,
-    silent: str = "",
-    confused: tuple[str, ...] = (),
-    rules: Rules | None = None,
-    equation: str = "contract",
+    slug: str, title: str, explanation: str, symptom: str, question: str, line: str, plant: Plant, **more: Any
 ) -> Bug:
-    hints = Hints(symptom, question, line)
+    """A mistake of code: one of the contract where nothing else is said."""
+    hints = (symptom, question, line)
     return Bug(
-        slug,
-        title,
-        equation,
-        explanation,
-        hints,
-        rules,
-        silent=silent,
-        confused=confused,
-        plant=plant,
+        slug, title, explanation=explanation, hints=hints, plant=plant, **{"equation": "contract"} | more
     )
 
 
@@ -249,7 +196,7 @@ BUGS = (
         "One single number of the gradient is wrong.",
         "Is some entry written a second time, or treated apart?",
         "Look for an index that is written by hand, and for loops that begin or end one too early.",
-        _after(_entry(lambda value: value * PLANTED_FACTOR)),
+        _entry(lambda value: value * PLANTED_FACTOR),
         confused=("never-written-entry",),
         equation="",
     ),
@@ -260,7 +207,7 @@ BUGS = (
         "One single number of the gradient is 0, and should not be.",
         "Does the loop reach the first and the last index?",
         "Let the loop run over all indices; allocate with np.zeros, so that what is forgotten can be seen.",
-        _after(_entry(lambda value: 0.0 * value)),
+        _entry(lambda value: 0.0 * value),
         confused=("one-entry-wrong",),
         equation="",
     ),
@@ -271,7 +218,7 @@ BUGS = (
         "One single number of the gradient is NaN.",
         "Where is 0/0, ∞ − ∞ or 0·∞ computed?",
         "Look for a division by a count or a norm that can be 0.",
-        _after(_entry(lambda value: np.nan)),
+        _entry(lambda value: np.nan),
     ),
     _bug(
         "inf-entry",
@@ -280,7 +227,7 @@ BUGS = (
         "One single number of the gradient is infinite.",
         "Where is something divided by 0, or exp of a large number taken?",
         "Look for a division by what can be 0, and for exp without a shift by the maximum.",
-        _after(_entry(lambda value: np.inf)),
+        _entry(lambda value: np.inf),
     ),
     _bug(
         "wrong-shape-broadcasts",
@@ -291,16 +238,18 @@ BUGS = (
         "Return each gradient in the shape of its parameter: (n,) beside (n, 1) turns the update into an (n, n) matrix.",
         _after(_as_column),
     ),
-    _bug(
+    Bug(
         "swapped-layers",
         "the layers' gradients in another order",
+        "contract",
         "the gradients of the layers are returned in reverse order.",
-        "The gradients of two layers stand in one another's place.",
-        "In which order does the backward pass go through the layers, and in which are they returned?",
-        "Reverse the list before it is returned, or write by index.",
-        None,
+        (
+            "The gradients of two layers stand in one another's place.",
+            "In which order does the backward pass go through the layers, and in which are they returned?",
+            "Reverse the list before it is returned, or write by index.",
+        ),
+        Rules().but(RETURNED, _reversed),
         silent="raises, or is of wrong shape, unless widths are equal; one layer",
-        rules=Rules().but(RETURNED, _reversed),
     ),
     _bug(
         "cast-to-float32",
@@ -309,7 +258,7 @@ BUGS = (
         "All numbers are off by up to 6e-8 of their size, a rounding of float32.",
         "Which arrays are not float64?",
         "Compute in float64 throughout, or return float32 to be judged as such.",
-        _after(_rounded_to(np.float32)),
+        _rounded_to(np.float32),
     ),
     _bug(
         "cast-to-float16",
@@ -318,7 +267,7 @@ BUGS = (
         "All numbers are off by up to 5e-4 of their size, a rounding of float16.",
         "Which arrays are not float64?",
         "Compute in float64 throughout, or return float16 to be judged as such.",
-        _after(_rounded_to(np.float16)),
+        _rounded_to(np.float16),
     ),
     _bug(
         "gradient-aliases-parameter",
@@ -327,7 +276,7 @@ BUGS = (
         "After the call the parameters hold the gradient.",
         "Are the returned arrays new ones?",
         "Allocate new arrays for the gradient.",
-        _aliased,
+        _after(_aliased),
         confused=("input-mutated",),
     ),
     _bug(
@@ -337,7 +286,7 @@ BUGS = (
         "What the call was given is another array afterwards.",
         "Which lines assign in place (-=, [...] =, sort)?",
         "Work on copies of the arguments.",
-        _mutating,
+        _after(_mutating),
     ),
     _bug(
         "accumulated",
@@ -375,7 +324,7 @@ BUGS = (
         "Exact for logits of ordinary size, NaN for large ones.",
         "How large may z get before exp(z) overflows?",
         "Subtract the largest logit of each example first: z - z.max(axis=1, keepdims=True) where examples are rows.",
-        _unshifted,
+        _after(_unshifted),
         silent="logits below 700",
         equation="BP1",
     ),
@@ -396,7 +345,7 @@ BUGS = (
         "One example: right. Two or more: wrong.",
         "Where does the batch size enter?",
         "Write the formula for one example with its indices, then sum over the batch.",
-        _wrong_where(lambda architecture, m: m > 1),
+        _wrong_where(lambda architecture, batch: batch > 1),
         silent="batch of one",
         equation="",
     ),
@@ -407,7 +356,7 @@ BUGS = (
         "One layer: right. Two or more: wrong.",
         "What changes where the error has to pass through a layer?",
         "Check the step from layer l + 1 to layer l, and which layers it reaches.",
-        _wrong_where(lambda architecture, m: len([p for p in places(architecture) if p.parameters]) > 1),
+        _wrong_where(_has_hidden_layer),
         silent="no hidden layer",
         equation="",
     ),
@@ -418,7 +367,7 @@ BUGS = (
         "Distinct widths: right. Equal widths: wrong.",
         "Which code asks for a shape, or relies on one?",
         "Look for tests whether shapes are equal, and for broadcasts that only equal lengths allow.",
-        _wrong_where(lambda architecture, m: _has_equal_widths(architecture)),
+        _wrong_where(_has_equal_widths),
         silent="widths that differ",
         equation="",
     ),

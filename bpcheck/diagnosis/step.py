@@ -117,16 +117,11 @@ class Rules:
         """These rules in some layers, the right ones in the others; what is done once stays as it is."""
 
         def chosen(step: Step, function: Callable[..., Any]) -> Callable[..., Any]:
+            if step.once:
+                return function
             return lambda run, layer, *rest: (function if where(layer) else step.right)(run, layer, *rest)
 
-        return Rules(
-            MappingProxyType(
-                {
-                    step: function if step.once else chosen(step, function)
-                    for step, function in self.replaced.items()
-                }
-            )
-        )
+        return Rules(MappingProxyType({step: chosen(step, own) for step, own in self.replaced.items()}))
 
     def with_(self, other: Rules) -> Rules:
         """These rules with the other's changes too; where both change a step, the other's counts."""
@@ -190,10 +185,8 @@ class Layer:
         Its place, from 0, and how many there are: among the layers that books number, or among those of its own kind.
     is_output : bool
         Whether it is the last of the layers that books number.
-    sends_down : bool
-        Whether a layer below has parameters.
     below : Layer or None
-        The numbered layer below.
+        The nearest layer below that has parameters.
     inner : tuple of Layer
         What it is made of.
     """
@@ -207,9 +200,13 @@ class Layer:
     index: int
     count: int
     is_output: bool
-    sends_down: bool
     below: Layer | None = None
     inner: tuple[Layer, ...] = ()
+
+    @property
+    def sends_down(self) -> bool:
+        """Whether a layer below has parameters."""
+        return self.below is not None
 
     def place(self, key: str) -> Path:
         """Path of a parameter."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 from bpcheck import tree
 from bpcheck.diagnosis.layers.kinds import OUTPUT, kind_of
 from bpcheck.diagnosis.step import Forward, Gradient, Layer, Rules, Run, Step
+from bpcheck.network.architecture import Architecture
 from bpcheck.network.case import Case
 from bpcheck.network.layers.spec import LayerSpec
-from bpcheck.network.names import is_penalised
+from bpcheck.network.names import is_penalised, walk
 from bpcheck.reference import build
 from bpcheck.reference.activation import ACTIVATION
 from bpcheck.reference.layers.kinds import layer_of
@@ -27,10 +28,6 @@ from bpcheck.tree import FloatArray, Path
 __all__ = ["COST_GRADIENT", "PENALTY", "RETURNED", "backward", "data_pass", "forward"]
 
 
-def _cost_gradient(run: Run) -> FloatArray:
-    return run.forward.cost_gradient
-
-
 def _penalty(run: Run, layer: Layer, key: str, values: FloatArray) -> Any:
     architecture = run.forward.case.architecture
     if not is_penalised(architecture, layer.place(key)):
@@ -38,36 +35,31 @@ def _penalty(run: Run, layer: Layer, key: str, values: FloatArray) -> Any:
     return architecture.l1 * np.sign(values) + architecture.l2 * values
 
 
-def _as_it_is(run: Run, gradient: Gradient) -> Gradient | None:
-    return gradient
-
-
-COST_GRADIENT = Step("network", "gradient of the cost", OUTPUT, _cost_gradient, once=True)
+COST_GRADIENT = Step(
+    "network", "gradient of the cost", OUTPUT, lambda run: run.forward.cost_gradient, once=True
+)
 """``(run) -> ∂C/∂a^L``."""
 
 PENALTY = Step("network", "penalty", None, _penalty)
 """``(run, layer, key, values) -> what is added to the gradient of a parameter``."""
 
-RETURNED = Step("network", "returned", None, _as_it_is, once=True)
+RETURNED = Step("network", "returned", None, lambda run, gradient: gradient, once=True)
 """``(run, gradient) -> the gradient as it is returned``, or None where that would raise."""
 
 
-def _counted(specs: Sequence[LayerSpec]) -> Counter[type[LayerSpec] | None]:
-    """How many layers there are of each kind, and (under None) of those that books number."""
-    counts: Counter[type[LayerSpec] | None] = Counter()
-    for spec in specs:
-        counts[type(spec)] += 1
-        counts[None] += spec.is_numbered and not spec.inner
-        counts += _counted(spec.inner)
-    return counts
+def _ranks(architecture: Architecture) -> dict[Path, tuple[int, int]]:
+    """Where each layer stands, and of how many: among those that books number, or among those of its own kind."""
+    groups: dict[type[LayerSpec] | None, list[Path]] = defaultdict(list)
+    for path, spec, _ in walk(architecture):
+        groups[None if spec.is_numbered and not spec.inner else type(spec)].append(path)
+    return {path: (rank, len(group)) for group in groups.values() for rank, path in enumerate(group)}
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Recorder:
     """Makes a record of every layer, from the input up."""
 
-    total: Counter[type[LayerSpec] | None]
-    seen: Counter[type[LayerSpec] | None] = field(default_factory=Counter)
+    ranks: Mapping[Path, tuple[int, int]]
     leaves: list[Layer] = field(default_factory=list)
 
     def layers(
@@ -82,25 +74,12 @@ class _Recorder:
         return tuple(made), x
 
     def _layer(self, spec: LayerSpec, params: Any, x: Any, saved: Any, path: Path) -> Layer:
-        among = None if spec.is_numbered and not spec.inner else type(spec)
-        index, count = self.seen[among], self.total[among]
-        self.seen[among] += 1
-        below = [layer for layer in self.leaves if layer.params]
+        index, count = self.ranks[path]
+        is_output = spec.is_numbered and not spec.inner and index == count - 1
+        below = next((layer for layer in reversed(self.leaves) if layer.params), None)
         inner, _ = self.layers(spec.inner, [layer_of(one) for one in spec.inner], params, x, path)
-        layer = Layer(
-            kind_of(spec),
-            spec,
-            path,
-            params,
-            x,
-            saved,
-            index,
-            count,
-            is_output=among is None and index == count - 1,
-            sends_down=bool(below),
-            below=below[-1] if below else None,
-            inner=inner,
-        )
+        kind = kind_of(spec)
+        layer = Layer(kind, spec, path, params, x, saved, index, count, is_output, below, inner)
         if not inner:
             self.leaves.append(layer)
         return layer
@@ -122,7 +101,7 @@ def forward(case: Case, params: Any = None, *, rate: float | None = None) -> For
     Forward
     """
     architecture = case.architecture
-    loss, recorder = LOSS[architecture.loss], _Recorder(_counted(architecture.layers))
+    loss, recorder = LOSS[architecture.loss], _Recorder(_ranks(architecture))
     with np.errstate(all="ignore"):
         layers, logits = recorder.layers(
             architecture.layers,

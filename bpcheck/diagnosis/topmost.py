@@ -6,18 +6,16 @@ if one of them is right, δ is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bpcheck.diagnosis.layers.kinds import OUTPUT, kind_of, knows
-from bpcheck.diagnosis.step import Equation
 from bpcheck.network.architecture import Architecture
-from bpcheck.network.layers.spec import LayerSpec, Role
-from bpcheck.network.names import Place, places
+from bpcheck.network.layers.spec import Role
+from bpcheck.network.names import Place, places, walk
 from bpcheck.result import Comparison, Diagnosis
-from bpcheck.tree import Path
 from bpcheck.verdict import Verdict
 
 __all__ = [
@@ -118,34 +116,42 @@ def by_layer(architecture: Architecture, layers: Sequence[Compared]) -> Diagnosi
     Diagnosis
     """
     index = max(index for index, layer in enumerate(layers) if layer.wrong)
-    layer, is_top = layers[index], index == len(layers) - 1
-    if layer.missing:
-        return _half_seen(layer)
-    above = "" if is_top else "nothing wrong was found above this layer; "
-    right = [role for role in layer.tensors if role not in layer.wrong]
+    layer, above = layers[index], layers[index + 1 :]
+    wrong, right = layer.wrong, [role for role in layer.tensors if role not in layer.wrong]
+    if layer.missing:  # only weights or only biases were looked at, and they are wrong: by δ or by themselves
+        told = (
+            f"everything above {layer.name} is right; its {layer.nouns(layer.missing)} were not compared, so whether δ is "
+            "wrong cannot be told"
+        )
+        return _diagnosis("", layer, wrong[:1], told)
+    seen = "nothing wrong was found above this layer; " if above else ""
     if not right:
-        return _error(architecture, layers, index, above)
-    role = layer.wrong[0]
-    equation = kind_of(layer.place.layer).gradients[role]
-    reason = above + _one_is_right(layer, right)
-    return _diagnosis(equation, layer, layer.tensors[role], (reason, sentence(layer.tensors[role])))
+        return _error(architecture, layer, above, seen)
+    equation = kind_of(layer.place.layer).gradients[wrong[0]]
+    return _diagnosis(equation.name, layer, wrong[:1], seen + _one_is_right(layer, right))
 
 
-def _diagnosis(
-    equation: Equation | None, layer: Compared, seen: Comparison, evidence: tuple[str, ...]
-) -> Diagnosis:
-    name = "" if equation is None else equation.name
-    return Diagnosis(name, seen.path, evidence=evidence, layer=layer.place.number)
-
-
-def _half_seen(layer: Compared) -> Diagnosis:
-    """Of a layer only weights or only biases are looked at, and they are wrong: by δ or by themselves."""
-    reason = (
-        f"everything above {layer.name} is right; its {layer.nouns(layer.missing)} were not compared, so whether δ is wrong "
-        "cannot be told"
+def _error(architecture: Architecture, layer: Compared, above: Sequence[Compared], seen: str) -> Diagnosis:
+    """All gradients of a layer are wrong: its δ is."""
+    wrong = layer.wrong
+    shared = (
+        f"{seen}{layer.nouns(wrong)} of {layer.name} are both wrong, which points to the δ that they share"
     )
-    seen = layer.tensors[layer.wrong[0]]
-    return _diagnosis(None, layer, seen, (reason, sentence(seen)))
+    if not above:
+        return _diagnosis(OUTPUT.name, layer, wrong, shared)
+    error = kind_of(layer.place.layer).error
+    assert error is not None
+    passed = _passed(architecture, layer.place, above[0].place)
+    if error.whole and not passed:
+        return _diagnosis(error.name, layer, wrong, shared)
+    down = f"that δ is made of its own σ' and of what comes down: from {above[0].name}{passed}"
+    return _diagnosis(error.name, layer, wrong, shared, down)
+
+
+def _diagnosis(equation: str, layer: Compared, roles: Sequence[Role], *told: str) -> Diagnosis:
+    tensors = [layer.tensors[role] for role in roles]
+    evidence = (*told, *map(sentence, tensors))
+    return Diagnosis(equation, tensors[0].path, evidence=evidence, layer=layer.place.number)
 
 
 def _one_is_right(layer: Compared, right: Sequence[Role]) -> str:
@@ -156,33 +162,9 @@ def _one_is_right(layer: Compared, right: Sequence[Role]) -> str:
     return f"the {other} of {layer.name} are right, which speaks for its δ, but its {wrong} are wrong"
 
 
-def _error(architecture: Architecture, layers: Sequence[Compared], index: int, above: str) -> Diagnosis:
-    """All gradients of a layer are wrong: its δ is."""
-    layer = layers[index]
-    nouns = layer.nouns(layer.wrong)
-    told = [f"{above}{nouns} of {layer.name} are both wrong, which points to the δ that they share"]
-    equation = OUTPUT
-    if index < len(layers) - 1:
-        sender, error = layers[index + 1], kind_of(layer.place.layer).error
-        passed = _passed(architecture, layer.place, sender.place)
-        assert error is not None
-        if passed or not error.whole:
-            told.append(f"that δ is made of its own σ' and of what comes down: from {sender.name}{passed}")
-        equation = error
-    tensors = [layer.tensors[role] for role in layer.wrong]
-    return _diagnosis(equation, layer, tensors[0], (*told, *map(sentence, tensors)))
-
-
 def _passed(architecture: Architecture, below: Place, above: Place) -> str:
     """What the error passes on its way from one place to the one below, in words."""
-    listed = list(_walk(architecture.layers, Path("params")))
-    paths = [path for path, _ in listed]
-    between = listed[paths.index(below.path) + 1 : paths.index(above.path)]
-    return "".join(f" {kind_of(layer).passed}" for _, layer in reversed(between))
-
-
-def _walk(layers: Sequence[LayerSpec], path: Path) -> Iterator[tuple[Path, LayerSpec]]:
-    """Every layer, one that is made of others before those."""
-    for index, layer in enumerate(layers):
-        yield path.item(index), layer
-        yield from _walk(layer.inner, path.item(index))
+    layers = {path: layer for path, layer, _ in walk(architecture)}
+    paths = list(layers)
+    between = paths[paths.index(below.path) + 1 : paths.index(above.path)]
+    return "".join(f" {kind_of(layers[path]).passed}" for path in reversed(between))

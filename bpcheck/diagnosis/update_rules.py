@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from bpcheck import tree
 from bpcheck.diagnosis.bug import Hints
@@ -28,9 +28,8 @@ class UpdateBug:
 
     Attributes
     ----------
-    slug, title, explanation : str
-        As of :class:`bpcheck.diagnosis.bug.Bug`.
-    hints : Hints
+    slug, title, explanation, hints
+        As of :class:`bpcheck.diagnosis.bug.Bug`; the hints are its symptom, question and line.
     mutate : callable
         ``mutate(rule)`` is the rule with the mistake in it, or None where the rule has no place for it.
     silent : str
@@ -46,14 +45,16 @@ class UpdateBug:
     slug: str
     title: str
     explanation: str
-    hints: Hints
-    mutate: Callable[[Rule], Rule | None]
+    symptom: str
+    question: str
+    line: str
+    mutate: Callable[[Any], Rule | None]
     silent: str = ""
 
     @property
-    def hint(self) -> str:
-        """The last hint: the line."""
-        return self.hints.line
+    def hints(self) -> Hints:
+        """Each telling more than the one before."""
+        return self.symptom, self.question, self.line
 
     @property
     def sentence(self) -> str:
@@ -88,52 +89,56 @@ class _Instead(Rule):
         return self.one(self.rule, w, g, slots, t, lr)
 
 
-def _step(whole: Callable[..., tuple[Tree, State]]) -> Callable[[Rule], Rule]:
+Mutation: TypeAlias = Callable[[Any], Rule | None]
+"""A rule with a mistake in it; None where there is no place for the mistake."""
+
+
+def _step(whole: Callable[..., tuple[Tree, State]]) -> Mutation:
     return lambda rule: _Instead(rule=rule, whole=whole)
 
 
-def _leaf(kind: type[Rule], one: Leaf, **needed: Any) -> Callable[[Rule], Rule | None]:
+def _innermost(change: Mutation) -> Mutation:
+    """A change of the rule that is clipped, or given to groups, if it is either."""
+
+    def mutate(rule: Rule) -> Rule | None:
+        if not isinstance(rule, Clipped | Grouped):
+            return change(rule)
+        inner = mutate(rule.rule)
+        return None if inner is None else rule.but(rule=inner)
+
+    return mutate
+
+
+def _leaf(kind: type[Rule], one: Leaf, **needed: Any) -> Mutation:
     """Another equation for rules of one kind (and with some hyperparameters)."""
 
-    def mutate(rule: Rule) -> Rule | None:
-        if isinstance(rule, Clipped | Grouped):
-            inner = mutate(rule.rule)
-            return None if inner is None else rule.but(rule=inner)
+    def change(rule: Rule) -> Rule | None:
         if not isinstance(rule, kind) or any(getattr(rule, n) != v for n, v in needed.items()):
             return None
-        return _Instead(
-            rule=rule,
-            one=one,
-            lr=rule.lr,
-            weight_decay=rule.weight_decay,
-            decoupled=rule.decoupled,
-            l1=rule.l1,
-        )
+        shared = {name: getattr(rule, name) for name in ("lr", "weight_decay", "decoupled", "l1")}
+        return _Instead(rule=rule, one=one, **shared)
 
-    return mutate
+    return _innermost(change)
 
 
-def _but(kind: Any, change: Callable[[Any], Mapping[str, Any] | None]) -> Callable[[Rule], Rule | None]:
+def _but(kind: Any, changed: Callable[[Any], Mapping[str, Any] | None]) -> Mutation:
     """Other hyperparameters for rules of one kind."""
 
-    def mutate(rule: Rule) -> Rule | None:
-        if isinstance(rule, Clipped | Grouped):
-            inner = mutate(rule.rule)
-            return None if inner is None else rule.but(rule=inner)
-        changed = change(rule) if isinstance(rule, kind) else None
-        return None if not changed else rule.but(**changed)
+    def change(rule: Rule) -> Rule | None:
+        other = changed(rule) if isinstance(rule, kind) else None
+        return rule.but(**other) if other else None
 
-    return mutate
+    return _innermost(change)
 
 
-def _map(change: Callable[..., Any], *trees: Tree) -> Tree:
-    columns = zip(*([leaf for _, leaf in tree.leaves(one)] for one in trees), strict=True)
-    return tree.restore(trees[0], [change(*column) for column in columns])
+def _set(kind: Any, name: str, value: Any) -> Mutation:
+    """One hyperparameter of rules of one kind set to a value, where it is another."""
+    return _but(kind, lambda rule: {name: value} if getattr(rule, name, value) != value else None)
 
 
 def _up(rule: Rule, params: Tree, gradient: Tree, state: State) -> tuple[Tree, State]:
     new, after = rule.step(params, gradient, state)
-    return _map(lambda w, moved: w * 2.0 - moved, params, new), after
+    return tree.mapped(lambda w, moved: w * 2.0 - moved, params, new), after
 
 
 def _nothing(rule: Rule, params: Tree, gradient: Tree, state: State) -> tuple[Tree, State]:
@@ -147,7 +152,7 @@ def _forgetful(rule: Rule, params: Tree, gradient: Tree, state: State) -> tuple[
 
 def _summed(rule: Rule, params: Tree, gradient: Tree, state: State) -> tuple[Tree, State]:
     before = state.slots.get("sum of gradients")
-    total = gradient if before is None else _map(lambda a, b: a + b, before, gradient)
+    total = gradient if before is None else tree.mapped(lambda a, b: a + b, before, gradient)
     new, after = rule.step(params, total, state)
     return new, State(after.step, {**after.slots, "sum of gradients": total})
 
@@ -155,13 +160,9 @@ def _summed(rule: Rule, params: Tree, gradient: Tree, state: State) -> tuple[Tre
 def _one_behind(rule: Rule, params: Tree, gradient: Tree, state: State) -> tuple[Tree, State]:
     before = state.slots.get("gradient before")
     if before is None:
-        before = _map(lambda g: g * 0.0, gradient)
+        before = tree.mapped(lambda g: g * 0.0, gradient)
     new, after = rule.step(params, before, state)
     return new, State(after.step, {**after.slots, "gradient before": gradient})
-
-
-def _innermost(rule: Rule) -> Rule:
-    return _innermost(rule.rule) if isinstance(rule, Clipped | Grouped) else rule
 
 
 def _momentum_sign(rule: Any, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
@@ -172,13 +173,17 @@ def _own_count(count: Callable[[int], int]) -> Leaf:
     return lambda rule, w, g, slots, t, lr: rule.leaf(w, g, slots, count(t), lr)
 
 
+def _corrected(average: Any, beta: float, t: int) -> Any:
+    """An average of Adam's without the share of its start at 0."""
+    return average / (1 - power(constant(beta, average), t))
+
+
 def _root_missing(rule: Any, w: Any, g: Any, slots: Slots, t: int, lr: float) -> tuple[Any, Slots]:
     _, kept = rule.leaf(w, g, slots, t, lr)
-    eta, eps = constant(lr, w), constant(rule.epsilon, w)
-    if isinstance(rule, RMSprop):
-        return w - eta * g / (kept["v"] + eps), kept
-    m = kept["m"] / (1 - power(constant(rule.beta1, w), t))
-    return w - eta * m / (kept["v"] / (1 - power(constant(rule.beta2, w), t)) + eps), kept
+    m, v = g, kept["v"]
+    if isinstance(rule, Adam):
+        m, v = _corrected(kept["m"], rule.beta1, t), _corrected(v, rule.beta2, t)
+    return w - constant(lr, w) * m / (v + constant(rule.epsilon, w)), kept
 
 
 def _one_correction(which: str) -> Leaf:
@@ -186,62 +191,55 @@ def _one_correction(which: str) -> Leaf:
         _, kept = rule.leaf(w, g, slots, t, lr)
         m, v = kept["m"], kept["v"]
         if which == "m":
-            m = m / (1 - power(constant(rule.beta1, w), t))
+            m = _corrected(m, rule.beta1, t)
         else:
-            v = v / (1 - power(constant(rule.beta2, w), t))
+            v = _corrected(v, rule.beta2, t)
         return w - constant(lr, w) * m / (sqrt(v) + constant(rule.epsilon, w)), kept
 
     return one
 
 
+def _shrunk(rule: Rule, by: float) -> Rule:
+    """A rule without its decay, after which the weights shrink by a share of themselves."""
+
+    def whole(inner: Rule, params: Tree, gradient: Tree, state: State) -> tuple[Tree, State]:
+        new, after = inner.step(params, gradient, state)
+        return tree.mapped(lambda w, moved: moved - w * by, params, new), after
+
+    return _Instead(rule=rule.but(weight_decay=0.0), whole=whole)
+
+
 def _decay_without_rate(rule: Rule) -> Rule | None:
-    if not (rule.weight_decay and rule.decoupled):
-        return None
-    return _Instead(
-        rule=rule.but(weight_decay=0.0),
-        whole=lambda inner, params, gradient, state: _shrunk(
-            inner, params, gradient, state, rule.weight_decay
-        ),
-    )
-
-
-def _shrunk(rule: Rule, params: Tree, gradient: Tree, state: State, by: float) -> tuple[Tree, State]:
-    new, after = rule.step(params, gradient, state)
-    return _map(lambda w, moved: moved - w * by, params, new), after
+    return _shrunk(rule, rule.weight_decay) if rule.weight_decay and rule.decoupled else None
 
 
 def _decay_sign(rule: Rule) -> Rule | None:
     if not rule.weight_decay:
         return None
-    bare, amount = rule.but(weight_decay=0.0), rule.weight_decay
     if rule.decoupled:
-        return _Instead(rule=bare, whole=lambda inner, p, g, s: _shrunk(inner, p, g, s, -rule.lr * amount))
-    return _Instead(
-        rule=bare,
-        whole=lambda inner, p, g, s: inner.step(p, _map(lambda a, w: a - w * amount, g, p), s),
-    )
+        return _shrunk(rule, -rule.lr * rule.weight_decay)
+
+    def whole(inner: Rule, params: Tree, gradient: Tree, state: State) -> tuple[Tree, State]:
+        return inner.step(
+            params, tree.mapped(lambda g, w: g - w * rule.weight_decay, gradient, params), state
+        )
+
+    return _Instead(rule=rule.but(weight_decay=0.0), whole=whole)
 
 
 def _without_look_ahead(rule: Rule) -> Rule | None:
-    if isinstance(rule, Clipped | Grouped):
-        inner = _without_look_ahead(rule.rule)
-        return None if inner is None else rule.but(rule=inner)
     if not isinstance(rule, Nesterov):
         return None
     return Momentum(**{f.name: getattr(rule, f.name) for f in dataclasses.fields(Momentum)})
 
 
-def _bug(
-    slug: str,
-    title: str,
-    explanation: str,
-    symptom: str,
-    question: str,
-    line: str,
-    mutate: Callable[[Rule], Rule | None],
-    silent: str = "",
-) -> UpdateBug:
-    return UpdateBug(slug, title, explanation, Hints(symptom, question, line), mutate, silent)
+def _has_averages(rule: Rule) -> bool:
+    return _has_averages(rule.rule) if isinstance(rule, Clipped | Grouped) else bool(rule.names)
+
+
+def _moves_averages(rule: Rule) -> bool:
+    """Whether it matters to a rule if weights decay beside its averages or through them."""
+    return bool(rule.weight_decay) and not isinstance(rule, SGD)
 
 
 def _swapped(rule: Any) -> Mapping[str, Any] | None:
@@ -250,12 +248,8 @@ def _swapped(rule: Any) -> Mapping[str, Any] | None:
     return {name: 1.0 - getattr(rule, name) for name in names if getattr(rule, name) > 0}
 
 
-def _other_place(place: str) -> Callable[[Any], Mapping[str, Any] | None]:
-    return lambda rule: {"epsilon_at": place} if getattr(rule, "epsilon_at", place) != place else None
-
-
 BUGS = (
-    _bug(
+    UpdateBug(
         "update-sign",
         "uphill",
         "the step goes up the gradient instead of down.",
@@ -264,7 +258,7 @@ BUGS = (
         "Subtract: w −= η g.",
         _step(_up),
     ),
-    _bug(
+    UpdateBug(
         "rebound-not-updated",
         "nothing moves",
         "the new value was bound to a local name, and the parameters stayed as they were.",
@@ -273,7 +267,7 @@ BUGS = (
         "Change arrays in place (w -= lr * g), or return the new ones.",
         _step(_nothing),
     ),
-    _bug(
+    UpdateBug(
         "accumulated",
         "gradients that are never reset",
         "the k-th step is taken with the sum of all gradients so far.",
@@ -283,7 +277,7 @@ BUGS = (
         _step(_summed),
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "gradient-of-the-step-before",
         "one step behind",
         "each step uses the gradient of the step before.",
@@ -293,17 +287,17 @@ BUGS = (
         _step(_one_behind),
         "equal gradients",
     ),
-    _bug(
+    UpdateBug(
         "state-lost",
         "the state begins anew at every step",
         "the running averages are set to their start at every step.",
         "The first step is right, and every later one is a first step.",
         "Where are the running averages kept between two steps?",
         "Keep the state: create it once, outside the step.",
-        lambda rule: _Instead(rule=rule, whole=_forgetful) if _innermost(rule).names else None,
+        lambda rule: _Instead(rule=rule, whole=_forgetful) if _has_averages(rule) else None,
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "momentum-sign",
         "the momentum against the gradient",
         "what is kept of the past enters with the wrong sign: v ← g − μv.",
@@ -313,25 +307,25 @@ BUGS = (
         _leaf(Momentum, _momentum_sign),
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "nesterov-lookahead-missing",
         "momentum without the look ahead",
         "the step is that of plain momentum: the gradient is not taken ahead.",
         "Steps are too small by ημ times the change of v.",
         "Which of v and g + μv is the step taken along?",
         "Step along g + μv with the new v.",
-        _without_look_ahead,
+        _innermost(_without_look_ahead),
     ),
-    _bug(
+    UpdateBug(
         "momentum-average-for-sum",
         "an average of gradients for their sum",
         "v is an average, v ← μv + (1 − μ)g, where a sum is meant: every step is 1 − μ of what it should be.",
         "Every step is the same fraction of the right one.",
         "Does the new gradient enter v whole, or with 1 − μ?",
         "v ← μv + g. (Or multiply η by 1/(1 − μ), and call the average meant.)",
-        _but(Momentum, lambda rule: {"form": "average"} if rule.form != "average" else None),
+        _set(Momentum, "form", "average"),
     ),
-    _bug(
+    UpdateBug(
         "momentum-sum-for-average",
         "a sum of gradients for their average",
         "v is a sum, v ← μv + g, where an average is meant: every step is 1/(1 − μ) of what it should be.",
@@ -340,17 +334,17 @@ BUGS = (
         "v ← μv + (1 − μ)g.",
         _but(Momentum, lambda rule: {"form": "sum"} if rule.form == "average" else None),
     ),
-    _bug(
+    UpdateBug(
         "adam-no-bias-correction",
         "m and v not corrected",
         "the averages m and v, which start at 0, are used as they are.",
         "The first step is (1 − β₁)/√(1 − β₂) times the right one, 3.16 at the usual βs; late steps are right.",
         "How large are m and v after one step, beside g and g²?",
         "Use m/(1 − β₁ᵗ) and v/(1 − β₂ᵗ), t counted from 1.",
-        _but(Adam, lambda rule: {"bias_correction": False} if rule.bias_correction else None),
+        _set(Adam, "bias_correction", False),
         "late steps",
     ),
-    _bug(
+    UpdateBug(
         "adam-only-m-corrected",
         "v not corrected",
         "m is divided by 1 − β₁ᵗ, and v is not.",
@@ -360,7 +354,7 @@ BUGS = (
         _leaf(Adam, _one_correction("m"), bias_correction=True, amsgrad=False),
         "late steps",
     ),
-    _bug(
+    UpdateBug(
         "adam-only-v-corrected",
         "m not corrected",
         "v is divided by 1 − β₂ᵗ, and m is not.",
@@ -370,7 +364,7 @@ BUGS = (
         _leaf(Adam, _one_correction("v"), bias_correction=True, amsgrad=False),
         "late steps",
     ),
-    _bug(
+    UpdateBug(
         "adam-step-not-counted",
         "t stays 1",
         "the corrections are those of the first step at every step.",
@@ -380,7 +374,7 @@ BUGS = (
         _leaf(Adam, _own_count(lambda t: 1), bias_correction=True),
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "adam-step-ahead",
         "t is one too large",
         "the corrections are those of the next step.",
@@ -390,47 +384,54 @@ BUGS = (
         _leaf(Adam, _own_count(lambda t: t + 1), bias_correction=True),
         "late steps",
     ),
-    _bug(
+    UpdateBug(
         "adam-epsilon-inside-root",
         "ε inside the root",
         "ε was added under the root.",
         "Steps are wrong where the gradient is small, and right where it is large.",
         "What is ε added to?",
         "√v̂ + ε. (Both are in use; √(v + ε) with the same number is another ε.)",
-        _but(Adam, _other_place("inside")),
+        _set(Adam, "epsilon_at", "inside"),
         "gradients far above √ε",
     ),
-    _bug(
+    UpdateBug(
         "adam-epsilon-uncorrected",
         "ε beside the uncorrected root",
         "ε was added to √v before its correction, as in the paper's second form.",
         "Early steps are wrong where the gradient is small.",
         "Is v corrected before or after ε is added?",
         "Divide v by 1 − β₂ᵗ first. (Keras does it the other way.)",
-        _but(Adam, lambda rule: _other_place("uncorrected")(rule) if rule.bias_correction else None),
+        _but(
+            Adam,
+            lambda rule: (
+                {"epsilon_at": "uncorrected"}
+                if rule.bias_correction and rule.epsilon_at != "uncorrected"
+                else None
+            ),
+        ),
         "gradients far above ε, late steps",
     ),
-    _bug(
+    UpdateBug(
         "epsilon-outside-root",
         "ε outside the root",
         "ε was added to the root instead of under it.",
         "Steps are wrong where the gradient is small, and right where it is large.",
         "What is ε added to?",
         "√(v + ε), as the rule that was given says.",
-        _but(Rule, _other_place("outside")),
+        _set(Rule, "epsilon_at", "outside"),
         "gradients far above √ε",
     ),
-    _bug(
+    UpdateBug(
         "rmsprop-epsilon-inside-root",
         "ε inside the root",
         "ε was added under the root.",
         "Steps are wrong where the gradient is small, and right where it is large.",
         "What is ε added to?",
         "√v + ε. (Keras has √(v + ε).)",
-        _but(RMSprop, _other_place("inside")),
+        _set(RMSprop, "epsilon_at", "inside"),
         "gradients far above √ε",
     ),
-    _bug(
+    UpdateBug(
         "rmsprop-decay-swapped",
         "ρ and 1 − ρ exchanged",
         "the past got the weight of the new gradient, and the new gradient that of the past.",
@@ -440,7 +441,7 @@ BUGS = (
         _but(Rule, _swapped),
         "ρ = ½",
     ),
-    _bug(
+    UpdateBug(
         "adam-betas-exchanged",
         "β₁ and β₂ exchanged",
         "β₁ was used for the squares and β₂ for the mean.",
@@ -453,7 +454,7 @@ BUGS = (
         ),
         "the first step",
     ),
-    _bug(
+    UpdateBug(
         "root-missing",
         "the root forgotten",
         "the gradient was divided by the mean square instead of its root.",
@@ -466,47 +467,47 @@ BUGS = (
         ),
         "gradients of size 1",
     ),
-    _bug(
+    UpdateBug(
         "amsgrad-missing",
         "the largest v not kept",
         "v itself was used instead of the largest v so far.",
         "The first steps are right; steps are too large after a large gradient has been.",
         "Can the v that divides ever become smaller?",
         "Keep max(largest, v), and divide by its root.",
-        _but(Adam, lambda rule: {"amsgrad": False} if rule.amsgrad else None),
+        _set(Adam, "amsgrad", False),
         "gradients that grow",
     ),
-    _bug(
+    UpdateBug(
         "rmsprop-not-centered",
         "the mean not subtracted",
         "the mean square was used instead of the variance.",
         "The step is too small where the gradient stays the same.",
         "What stands under the root, the mean of g² or that less the square of the mean?",
         "√(v − m²).",
-        _but(RMSprop, lambda rule: {"centered": False} if rule.centered else None),
+        _set(RMSprop, "centered", False),
         "the mean of the gradients is 0",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-missing",
         "no weight decay",
         "the weights do not decay.",
         "What is missing is in proportion to the weights.",
         "Where does λ enter?",
         "Add λw to the gradient, or shrink w by ηλw, as the rule says.",
-        _but(Rule, lambda rule: {"weight_decay": 0.0} if rule.weight_decay else None),
+        _set(Rule, "weight_decay", 0.0),
         "λ = 0, weights 0",
     ),
-    _bug(
+    UpdateBug(
         "l1-missing",
         "no L1 penalty",
         "nothing draws the weights towards 0.",
         "What is missing is the same amount for every weight, with its sign.",
         "Where does λ₁ enter?",
         "Add λ₁ sign(w) to the gradient.",
-        _but(Rule, lambda rule: {"l1": 0.0} if rule.l1 else None),
+        _set(Rule, "l1", 0.0),
         "λ₁ = 0",
     ),
-    _bug(
+    UpdateBug(
         "l1-as-l2",
         "L2 for L1",
         "λ₁w was added to the gradient instead of λ₁ sign(w).",
@@ -516,7 +517,7 @@ BUGS = (
         lambda rule: rule.but(l1=0.0, weight_decay=rule.l1) if rule.l1 and not rule.weight_decay else None,
         "λ₁ = 0, weights of size 1",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-coupled",
         "the decay passed through the averages",
         "λw was added to the gradient, where it should act on the weights alone: Adam with a penalty for AdamW.",
@@ -525,15 +526,11 @@ BUGS = (
         "w ← w − ηλw beside the step; leave the gradient alone.",
         _but(
             Rule,
-            lambda rule: (
-                {"decoupled": False}
-                if rule.weight_decay and rule.decoupled and not isinstance(rule, SGD)
-                else None
-            ),
+            lambda rule: {"decoupled": False} if _moves_averages(rule) and rule.decoupled else None,
         ),
         "plain gradient descent",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-decoupled",
         "the decay beside the averages",
         "the weights shrink beside the step, where λw should be part of the gradient: AdamW for Adam with a penalty.",
@@ -542,15 +539,11 @@ BUGS = (
         "g ← g + λw before anything else.",
         _but(
             Rule,
-            lambda rule: (
-                {"decoupled": True}
-                if rule.weight_decay and not rule.decoupled and not isinstance(rule, SGD)
-                else None
-            ),
+            lambda rule: {"decoupled": True} if _moves_averages(rule) and not rule.decoupled else None,
         ),
         "plain gradient descent",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-sign",
         "weights that grow",
         "the decay has the wrong sign: the weights grow.",
@@ -560,7 +553,7 @@ BUGS = (
         _decay_sign,
         "λ = 0, weights 0",
     ),
-    _bug(
+    UpdateBug(
         "weight-decay-without-rate",
         "a decay without η",
         "w shrinks by λw at every step instead of ηλw.",
@@ -570,7 +563,7 @@ BUGS = (
         _decay_without_rate,
         "η = 1",
     ),
-    _bug(
+    UpdateBug(
         "clip-per-tensor-for-global",
         "each tensor clipped by its own norm",
         "each tensor was clipped by its own norm instead of all by the norm of all.",
@@ -580,7 +573,7 @@ BUGS = (
         lambda rule: rule.but(by="norm") if isinstance(rule, Clipped) and rule.by == "global norm" else None,
         "one tensor, gradients below the limit",
     ),
-    _bug(
+    UpdateBug(
         "groups-ignored",
         "one rule for all parameters",
         "all parameters are treated alike, although some have a rule of their own.",
@@ -590,7 +583,7 @@ BUGS = (
         lambda rule: rule.rule if isinstance(rule, Grouped) and rule.groups else None,
         "groups with the same rule",
     ),
-    _bug(
+    UpdateBug(
         "clip-missing",
         "nothing clipped",
         "the gradient is not clipped.",

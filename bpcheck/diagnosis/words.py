@@ -27,7 +27,7 @@ SCALED = "Where does a factor enter that the loss does not have, or miss one tha
 BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     "sign-flipped": (
         "the sign of the gradient is wrong.",
-        Hints(
+        (
             "The gradient has the right size and the wrong sign.",
             "Which difference is differentiated, a − b or b − a?",
             "Look for a difference that is taken the other way round, and for a minus sign that is lost.",
@@ -35,7 +35,7 @@ BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     ),
     "factor-two": (
         "the gradient is twice what it should be.",
-        Hints(
+        (
             "The gradient points the right way, but is too large by one factor.",
             SCALED,
             "Look for the 2 of a square's derivative where the loss has a ½, and for a sum that is added twice.",
@@ -43,7 +43,7 @@ BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     ),
     "factor-half": (
         "the gradient is half of what it should be.",
-        Hints(
+        (
             "The gradient points the right way, but is too small by one factor.",
             SCALED,
             "Look for the 2 of a square's derivative, and for a ½ that the loss does not have.",
@@ -51,7 +51,7 @@ BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     ),
     "sum-for-mean": (
         "the gradient is too large by the length of an argument: a mean in the loss may be a sum in the gradient.",
-        Hints(
+        (
             "The gradient points the right way, but is too large by one factor.",
             "Does the loss divide by a number of examples, and does the gradient?",
             "If the loss is a mean over that axis, divide the gradient by its length, once.",
@@ -59,7 +59,7 @@ BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     ),
     "averaged-twice": (
         "the gradient is too small by the length of an argument: a mean may be taken once too often.",
-        Hints(
+        (
             "The gradient points the right way, but is too small by one factor.",
             "How often does the gradient divide by a number of examples, and how often does the loss?",
             "Divide the gradient by the length of that axis as often as the loss does.",
@@ -67,7 +67,7 @@ BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     ),
     "outer-transposed": (
         "the gradient is the transpose of what it should be.",
-        Hints(
+        (
             "The gradient has the right numbers in the wrong places.",
             "Which index of the gradient belongs to which index of the parameter?",
             "Swap the factors of the product that it is made of, or transpose it.",
@@ -75,7 +75,7 @@ BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     ),
     "swapped-layers": (
         "the gradients of several parameters stand in one another's place.",
-        Hints(
+        (
             "Each of these tensors holds the gradient of another one.",
             "In which order are the gradients computed, and in which are they returned?",
             "Return each gradient in the place of its own parameter.",
@@ -83,7 +83,7 @@ BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     ),
     "one-entry-wrong": (
         "a single entry of a tensor is wrong, all others in it are right.",
-        Hints(
+        (
             "A single number of a tensor is wrong.",
             "Is some entry written a second time, or treated apart?",
             "Look for an index that is written by hand, and for loops that begin or end one too early.",
@@ -91,7 +91,7 @@ BY_NUMBERS: Mapping[str, tuple[str, Hints]] = {
     ),
     "never-written-entry": (
         "a single entry of a tensor is 0, all others in it are right: it may never be written.",
-        Hints(
+        (
             "A single number of a tensor is 0, and should not be.",
             "Does the loop reach the first and the last index?",
             "Let the loop run over all indices.",

@@ -11,7 +11,7 @@ from bpcheck.errors import InputError
 from bpcheck.health.findings import Finding
 from bpcheck.health.numbers import Clipping, LayerHealth, TensorHealth
 from bpcheck.health.words import render
-from bpcheck.report import health_plot
+from bpcheck.report.plots import courses
 
 __all__ = ["GradientHealth"]
 
@@ -145,17 +145,14 @@ class GradientHealth:
         errors = [layer.error_rms for layer in self.layers]
         if label is not None:
             top = errors[-1] or math.nan
-            return health_plot.course(numbers, [error / top for error in errors], label=label, ax=ax)
-        return health_plot.sizes(
-            numbers,
-            {
-                "activation a": [layer.activation_rms for layer in self.layers],
-                "error δ": errors,
-                "gradient ∂C/∂W": [layer.weight_gradient_rms for layer in self.layers],
-            },
-            title=self.words,
-            ax=ax,
-        )
+            title, y = "What is left of the error", "δ, relative to the last layer's"
+            return courses(numbers, {label: [error / top for error in errors]}, title=title, y=y, ax=ax)
+        sizes = {
+            "activation a": [layer.activation_rms for layer in self.layers],
+            "error δ": errors,
+            "gradient ∂C/∂W": [layer.weight_gradient_rms for layer in self.layers],
+        }
+        return courses(numbers, sizes, title=self.words, y="root mean square", ax=ax)
 
 
 def _for_json(value: Any) -> Any:

@@ -162,9 +162,9 @@ def _of_a_class(path: Path, found: Class, method: str = "") -> str:
     methods = _texts(found.methods)
     is_class = f"{found.name} is a class{f' with the methods {methods}' if methods else ''}. "
     asked = method or _named(found, GRADIENT)
-    if any(
-        one.name == asked and _kind(one) == "pair" for one in found.methods
-    ):  # it is handed the parameters
+    if asked in [
+        one.name for one in found.methods if _kind(one) == "pair"
+    ]:  # it takes the parameters, as it is
         return is_class + _script(path, [found.name], [made, f"net.{asked}"])
     call = f"bpcheck.from_object(net, {', '.join(_parts(found, method))})"
     return (

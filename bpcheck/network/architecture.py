@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -119,6 +119,11 @@ class Architecture:
     def outputs(self) -> int:
         """Number of output units."""
         return self.output_shape[0]
+
+    @property
+    def without_penalty(self) -> Architecture:
+        """The same network, its cost the loss alone."""
+        return replace(self, l1=0.0, l2=0.0, penalize_bias=False)
 
     @property
     def parameter_shapes(self) -> list[Any]:

@@ -22,6 +22,7 @@ __all__ = [
     "number_of",
     "places",
     "role_of",
+    "walk",
 ]
 
 FIRST_LAYER = 2
@@ -72,19 +73,22 @@ def places(architecture: Architecture) -> tuple[Place, ...]:
     [('params[0]', 2), ('params[1]', 3)]
     """
     found: list[Place] = []
-    for path, layer, shape in _walk(architecture.layers, Path("params"), architecture.input_shape):
-        counted = sum(place.number is not None for place in found) + FIRST_LAYER
-        found.append(Place(path, layer, shape, counted if layer.is_numbered else None))
+    for path, layer, shape in walk(architecture):
+        if not layer.inner:
+            counted = sum(place.number is not None for place in found) + FIRST_LAYER
+            found.append(Place(path, layer, shape, counted if layer.is_numbered else None))
     return tuple(found)
+
+
+def walk(architecture: Architecture) -> Iterator[tuple[Path, LayerSpec, Shape]]:
+    """Every layer with the path of its parameters and the shape of one example before it; what it is made of after it."""
+    yield from _walk(architecture.layers, Path("params"), architecture.input_shape)
 
 
 def _walk(layers: Sequence[LayerSpec], path: Path, shape: Shape) -> Iterator[tuple[Path, LayerSpec, Shape]]:
     for index, layer in enumerate(layers):
-        here = path.item(index)
-        if layer.inner:
-            yield from _walk(layer.inner, here, shape)
-        else:
-            yield here, layer, shape
+        yield path.item(index), layer, shape
+        yield from _walk(layer.inner, path.item(index), shape)
         shape = layer.output_shape(shape)
 
 

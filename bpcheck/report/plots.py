@@ -1,10 +1,12 @@
-"""Pictures of numbers that were found elsewhere: Taylor remainders, and the V of a step size.
+"""Pictures of numbers that were found elsewhere: Taylor remainders, the V of a step size, and sizes against layers.
 
 Needs matplotlib (``pip install 'bpcheck[plot]'``), which is imported when a picture is first drawn.
 """
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,10 @@ import numpy as np
 from bpcheck.errors import InputError
 from bpcheck.tree import FloatArray
 
-__all__ = ["step_curve", "taylor"]
+__all__ = ["courses", "step_curve", "taylor"]
 
 # From the palette of Okabe and Ito (2008), which eyes of all kinds tell apart; grey for what is no data.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6E6E6E"
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
 
 SIZE = (6.4, 4.4)
 """Inches: as wide as a column of text, and matplotlib's own default in width."""
@@ -32,15 +34,18 @@ LEGEND_ROOM = 0.3
 BELOW = 4.0
 """By what factor the guides lie below the data, which would hide them."""
 
+STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "D"), (PINK, "^"), (GREY, "v"))
+"""Colour and mark go together, for who prints in grey."""
 
-def axes(ax: Any = None) -> Any:
-    """The axes to draw on: those given, or those of a new figure.
+TITLE_WIDTH = 62
+"""Letters of a title in one line."""
 
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
-    """
+FIGURE_TICKS = 12
+"""Marks on the axis of the layers, at most."""
+
+
+def _axes(ax: Any = None) -> Any:
+    """The axes to draw on: those given, or those of a new figure; InputError if matplotlib is not installed."""
     if ax is not None:
         return ax
     try:
@@ -53,7 +58,7 @@ def axes(ax: Any = None) -> Any:
     return made
 
 
-def frame(ax: Any, title: str, x: str, y: str) -> None:
+def _frame(ax: Any, title: str, x: str, y: str) -> None:
     """Title, axes and grid; y is logarithmic."""
     ax.set_yscale("log")
     ax.set_xlabel(x)
@@ -65,13 +70,19 @@ def frame(ax: Any, title: str, x: str, y: str) -> None:
         ax.spines[side].set_visible(False)
 
 
-def _limits(ax: Any, *values: FloatArray) -> tuple[float, float]:
-    """Show all positive numbers, with some room."""
+def _limits(ax: Any, *values: FloatArray) -> float:
+    """Show all positive numbers, with some room; the lower end."""
     shown = np.concatenate([np.ravel(v) for v in values])
     shown = shown[np.isfinite(shown) & (shown > 0.0)]
     low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.1, 10.0)
     ax.set_ylim(low / HEADROOM, high * HEADROOM)
-    return low / HEADROOM, high * HEADROOM
+    return low / HEADROOM
+
+
+def _legend_above(ax: Any, place: str) -> None:
+    ax.legend(loc=place, fontsize=SMALL, frameon=False)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom, top * (top / bottom) ** LEGEND_ROOM)
 
 
 def taylor(
@@ -93,20 +104,11 @@ def taylor(
     orders : (str, str)
         Of both, for the legend.
     ax : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
     """
-    ax = axes(ax)
+    ax = _axes(ax)
     ax.set_xscale("log")
-    frame(ax, "Taylor remainders", "step h", "remainder")
-    low, _ = _limits(ax, first, second, floor)
+    _frame(ax, "Taylor remainders", "step h", "remainder")
+    low = _limits(ax, first, second, floor)
     ax.fill_between(steps, low, floor, color="#EDEDED", linewidth=0, label="noise: no order can be read here")
     ax.plot(
         steps,
@@ -124,10 +126,7 @@ def taylor(
     ax.plot(steps[hidden], second[hidden], "s", color=ORANGE, markersize=5, markerfacecolor="white")
     if usable.any():
         _guide(ax, steps, second, usable)
-    ax.legend(loc="upper left", fontsize=SMALL, frameon=False)
-    # room for the legend above the data
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(bottom, top * (top / bottom) ** LEGEND_ROOM)
+    _legend_above(ax, "upper left")
     return ax
 
 
@@ -164,24 +163,15 @@ def step_curve(
     is_exact : bool
         Whether the errors are held against the exact derivative.
     ax : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
     """
-    ax = axes(ax)
+    ax = _axes(ax)
     against = "the exact derivative" if is_exact else "the extrapolated estimate"
     ax.set_xscale("log")
-    frame(ax, "Error of a central difference", "step h", f"difference to {against}")
+    _frame(ax, "Error of a central difference", "step h", f"difference to {against}")
     shown = np.where(errors > 0.0, errors, np.nan)
     rounding = noise / (np.sqrt(2.0) * steps)
     marks = np.array([bar]) if np.isfinite(bar) else np.array([])
-    bottom, top = _limits(ax, shown, marks)
+    _limits(ax, shown, marks)
     ax.plot(steps, shown, "o-", color=BLUE, markersize=3.5, linewidth=1.0, label="one step h")
     ax.plot(steps, rounding, ":", color=GREY, linewidth=1.2, label="noise of f over √2 h")
     if np.isfinite(bar):
@@ -190,6 +180,43 @@ def step_curve(
         )
     if np.isfinite(step) and np.isfinite(bar):
         ax.plot([step], [bar], "D", color=ORANGE, markersize=6, label="the finest step that it uses")
-    ax.legend(loc="upper right", fontsize=SMALL, frameon=False)
-    ax.set_ylim(bottom, top * (top / bottom) ** LEGEND_ROOM)
+    _legend_above(ax, "upper right")
     return ax
+
+
+def courses(
+    numbers: Sequence[int], series: Mapping[str, Sequence[float]], *, title: str, y: str, ax: Any = None
+) -> Any:
+    """Draw, or add to a picture, how sizes go from layer to layer.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Of the layers.
+    series : mapping of str to sequence of float
+        By name.
+    title, y : str
+        What stands above, and beside the sizes.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    if not ax.lines:
+        from matplotlib.ticker import MaxNLocator
+
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=FIGURE_TICKS, integer=True))
+        _frame(ax, textwrap.fill(title, TITLE_WIDTH), "layer (the error comes from the right)", y)
+    for name, values in series.items():
+        _line(ax, numbers, values, name)
+    ax.legend(loc="best", fontsize=SMALL, frameon=False)
+    return ax
+
+
+def _line(ax: Any, numbers: Sequence[int], values: Sequence[float], label: str) -> None:
+    shown = np.array(values, dtype=float)
+    shown[~(np.isfinite(shown) & (shown > 0.0))] = np.nan  # a logarithmic axis has no place for them
+    colour, mark = STYLES[len(ax.lines) % len(STYLES)]
+    ax.plot(numbers, shown, color=colour, marker=mark, markersize=4, linewidth=1.2, label=label)

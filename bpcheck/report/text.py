@@ -21,6 +21,7 @@ __all__ = [
     "equation",
     "footer",
     "hint",
+    "indexed",
     "limits",
     "meaning",
     "render",
@@ -123,14 +124,6 @@ def equation(name: str, report: Report) -> str:
 def render(report: Report) -> str:
     """The whole report as text.
 
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> from bpcheck.result import Report
@@ -174,10 +167,6 @@ def hint(report: Report, verbosity: str = "hint") -> str:
     verbosity : {"hint", "equation", "symptom"}
         How much of it.
 
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> from bpcheck.result import Report
@@ -187,21 +176,17 @@ def hint(report: Report, verbosity: str = "hint") -> str:
       All is well.
     """
     wrong = report.verdict.severity > Verdict.INCONCLUSIVE.severity
-    symptoms, questions = (
-        dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints) for place in (SYMPTOM, QUESTION)
-    )
-    equations = dict.fromkeys(d.equation for d in report.diagnoses if d.equation in EQUATIONS)
-    if verbosity == "symptom":
-        equations, questions = {}, {}
+    asks = verbosity != "symptom"
     # where no bug has a name there is one hint alone; the symptom of a wrong gradient is the verdict itself
     said = advice(report, "hint") if verbosity == "hint" or not wrong else ()
+    equations = (_equation(name, report) for name in dict.fromkeys(d.equation for d in report.diagnoses))
     blocks = [
         # of a wrong gradient, a summary may say by how much; then the verdict has to speak for itself
         _head(report, report.verdict.value if wrong else meaning(report)),
         "" if wrong else _fill(report.summary),
-        _rows("seen", "or", symptoms),
-        "\n".join(filter(None, (_equation(name, report) for name in equations))),
-        _rows("ask", "or", questions),
+        _rows("seen", "or", _hints(report, SYMPTOM)),
+        "\n".join(filter(None, equations)) if asks else "",
+        _rows("ask", "or", _hints(report, QUESTION)) if asks else "",
         _labelled(said),
     ]
     # no form of a report may agree without saying what it did not look at
@@ -209,12 +194,12 @@ def hint(report: Report, verbosity: str = "hint") -> str:
     return "\n\n".join(filter(None, (*blocks, _symbols(report, blocks), aside)))
 
 
+def _hints(report: Report, place: int) -> dict[str, None]:
+    return dict.fromkeys(d.hints[place] for d in report.diagnoses if d.hints)
+
+
 def to_do(report: Report) -> tuple[str, ...]:
     """The one thing to do: a sentence; several only where several bugs explain the same numbers.
-
-    Parameters
-    ----------
-    report : Report
 
     Returns
     -------
@@ -370,15 +355,20 @@ def _table(report: Report) -> str:
     shown = every[:MOST_ROWS]
     if all(c.actual is None for c in shown):
         return "\n".join(_row("found", f"{c.label}: {c.reason}") for c in shown)
-    rows = [("", "yours", "right", "difference", "allowed", ""), *map(_cells, shown)]
+    lines = _aligned([("", "yours", "right", "difference", "allowed", ""), *map(_cells, shown)])
+    if len(every) > MOST_ROWS:
+        lines.append(f"… and {len(every) - MOST_ROWS} more")
+    return textwrap.indent("\n".join((*lines, ALLOWED)), INDENT)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Names to the left, numbers to the right, and a word behind them."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for name, *numbers, word in rows:
         cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
-        lines.append("  ".join((INDENT + name.ljust(widths[0]), *cells, word)).rstrip())
-    if len(every) > MOST_ROWS:
-        lines.append(f"{INDENT}… and {len(every) - MOST_ROWS} more")
-    return "\n".join((*lines, INDENT + ALLOWED))
+        lines.append("  ".join((name.ljust(widths[0]), *cells, word)).rstrip())
+    return lines
 
 
 def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:
@@ -388,19 +378,30 @@ def _cells(comparison: Comparison) -> tuple[str, str, str, str, str, str]:
     if not comparison.actual.size:
         return comparison.label, "", "", "", "", "no entries"
     index = comparison.worst_index
-    place = f"[{', '.join(map(str, index))}]" if index else ""
     name = f" ({comparison.name})" if comparison.name else ""
     actual, expected = float(comparison.actual[index]), float(comparison.expected[index])
     wrong = comparison.verdict.severity > Verdict.INCONCLUSIVE.severity
     yours, right = told_apart(actual, expected) if wrong else (f"{actual + 0.0:.6g}", f"{expected + 0.0:.6g}")
     return (
-        f"{comparison.path}{place}{name}",
+        f"{comparison.path}{indexed(index)}{name}",
         yours,
         right,
         f"{abs(actual - expected):.1e}",
         f"{float(comparison.bound[index]):.1e}",
         word,
     )
+
+
+def indexed(index: Iterable[int]) -> str:
+    """The place of an entry, as in code; empty for a single number.
+
+    Examples
+    --------
+    >>> indexed((0, 2)), indexed(())
+    ('[0, 2]', '')
+    """
+    place = ", ".join(map(str, index))
+    return f"[{place}]" if place else ""
 
 
 def limits(report: Report) -> str:

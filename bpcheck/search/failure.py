@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -178,38 +178,28 @@ class Investigation:
         """Locate on the smallest case, name by reproduction on that one, the one found and fresh ones."""
         if judged.first_call_ok:
             return (self._kept_between_calls(judged, smallest),)
-        observations = self._observations([*self._seen, smallest] if self._seen else [])
-        diagnoses = explain(smallest.case, smallest.comparisons, observations)
-        if self._advice:
-            diagnoses = tuple(replace(d, evidence=(*d.evidence, self._advice)) for d in diagnoses)
-        if len({d.explanation for d in diagnoses}) > 1:
-            diagnoses = tuple(replace(d, apart=self._apart) for d in diagnoses)
-        if smallest.case is not judged.case and judged.verdict.severity > Verdict.DISAGREES.severity:
-            # of a small network one entry is soon all there is: the one found first says what kind of fault it is
-            whole = explain(judged.case, judged.comparisons)[0]
-            place = locate(smallest.case, smallest.comparisons)
-            told = tuple(f"where it was seen first: {text}" for text in whole.evidence) if whole.bug else ()
-            diagnoses = (replace(whole, path=place.path, evidence=(*place.evidence, *told)),)
+        diagnoses = self._explained(judged, smallest)
         first = diagnoses[0]
         if not first.bug and judged.verdict is Verdict.DISAGREES and self._is_ours(judged):
             diagnoses = (self._without_a_formula(judged, smallest, first),)
         if first.bug == "input-mutated" and any(ALIASED in warning for warning in judged.warnings):
-            diagnoses = (
-                named(replace(first, evidence=first.evidence[:1]), "gradient-aliases-parameter", ""),
-            )
+            alone = replace(first, evidence=first.evidence[:1])
+            diagnoses = (named(alone, "gradient-aliases-parameter", ""),)
         if self._right_for_two(judged.case):
-            diagnoses = tuple(replace(d, evidence=(*d.evidence, ALONE), hint=SQUEEZED) for d in diagnoses)
-        first_seen = locate(judged.case, judged.comparisons)
-        network = in_words(judged.case.architecture)
-        if (
-            smallest.case is judged.case
-            or not first_seen.path
-            or network == in_words(smallest.case.architecture)
-        ):
-            return diagnoses
-        layer = f", layer {first_seen.layer}" if first_seen.layer is not None else ""
-        seen_at = f"first seen in {network}, at {first_seen.path}{layer}"
-        return tuple(replace(d, evidence=(*d.evidence, seen_at)) for d in diagnoses)
+            diagnoses = _also(diagnoses, ALONE, hint=SQUEEZED)
+        return _also(diagnoses, *_first_seen(judged, smallest))
+
+    def _explained(self, judged: Judged, smallest: Judged) -> tuple[Diagnosis, ...]:
+        """What explains the smallest case and all that was seen, and what came of telling explanations apart."""
+        if smallest.case is not judged.case and judged.verdict.severity > Verdict.DISAGREES.severity:
+            return (_by_the_first(judged, smallest),)
+        observations = self._observations([*self._seen, smallest] if self._seen else [])
+        diagnoses = explain(smallest.case, smallest.comparisons, observations)
+        if self._advice:
+            diagnoses = _also(diagnoses, self._advice)
+        return (
+            _also(diagnoses, apart=self._apart) if len({d.explanation for d in diagnoses}) > 1 else diagnoses
+        )
 
     def _right_for_two(self, case: Case) -> bool:
         """Whether it fails for a batch of one and works for two: the same example, and one a little off it."""
@@ -373,6 +363,28 @@ class Investigation:
             "\nOn networks of equal widths, where its shapes happen to fit, the gradient is wrong"
             f"{f' ({said})' if said else ''}. {first.hint}"
         ).rstrip()
+
+
+def _also(diagnoses: tuple[Diagnosis, ...], *evidence: str, **changes: Any) -> tuple[Diagnosis, ...]:
+    return tuple(replace(d, evidence=(*d.evidence, *evidence), **changes) for d in diagnoses)
+
+
+def _by_the_first(judged: Judged, smallest: Judged) -> Diagnosis:
+    """Of a small network one entry is soon all there is: the one found first says what kind of fault it is."""
+    whole = explain(judged.case, judged.comparisons)[0]
+    place = locate(smallest.case, smallest.comparisons)
+    told = [f"where it was seen first: {text}" for text in whole.evidence] if whole.bug else []
+    return replace(whole, path=place.path, evidence=(*place.evidence, *told))
+
+
+def _first_seen(judged: Judged, smallest: Judged) -> tuple[str, ...]:
+    """Where it was seen first, if that is another network than the smallest one."""
+    located = locate(judged.case, judged.comparisons)
+    network = in_words(judged.case.architecture)
+    if not located.path or network == in_words(smallest.case.architecture):
+        return ()
+    layer = f", layer {located.layer}" if located.layer is not None else ""
+    return (f"first seen in {network}, at {located.path}{layer}",)
 
 
 def _least(case: Case) -> Iterator[Case]:

@@ -306,7 +306,7 @@ Your own optimiser is checked in the same way: `bpcheck.compare_update(step)` ev
 
 # %%
 for slug, bug in list(bpcheck.diagnosis.UPDATES.items())[:12]:
-    print(f"{slug:30s} {bug.hints.symptom}")
+    print(f"{slug:30s} {bug.symptom}")
 
 # %% [markdown]
 r"""

@@ -18,7 +18,7 @@ from bpcheck.report.page.claimed import BY_BIAS, BY_BUG, UNKNOWN
 from bpcheck.report.page.drawing import draw
 from bpcheck.report.page.formula import wrong_comparison, wrong_formula
 from bpcheck.report.page.layers.kinds import KINDS
-from bpcheck.report.page.layers.place import focus, reached, tapped, window
+from bpcheck.report.page.layers.place import focus, reached, seen_by_kernel
 from bpcheck.report.page.numbers import show
 from bpcheck.report.page.page import fragment, page
 from bpcheck.report.page.replay import replay
@@ -31,7 +31,7 @@ CONVOLUTIONS = ("conv1d", "conv2d", "skip around conv", "large conv")
 
 def drawn(report, example=0):
     found = replay(report)
-    return ElementTree.fromstring(draw(found, steps(found), chosen(found), example))
+    return ElementTree.fromstring(draw(found, chosen(found), example))
 
 
 def flat(trace):
@@ -73,13 +73,15 @@ def test_the_replay_has_the_numbers_of_the_reference(name):
         if layer.params:
             np.testing.assert_array_equal(layer.z, z)
             np.testing.assert_array_equal(layer.a, a)
-            np.testing.assert_allclose(layer.delta, delta, rtol=1e-12)
+            np.testing.assert_allclose(layer.delta.right, delta, rtol=1e-12)
         else:
             np.testing.assert_array_equal(layer.a, layer.x.reshape(layer.a.shape))
     for layer in found.every:
         if layer.inner:
             np.testing.assert_allclose(layer.a, layer.x + layer.inner[-1].a, rtol=1e-12)
-            np.testing.assert_allclose(layer.below, layer.down + layer.inner[0].below, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(
+                layer.below.right, layer.down.right + layer.inner[0].below.right, rtol=1e-9, atol=1e-12
+            )
     assert [layer.number for layer in leaves if layer.params] == list(
         range(2, 2 + sum(bool(layer.params) for layer in leaves))
     )
@@ -109,21 +111,23 @@ def test_the_sums_of_a_kernels_place_are_those_of_the_reference(name):
         weight, bias = layer.params["weight"], layer.params["bias"]
         for _ in range(20):
             o, *place = (int(rng.integers(n)) for n in layer.z.shape[1:])
-            under = [window(layer, 0, c, tuple(place)) for c in range(weight.shape[1])]
+            under = seen_by_kernel(layer, 0)[(slice(None), *place)]
             assert np.sum(under * weight[o]) + bias[o] == pytest.approx(
                 layer.z[(0, o, *place)], rel=1e-10, abs=1e-12
             )
             o, c, *tap = (int(rng.integers(n)) for n in weight.shape)
-            shares = [layer.delta[i, o] * tapped(layer, i, c, tuple(tap)) for i in range(given.batch)]
+            shares = [
+                layer.delta.right[i, o] * seen_by_kernel(layer, i)[(c, ..., *tap)] for i in range(given.batch)
+            ]
             right = leaves[str(layer.path.item("weight"))][(o, c, *tap)]
             assert np.sum(shares) == pytest.approx(right, rel=1e-10, abs=1e-12)
             c, *at = (int(rng.integers(n)) for n in layer.x.shape[1:])
             terms = [
-                weight[(o, c, *tap)] * layer.delta[(0, o, *place)]
+                weight[(o, c, *tap)] * layer.delta.right[(0, o, *place)]
                 for o in range(len(weight))
                 for place, tap in reached(layer, tuple(at))
             ]
-            assert sum(terms) == pytest.approx(layer.below[(0, c, *at)], rel=1e-10, abs=1e-12)
+            assert sum(terms) == pytest.approx(layer.below.right[(0, c, *at)], rel=1e-10, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -136,8 +140,8 @@ def test_the_steps_show_their_numbers(name):
         if step.key not in layers:
             continue
         layer = layers[step.key]
-        values = {"z": layer.z, "a": layer.a, "flatten": layer.a, "sum": layer.a, "delta": layer.delta}
-        values |= {"arrival": layer.down, "down": layer.below}
+        values = {"z": layer.z, "a": layer.a, "flatten": layer.a, "sum": layer.a, "delta": layer.delta.right}
+        values |= {"arrival": layer.down.right, "down": layer.below.right}
         if step.kind == "gradient":
             assert bool(row.findall(".//p[@class='bad']")) is step.wrong
             continue
@@ -212,17 +216,17 @@ def test_a_wrong_delta_of_a_map_is_marked_and_its_right_one_stands_beside_it():
     found = replay(sample("conv2d"))
     layer = found.every[0]
     assert found.source == BY_BUG
-    assert layer.wrong_delta.all()
+    assert layer.delta.wrong.all()
     picture = said(drawn(sample("conv2d")))
     assert "δ right" in picture
     assert "δ yours ✗" in picture
     marked = len(drawn(sample("conv2d")).findall(".//g[@class='wrong']"))
-    assert marked == layer.wrong_gradient("weight").sum() + layer.delta[0].size
+    assert marked == layer.wrong_gradient("weight").sum() + layer.delta[0].wrong.size
     row = next(
         row for row, step in zip(step_texts(sample("conv2d")), steps(found), strict=True)
         if (step.kind, step.key) == ("delta", layer.key)
     )  # fmt: skip
-    assert said(row).count("(wrong)") == layer.delta.size
+    assert said(row).count("(wrong)") == layer.delta.wrong.size
 
 
 @pytest.mark.parametrize(
@@ -246,7 +250,7 @@ def test_of_right_code_nothing_is_marked(name):
     report = failing_network(name, "")
     assert report.verdict is Verdict.AGREES
     found = replay(report)
-    picture = draw(found, steps(found), chosen(found), 0)
+    picture = draw(found, chosen(found), 0)
     assert "✗" not in picture
     assert 'class="wrong"' not in picture
     assert first_wrong(steps(found)) is None
@@ -288,7 +292,7 @@ def test_the_numbers_under_the_kernel_are_framed():
         during = [f for f in frames if int(f.attrib["data-during"]) == numbers["z", layer.key]]
         assert len(during) == 1 + layer.x.shape[1]  # the number, and what lies under the kernel in every map
         met = [f for f in frames if int(f.attrib["data-during"]) == numbers["gradient", layer.key]]
-        assert len(met) == layer.delta[0, 0].size
+        assert len(met) == layer.z[0, 0].size
         assert all("moving" in f.attrib["class"] for f in met)
 
 
@@ -307,8 +311,8 @@ def test_of_large_maps_the_part_around_the_mistake_is_drawn():
 def test_the_bias_gives_away_a_dense_layers_delta_also_inside_a_skip_connection():
     found = replay(replace(sample("skip"), diagnoses=()))
     assert found.source == BY_BIAS
-    assert all(layer.claimed is not None for layer in found.every if layer.params)
-    wrong = [layer.number for layer in found.every if layer.wrong_delta.any()]
+    assert all(layer.delta.yours is not None for layer in found.every if layer.params)
+    wrong = [layer.number for layer in found.every if layer.delta.is_wrong]
     assert wrong == [2]  # below the skip connection, whose own path was forgotten
     listed = steps(found)
     start = listed[first_wrong(listed)]
@@ -318,7 +322,7 @@ def test_the_bias_gives_away_a_dense_layers_delta_also_inside_a_skip_connection(
 def test_a_convolutions_bias_is_a_sum_and_gives_no_delta_away():
     plain = replace(sample("conv1d"), diagnoses=())
     found = replay(plain)
-    assert found.every[0].claimed is None
+    assert found.every[0].delta.yours is None
     row = next(
         row for row, step in zip(step_texts(plain), steps(found), strict=True)
         if (step.kind, step.layer) == ("delta", 2)
@@ -368,7 +372,7 @@ def test_the_formula_of_a_wrong_entry_has_the_right_value(name):
     comparison, formula = wrong_comparison(report), wrong_formula(report)
     assert formula.value == pytest.approx(float(comparison.expected[comparison.worst_index]), rel=1e-9)
     text = Balanced(page(report)).text
-    assert formula.symbol in text
+    assert formula.lines[-1][0].removeprefix("∂C/∂") in text
     assert words in text
 
 

@@ -32,7 +32,7 @@ def said(node):
 def boxes(report, example):
     """The texts of every unit's box: {(layer, place from above): [line, …]}, and the texts on the lines."""
     found = replay(report)
-    root = ElementTree.fromstring(draw(found, steps(found), window(found), example))
+    root = ElementTree.fromstring(draw(found, window(found), example))
     listed, counts = {}, {}
     for group in root.iter("g"):
         if "data-layer" in group.attrib:

@@ -170,10 +170,12 @@ def test_the_replay_has_the_numbers_of_the_reference(name):
     for k, layer in enumerate(found.layers):
         np.testing.assert_array_equal(layer.z, trace.pre_activations[k])
         np.testing.assert_array_equal(layer.a, trace.activations[k])
-        np.testing.assert_allclose(layer.delta.sum(axis=0), gradient[k]["bias"], rtol=1e-12, atol=1e-300)
-        if layer.claimed is not None:  # it is made of the caller's own gradient
+        np.testing.assert_allclose(
+            layer.delta.right.sum(axis=0), gradient[k]["bias"], rtol=1e-12, atol=1e-300
+        )
+        if layer.delta.yours is not None:  # it is made of the caller's own gradient
             np.testing.assert_allclose(
-                layer.claimed.sum(axis=0), layer.comparisons["bias"].actual, rtol=1e-9, atol=1e-12
+                layer.delta.yours.sum(axis=0), layer.comparisons["bias"].actual, rtol=1e-9, atol=1e-12
             )
 
 
@@ -188,7 +190,7 @@ def test_the_replay_has_the_numbers_of_the_reference(name):
 def test_the_callers_delta_is_shown_only_where_it_is_known(name, source, known):
     found = replay(sample(name))
     assert found.source == source
-    assert [layer.claimed is not None for layer in found.layers] == known
+    assert [layer.delta.yours is not None for layer in found.layers] == known
     assert source in page(sample(name))
 
 
@@ -206,7 +208,7 @@ def test_a_penalty_on_the_weights_does_not_hide_delta(penalty):
     judged = tuple(bpcheck.check.agreement.judge(path, a, a, 1e-12) for path, a in right.items())
     found = replay(Report("f", Verdict.DISAGREES, judged, counterexample=given))
     assert found.source == BY_BIAS
-    assert all(layer.claimed is not None and not layer.wrong_delta.any() for layer in found.layers)
+    assert all(layer.delta.yours is not None and not layer.delta.is_wrong for layer in found.layers)
     biased = replace(given, architecture=replace(given.architecture, penalize_bias=True))
     assert replay(Report("f", Verdict.DISAGREES, judged, counterexample=biased)).source == UNKNOWN
 
@@ -220,8 +222,8 @@ def test_the_rounding_of_float32_is_no_wrong_delta(mistake, batch, source):
     found = replay(report)
     assert report.verdict is Verdict.DISAGREES
     assert found.source == source
-    assert not found.layers[-1].wrong_delta.any()
-    assert found.layers[0].wrong_delta.any() == ("slope" in mistake)
+    assert not found.layers[-1].delta.is_wrong
+    assert found.layers[0].delta.is_wrong == ("slope" in mistake)
 
 
 def test_two_mistakes_at_once_have_one_delta():
@@ -237,14 +239,14 @@ def test_two_mistakes_at_once_have_one_delta():
     )
     found = replay(Report("f", Verdict.DISAGREES, judged, both, given))
     assert found.source == BY_BUG
-    assert found.layers[0].wrong_delta.all()
-    assert not found.layers[1].wrong_delta.any()
+    assert found.layers[0].delta.wrong.all()
+    assert not found.layers[1].delta.is_wrong
 
 
 def test_the_wrong_delta_is_marked_and_the_right_one_is_not():
     found = replay(sample("2-3-2"))
-    assert found.layers[0].wrong_delta.all()
-    assert not found.layers[1].wrong_delta.any()
+    assert found.layers[0].delta.wrong.all()
+    assert not found.layers[1].delta.is_wrong
     listed = steps(found)
     start = first_wrong(listed)
     assert (listed[start].kind, listed[start].layer) == ("delta", 2)
@@ -270,7 +272,7 @@ def test_every_bug_of_the_catalogue_can_be_drawn(slug):
     found = replay(report)
     for layer in found.layers:
         if CATALOGUE[slug].equation not in ("BP1", "BP2"):
-            assert not layer.wrong_delta.any()
+            assert not layer.delta.is_wrong
     Balanced(page(report))
 
 
@@ -283,8 +285,8 @@ def test_a_factor_that_loss_and_gradient_share_is_in_the_right_delta_too():
     )
     once, twice = replay(report), replay(replace(report, comparisons=doubled))
     for one, two in zip(once.layers, twice.layers, strict=True):
-        np.testing.assert_allclose(two.delta, 2 * one.delta, rtol=1e-12)
-        np.testing.assert_allclose(two.claimed, 2 * one.claimed, rtol=1e-12)
+        np.testing.assert_allclose(two.delta.right, 2 * one.delta.right, rtol=1e-12)
+        np.testing.assert_allclose(two.delta.yours, 2 * one.delta.yours, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -299,9 +301,9 @@ def test_in_any_layout_the_walk_is_the_same(layout):
     assert other.culprit.number == one.culprit.number == 2
     assert other.source == one.source
     for right, found in zip(one.layers, other.layers, strict=True):
-        np.testing.assert_array_equal(found.wrong_delta, right.wrong_delta)
-        np.testing.assert_allclose(found.claimed, right.claimed, rtol=1e-12)
-    assert draw(other, steps(other), window(other), 0) == draw(one, steps(one), window(one), 0)
+        np.testing.assert_array_equal(found.delta.wrong, right.delta.wrong)
+        np.testing.assert_allclose(found.delta.yours, right.delta.yours, rtol=1e-12)
+    assert draw(other, window(other), 0) == draw(one, window(one), 0)
     assert "nothing was compared" not in page(theirs)
     formula, comparison = (
         wrong_formula(theirs),

@@ -343,7 +343,7 @@ def test_every_bug_that_numbers_show_has_words_without_a_network():
     named = {*NAMES.values(), "sum-for-mean", "averaged-twice", "outer-transposed", "swapped-layers"}
     assert named <= set(BY_NUMBERS)
     for explanation, hints in BY_NUMBERS.values():
-        assert not ABOUT_NETWORKS.search(" ".join((explanation, *hints.ladder)))
+        assert not ABOUT_NETWORKS.search(" ".join((explanation, *hints)))
 
 
 # --- alternatives, and what is wrong at the same time -----------------------------------------------------------

@@ -63,9 +63,8 @@ def named(
             evidence.append(
                 f"every step is {factor:.6g} times the right one: a learning rate of so much would give the same"
             )
-        hints = (bug.hints.symptom, bug.hints.equation, bug.hints.line)
-        hint = f"{bug.sentence} {bug.hint}"
-        return Diagnosis("update", path, bug.slug, tuple(evidence), hint, hints=hints)
+        hint = f"{bug.sentence} {bug.line}"
+        return Diagnosis("update", path, bug.slug, tuple(evidence), hint, hints=bug.hints)
     factor = _factor(wrong)
     if factor is not None:
         return _scaled(factor, path, first)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.step import Equation, Kind, Layer, Rules, Run, Step
+from bpcheck.diagnosis.bug import Family
+from bpcheck.diagnosis.step import Equation, Kind, Layer, Run, Step
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS", "FLATTEN", "RESTORED"]
@@ -20,11 +18,7 @@ SHAPE = Equation(
 )
 
 
-def _restored(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
-    return error.reshape(layer.x.shape)
-
-
-RESTORED = Step("flatten", "shape restored", SHAPE, _restored)
+RESTORED = Step("flatten", "shape restored", SHAPE, lambda run, layer, error: error.reshape(layer.x.shape))
 """``(run, layer, ∂C/∂(row)) -> ∂C/∂x``."""
 
 
@@ -40,40 +34,34 @@ def _channels_last(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
     return np.moveaxis(error.reshape(len(error), *places, channels), -1, 1)
 
 
-def _columns_first(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
-    return error.reshape(layer.x.shape, order="F")
-
-
-def _bug(
-    slug: str,
-    title: str,
-    explanation: str,
-    rule: Callable[[Run, Layer, FloatArray], FloatArray],
-    confused: tuple[str, ...],
-) -> Bug:
-    hints = Hints(
-        "The dense layers are right, the layers below the flattening are wrong.",
-        "The flattening: in which order were the numbers put in a row?",
-        "Take the row apart by the shape that was flattened, in the same order: dx = dy.reshape(x.shape).",
-    )
-    rules = Rules().but(RESTORED, rule)
-    silent = "no flattening, no parameters below it; one channel, one place"
-    return Bug(slug, title, SHAPE.name, explanation, hints, rules, silent=silent, confused=confused)
-
+ROW = Family(
+    RESTORED, "The dense layers are right, the layers below the flattening are wrong.", "The flattening"
+)
+ORDER = "in which order were the numbers put in a row?"
+TAKEN_APART = (
+    "Take the row apart by the shape that was flattened, in the same order: dx = dy.reshape(x.shape)."
+)
+BELOW = "no flattening, no parameters below it; one channel, one place"
 
 BUGS = (
-    _bug(
+    ROW.bug(
         "flatten-channels-last",
         "flattened with the channels first, restored with them last",
         "the row was made of (channels, places) and taken apart as (places, channels): the errors come to other places.",
+        ORDER,
+        TAKEN_APART,
         _channels_last,
-        ("flatten-columns-first",),
+        silent=BELOW,
+        confused=("flatten-columns-first",),
     ),
-    _bug(
+    ROW.bug(
         "flatten-columns-first",
         "flattened row by row, restored column by column",
         "the row was made with the last axis fastest and taken apart with the first axis fastest (order='F').",
-        _columns_first,
-        ("flatten-channels-last",),
+        ORDER,
+        TAKEN_APART,
+        lambda run, layer, error: error.reshape(layer.x.shape, order="F"),
+        silent=BELOW,
+        confused=("flatten-channels-last",),
     ),
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.step import Equation, Kind, Layer, Rules, Run, Step
+from bpcheck.diagnosis.bug import Family
+from bpcheck.diagnosis.step import Equation, Kind, Layer, Run, Step
 from bpcheck.tree import FloatArray
 
 __all__ = ["BUGS", "PLUS_ONE", "SKIP"]
@@ -18,11 +16,7 @@ SKIP_PATH = Equation(
 )
 
 
-def _both(run: Run, layer: Layer, error: FloatArray, through: FloatArray) -> FloatArray:
-    return error + through
-
-
-PLUS_ONE = Step("skip", "the +1", SKIP_PATH, _both)
+PLUS_ONE = Step("skip", "the +1", SKIP_PATH, lambda run, layer, error, through: error + through)
 """``(run, layer, ∂C/∂y, what comes down through f) -> ∂C/∂x``."""
 
 
@@ -36,53 +30,41 @@ SKIP = Kind(
 )
 
 
-def _bug(
-    slug: str,
-    title: str,
-    explanation: str,
-    line: str,
-    rule: Callable[[Run, Layer, FloatArray, FloatArray], FloatArray],
-    confused: tuple[str, ...] = (),
-) -> Bug:
-    hints = Hints(
-        "What lies above the skip connection is right, and so are the layers inside it; the layers below it are wrong.",
-        "The skip connection: on how many paths does x reach y = x + f(x), and what does each send back?",
-        line,
-    )
-    silent = "no skip connection; no parameters below it"
-    return Bug(
-        slug,
-        title,
-        SKIP_PATH.name,
-        explanation,
-        hints,
-        Rules().but(PLUS_ONE, rule),
-        silent=silent,
-        confused=confused,
-    )
-
+PATHS = Family(
+    PLUS_ONE,
+    "What lies above the skip connection is right, and so are the layers inside it; the layers below it are wrong.",
+    "The skip connection",
+)
+BOTH = "on how many paths does x reach y = x + f(x), and what does each send back?"
+BELOW = "no skip connection; no parameters below it"
 
 BUGS = (
-    _bug(
+    PATHS.bug(
         "skip-dropped",
         "the +1 of a skip connection forgotten",
         "below a skip connection only the error that came down through f is used; the one past f, the +1, is lost.",
+        BOTH,
         "Add the error of the output to what comes down through f: dx = dy + (what f sends down).",
         lambda run, layer, error, through: through,
+        silent=BELOW,
     ),
-    _bug(
+    PATHS.bug(
         "skip-inner-dropped",
         "only the +1 of a skip connection",
         "below a skip connection only the error past f is used; the one that came down through f is lost.",
+        BOTH,
         "Add what comes down through f to the error of the output: dx += …, not dx = ….",
         lambda run, layer, error, through: error,
-        ("conv-error-not-propagated",),
+        silent=BELOW,
+        confused=("conv-error-not-propagated",),
     ),
-    _bug(
+    PATHS.bug(
         "skip-doubled",
         "the +1 of a skip connection twice",
         "the error past f is added twice on its way down a skip connection.",
+        BOTH,
         "Add the error of the output once: dx = dy + (what f sends down).",
         lambda run, layer, error, through: 2.0 * error + through,
+        silent=BELOW,
     ),
 )

@@ -4,63 +4,41 @@ from __future__ import annotations
 
 from bpcheck.report.page.grid import grid
 from bpcheck.report.page.markup import Html, tag
-from bpcheck.report.page.sketch import Column, Sketch, text
+from bpcheck.report.page.sketch import Column, text
 from bpcheck.report.page.station import Row
 
 __all__ = ["box"]
 
 
-def box(sketch: Sketch, column: Column, item: int) -> Html:
-    """Draw it.
-
-    Parameters
-    ----------
-    sketch : Sketch
-    column : Column
-    item : int
-        Number of the unit or map, from 0.
-
-    Returns
-    -------
-    Html
-        An SVG group.
-    """
-    station, rows = column.station, sketch.rows(column, item)
-    top, left = column.top(item, rows), column.left
+def box(column: Column, item: int) -> Html:
+    """The box of a unit or map, counted from 0."""
+    station, top, left = column.station, column.top(item), column.left
     lines = [] if station.is_slim else [_heading(column, item, top)]
-    for row in rows:
-        x, y = column.grid(item, rows, row.name)
+    for row in column.listed(item):
+        x, y = column.grid(item, row.name)
         if row.is_single:
             lines.append(_number(row, column, y - 5))
             continue
-        mark = {"bad": " ✗", "fine": " ✓"}.get(row.kind, "")
-        lines.append(
-            text(x, y - 5, row.name, tag("tspan", mark, class_=row.kind), class_="name", data_at=row.step)
-        )
+        mark = tag("tspan", row.mark, class_=row.kind)
+        lines.append(text(x, y - 5, row.name, mark, class_="name", data_at=row.step))
         wrong = None if row.wrong is None else column.cut(row.wrong)
         lines.append(grid(column.cut(row.value), wrong, x, y, step=row.step, wrong_step=row.step))
-    height = column.height(rows)
-    border = tag(
-        "rect", x=f"{left:.0f}", y=f"{top:.0f}", width=f"{column.width:.0f}", height=f"{height:.0f}", rx=7
-    )
+    height = column.height(column.listed(item))
+    border = tag("rect", x=left, y=top, width=column.width, height=height, rx=7)
     number = station.number if station.counts else f"{station.number}+"
     return tag("g", border, *lines, class_="box", data_layer=number)
 
 
 def _heading(column: Column, item: int, top: float) -> Html:
-    caption = column.station.caption(item)
-    said: list[object] = [f"{column.station.word} {item + 1}"]
-    if caption.text:
-        said.append(tag("tspan", f"   {caption.text}", class_="soft"))
-    if caption.is_wrong:
-        said.append(tag("tspan", " ✗", class_="bad", data_at=caption.step))
-    return text(column.left + 9, top + 18, *said, class_="unit")
+    station = column.station
+    behind = station.caption(item) if station.caption is not None else ()
+    return text(column.left + 9, top + 18, f"{station.word} {item + 1}", *behind, class_="unit")
 
 
 def _number(row: Row, column: Column, y: float) -> Html:
     return text(
         column.left + 9, y,
         tag("tspan", row.name, class_="name"),
-        tag("tspan", row.written, x=f"{column.right - 9:.0f}", class_=f"value {row.kind}".strip()),
+        tag("tspan", row.written + row.mark, x=column.right - 9, class_=f"value {row.kind}".strip()),
         data_at=row.step,
     )  # fmt: skip

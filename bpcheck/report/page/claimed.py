@@ -22,11 +22,12 @@ from bpcheck.diagnosis.observation import ROUNDINGS
 from bpcheck.diagnosis.step import Forward, Rules
 from bpcheck.diagnosis.steps import data_pass, forward
 from bpcheck.network.case import Case
+from bpcheck.report.page.compared import close, rounding
 from bpcheck.report.page.layers.kinds import kind_of
-from bpcheck.report.page.replayed import Layer, close, rounding, walked
+from bpcheck.report.page.replayed import Layer, walked
 from bpcheck.result import Comparison, Report
 from bpcheck.subject import STEP_RATES
-from bpcheck.tree import Path, rms
+from bpcheck.tree import rms
 
 __all__ = ["BY_BIAS", "BY_BUG", "UNKNOWN", "Claims", "claimed"]
 
@@ -40,21 +41,11 @@ UNKNOWN = "not known: your function returns gradients, not δ"
 
 @dataclass(frozen=True, eq=False)
 class Claims:
-    """What is known of the caller's backward pass.
+    """What is known of the caller's backward pass."""
 
-    Attributes
-    ----------
-    source : str
-        How it is known, in words.
-    deltas : mapping of str to array
-        δ by the key of its layer.
-    below : mapping of str to array
-        ∂C/∂(input) by the key of the layer that sends it down.
-    """
-
-    source: str = UNKNOWN
-    deltas: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    below: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    source: str = UNKNOWN  # how it is known, in words
+    # "delta" and the key of a layer: its δ; "below" and the key: the ∂C/∂(input) that it sends down
+    known: Mapping[tuple[str, str], Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def claimed(
@@ -62,19 +53,7 @@ def claimed(
 ) -> Claims:
     """What is known of the caller's backward pass.
 
-    Parameters
-    ----------
-    report : Report
-    case : Case
-    layers : sequence of Layer
-    given : mapping of str to Comparison
-        By path, in our layout.
-    factor : float
-        The unit of the caller's cost over ours.
-
-    Returns
-    -------
-    Claims
+    ``given`` is by path, in our layout; ``factor`` is the unit of the caller's cost over ours.
     """
     bugs = [CATALOGUE[slug] for slug in {d.bug: None for d in report.diagnoses} if slug in CATALOGUE]
     found = _with_bugs(bugs, case, given, factor) if bugs and knows(case.architecture.layers) else None
@@ -86,7 +65,9 @@ def _by_bias(case: Case, layers: Sequence[Layer], factor: float) -> Claims | Non
     architecture = case.architecture
     if case.batch > 1 or (architecture.penalize_bias and (architecture.l1 or architecture.l2)):
         return None
-    read = {layer.key: kind_of(layer.spec).read_off(layer, case, factor) for layer in walked(layers)}
+    read = {
+        ("delta", layer.key): kind_of(layer.spec).read_off(layer, case, factor) for layer in walked(layers)
+    }
     known = {key: delta for key, delta in read.items() if delta is not None}
     return Claims(BY_BIAS, known) if known else None
 
@@ -134,27 +115,22 @@ def _run(f: Forward, rules: Rules, factor: float) -> Claims | None:
     made = data_pass(f, rules)
     if made is None:
         return None
-    shapes = {layer.path: np.shape(layer.x) for layer in f.every}
-    sums = {
-        layer.path: np.shape(layer.saved.pre_activation) for layer in f.every if layer.path in made.errors
+    shapes = {("below", layer.path): np.shape(layer.x) for layer in f.every}
+    shapes |= {
+        ("delta", layer.path): np.shape(layer.saved.pre_activation)
+        for layer in f.every
+        if layer.path in made.errors
     }
-    if not (_fit(made.errors, sums) and _fit(made.below, shapes)):
+    found = {("delta", path): array for path, array in made.errors.items()}
+    found |= {("below", path): array for path, array in made.below.items()}
+    if any(np.shape(array) != shapes[place] for place, array in found.items()):
         return None
-    return Claims(BY_BUG, _in_units(made.errors, factor), _in_units(made.below, factor))
-
-
-def _fit(arrays: Mapping[Path, Any], shapes: Mapping[Path, tuple[int, ...]]) -> bool:
-    return all(np.shape(array) == shapes[path] for path, array in arrays.items())
-
-
-def _in_units(arrays: Mapping[Path, Any], factor: float) -> dict[str, Any]:
-    """Arrays by the key of their layer, in the caller's unit of cost."""
-    return {str(path): np.asarray(array, dtype=float) * factor for path, array in arrays.items()}
+    return Claims(
+        BY_BUG,
+        {(what, str(path)): np.asarray(array, dtype=float) * factor for (what, path), array in found.items()},
+    )
 
 
 def _alike(first: Claims, second: Claims) -> bool:
-    pairs = ((first.deltas, second.deltas), (first.below, second.below))
-    return all(
-        one.keys() == other.keys() and all(bool(np.all(close(one[key], other[key]))) for key in one)
-        for one, other in pairs
-    )
+    one, other = first.known, second.known
+    return one.keys() == other.keys() and all(bool(np.all(close(one[key], other[key]))) for key in one)

@@ -6,10 +6,10 @@ from bpcheck.report.page.formula import Formula
 from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.numbers import show
 from bpcheck.report.page.signs import MOST_TENSORS
-from bpcheck.report.text import footer, limits
+from bpcheck.report.text import limits
 from bpcheck.result import Report
 
-__all__ = ["proof", "reproducer", "totals", "written"]
+__all__ = ["proof", "reproducer", "written"]
 
 
 def written(found: Formula | None) -> Html | None:
@@ -91,15 +91,3 @@ def proof(report: Report) -> Html | None:
     caption = tag("caption", f"Smallest relative error that would have been seen{more}")
     table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="evidence")
     return join(tag("p", said), scrolling("Table of the limits", table), unseen)
-
-
-def totals(report: Report) -> Html:
-    """Cases, calls and the seed.
-
-    Examples
-    --------
-    >>> from bpcheck import Report, Verdict
-    >>> totals(Report("f", Verdict.AGREES, seed=1))
-    '<footer><p class="soft small">seed 1</p></footer>'
-    """
-    return tag("footer", tag("p", footer(report), class_="soft small"))

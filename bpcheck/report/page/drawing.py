@@ -28,9 +28,7 @@ from bpcheck.report.page.sketch import (
     edge,
     text,
 )
-from bpcheck.report.page.step import Step
-from bpcheck.report.page.steps import numbers_of
-from bpcheck.report.page.window import Seen, Window
+from bpcheck.report.page.window import Window
 
 __all__ = ["draw", "legend"]
 
@@ -46,27 +44,13 @@ SHRINKS_TO = 0.85
 """Of its full size; on a narrower screen the drawing scrolls, for letters below 11 pixels are hard to read."""
 
 
-def draw(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> Html:
-    """The network with the numbers of one example.
-
-    Parameters
-    ----------
-    found : Replay
-    listed : sequence of Step
-    seen : Window
-    example : int
-        Row of the batch, from 0.
-
-    Returns
-    -------
-    Html
-        An ``<svg>``.
-    """
-    sketch = _laid_out(found, listed, seen, example)
+def draw(found: Replay, seen: Window, example: int) -> Html:
+    """The network as an ``<svg>``, with the numbers of one example, counted from 0."""
+    sketch = _laid_out(found, seen, example)
     columns, drawn = list(sketch.columns.values()), [one for one in found.every if one.key in sketch.columns]
     heads = [_head(column) for column in columns]
     joins = [part for layer in drawn for part in kind_of(layer.spec).joins(found, layer, sketch)]
-    boxes = [box(sketch, column, item) for column in columns for item in column.items]
+    boxes = [box(column, item) for column in columns for item in column.items]
     marks = [part for layer in drawn for part in kind_of(layer.spec).marks(layer, sketch)]
     cost, width = _cost(found, columns[-1], sketch)
     said = (
@@ -75,7 +59,7 @@ def draw(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> H
     )
     return tag(
         "svg", *joins, *cost, *heads, *boxes, *marks, viewBox=f"0 0 {width:.0f} {sketch.height:.0f}",
-        width=f"{width:.0f}", height=f"{sketch.height:.0f}", role="img", aria_label=said, class_="network",
+        width=width, height=sketch.height, role="img", aria_label=said, class_="network",
         style=f"max-width:{width:.0f}px;min-width:{round(SHRINKS_TO * width)}px",
     )  # fmt: skip
 
@@ -87,9 +71,7 @@ def _described(found: Replay) -> str:
     return f"input {', '.join(sizes)}"
 
 
-def _laid_out(found: Replay, listed: Sequence[Step], seen: Window, example: int) -> Sketch:
-    keys = ["", *(layer.key for layer in found.every)]
-    before = {layer.key: keys[keys.index(_first(layer).key) - 1] for layer in found.every}
+def _laid_out(found: Replay, seen: Window, example: int) -> Sketch:
     lanes = dict(_lanes(found.layers, 0))
     used = [lane for key, lane in lanes.items() if key in seen.keys]
     above = ABOVE + (LANE * (1 + max(used)) if used else 0)
@@ -97,14 +79,9 @@ def _laid_out(found: Replay, listed: Sequence[Step], seen: Window, example: int)
     height = (
         above + max(pitch * len(one.items) for one, pitch in zip(seen.seen, pitches, strict=True)) + MARGIN
     )
-    columns = _columns(found, seen, pitches, (above, height))
+    columns = _columns(found, seen, pitches, above + (height - above - MARGIN) / 2, example)
     heights = {key: ABOVE + 12 + LANE * lane for key, lane in lanes.items()}
-    return Sketch(columns, before, heights, numbers_of(listed), example, height)
-
-
-def _first(layer: Layer) -> Layer:
-    """The layer that sees first what enters this one."""
-    return _first(layer.inner[0]) if layer.inner else layer
+    return Sketch(columns, heights, seen.numbers, height)
 
 
 def _lanes(layers: Sequence[Layer], depth: int) -> Iterator[tuple[str, int]]:
@@ -116,25 +93,25 @@ def _lanes(layers: Sequence[Layer], depth: int) -> Iterator[tuple[str, int]]:
 
 
 def _columns(
-    found: Replay, seen: Window, pitches: Sequence[float], vertical: tuple[float, float]
+    found: Replay, seen: Window, pitches: Sequence[float], centre: float, example: int
 ) -> Mapping[str, Column]:
     layers, columns, left = {layer.key: layer for layer in found.every}, {}, float(MARGIN)
-    above, height = vertical
     for place, (one, pitch) in enumerate(zip(seen.seen, pitches, strict=True)):
         station = one.station
         if station.key and place:
             left += kind_of(layers[station.key].spec).gap(layers[station.key])
-        centre = above + (height - above - MARGIN) / 2
         middles = {item: centre + (n - (len(one.items) - 1) / 2) * pitch for n, item in enumerate(one.items)}
         width = BOX if station.is_flat else max(len(one.columns) * CELL + 18, NARROWEST)
-        columns[station.key] = Column(station, one.items, one.rows, one.columns, left, width, middles)
+        columns[station.key] = Column(
+            station, one.items, one.rows, one.columns, example, left, width, middles
+        )
         left += width
     return columns
 
 
 def _pitches(seen: Window, example: int) -> list[float]:
     """From middle to middle of the boxes of each column: units alike everywhere, and maps alike everywhere."""
-    heights = [_tallest(one, example) for one in seen.seen]
+    heights = [max(one.height(one.station.rows(item, example)) for item in one.items) for one in seen.seen]
     rooms = [after.station.room * len(one.items) for one, after in pairwise(seen.seen)]
     maps = [height for one, height in zip(seen.seen, heights, strict=True) if not one.station.is_flat]
     of_maps = max([*maps, *rooms], default=0) + GAP
@@ -142,11 +119,6 @@ def _pitches(seen: Window, example: int) -> list[float]:
         of_maps if not one.station.is_flat else height + GAP / 2 if one.station.is_slim else PITCH
         for one, height in zip(seen.seen, heights, strict=True)
     ]
-
-
-def _tallest(one: Seen, example: int) -> float:
-    column = Column(one.station, one.items, one.rows, one.columns, 0, 0, {})
-    return max(column.height(list(one.station.rows(item, example))) for item in one.items)
 
 
 def _head(column: Column) -> Html:
@@ -162,7 +134,7 @@ def _cost(found: Replay, last: Column, sketch: Sketch) -> tuple[list[Html], floa
     lines = [edge(last.exit(item), (left, y), step) for item in last.items]
     shown = tag(
         "g",
-        tag("rect", x=f"{left:.0f}", y=f"{y - 26:.0f}", width=COST_WIDTH, height=52, rx=26),
+        tag("rect", x=left, y=y - 26, width=COST_WIDTH, height=52, rx=26),
         text(left + COST_WIDTH / 2, y - 4, "cost C", class_="middle unit"),
         text(left + COST_WIDTH / 2, y + 14, show(found.cost), class_="middle"),
         class_="box",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bpcheck.report.page.markup import Html, join, prose, scrolling, tag
 from bpcheck.report.page.numbers import beside, show
 from bpcheck.report.page.signs import SIGNS, has_numbers, most_severe, word
-from bpcheck.report.text import ALLOWED
+from bpcheck.report.text import ALLOWED, indexed
 from bpcheck.result import Comparison, Report
 
 __all__ = ["evidence"]
@@ -47,9 +47,8 @@ def _table(comparisons: Sequence[Comparison]) -> Html | None:
 def _row(comparison: Comparison) -> Html:
     sign, kind = SIGNS[comparison.verdict]
     index = comparison.worst_index
-    place = f"[{', '.join(map(str, index))}]" if index else ""
     name = f" ({comparison.name})" if comparison.name else ""
-    head = tag("th", tag("code", f"{comparison.path}{place}"), name, scope="row")
+    head = tag("th", tag("code", f"{comparison.path}{indexed(index)}"), name, scope="row")
     verdict = tag("td", tag("span", f"{sign} ", aria_hidden="true"), word(comparison), class_=kind)
     if not has_numbers(comparison):
         return tag("tr", head, tag("td", comparison.reason, colspan=4, class_="text"), verdict)

@@ -12,6 +12,7 @@ from bpcheck.network.case import Case
 from bpcheck.network.names import places
 from bpcheck.report.page.layers.kinds import weights_of
 from bpcheck.report.page.wrong import wrong_entries
+from bpcheck.report.text import indexed
 from bpcheck.result import Comparison, Report
 from bpcheck.symbolic import SymbolicCost, cost
 from bpcheck.symbolic.size import ways
@@ -37,33 +38,14 @@ DIGITS = 30
 
 @dataclass(frozen=True)
 class Formula:
-    """A derivative, written out.
+    """A derivative, written out."""
 
-    Attributes
-    ----------
-    entry : str
-        As the caller writes it, ``params[0]['weight'][0, 0]``.
-    symbol : str
-        As the formula writes it, ``W2_1_1``.
-    lines : tuple of (str, str)
-        Name and expression; the last one is the derivative.
-    mathml : tuple of str
-        The same lines as MathML.
-    value : float or None
-        Of the derivative at the case.
-    note : str
-        What the formula leaves out; empty if nothing.
-    symbols : tuple of str
-        What the symbols of weights mean, one for each kind of layer.
-    """
-
-    entry: str
-    symbol: str
-    lines: tuple[tuple[str, str], ...]
-    mathml: tuple[str, ...]
-    value: float | None
-    note: str
-    symbols: tuple[str, ...]
+    entry: str  # as the caller writes it, ``params[0]['weight'][0, 0]``
+    lines: tuple[tuple[str, str], ...]  # name and expression; the last one is the derivative
+    mathml: tuple[str, ...]  # the same lines as MathML
+    value: float | None  # of the derivative at the case
+    note: str  # what the formula leaves out; empty if nothing
+    symbols: tuple[str, ...]  # what the symbols of weights mean, one for each kind of layer
 
 
 def wrong_comparison(report: Report) -> Comparison | None:
@@ -81,16 +63,7 @@ def wrong_comparison(report: Report) -> Comparison | None:
 
 
 def wrong_formula(report: Report) -> Formula | None:
-    """The right derivative at one wrong entry of a small network.
-
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    Formula or None
-        None where there is no network, nothing is wrong, or the formula would fill a book.
+    """The right derivative at one wrong entry; None without a network or mistake, or if it would fill a book.
 
     Examples
     --------
@@ -142,11 +115,9 @@ def _written(case: Case, comparison: Comparison, note: str) -> Formula | None:
     lines = _in_lines(f"∂C/∂{symbol}", expression)
     if lines is None:
         return None
-    index = f"[{', '.join(map(str, comparison.worst_index))}]"
     meanings = dict.fromkeys(weights_of(place.layer) for place in places(case.architecture))
     return Formula(
-        comparison.path + index,
-        str(symbol),
+        comparison.path + indexed(comparison.worst_index),
         tuple((name, str(part)) for name, part in lines),
         tuple(_mathml(name, part) for name, part in lines),
         _value(expression, _numbers(written, case)),

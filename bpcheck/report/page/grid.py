@@ -10,29 +10,14 @@ from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import show
 from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, text
 
-__all__ = ["frame", "grid"]
+__all__ = ["grid"]
 
 LETTERS = 6
 """That fit a cell; a longer number keeps fewer digits."""
 
 
 def grid(values: Any, wrong: Any, left: float, top: float, *, step: int, wrong_step: int) -> Html:
-    """The matrix.
-
-    Parameters
-    ----------
-    values : matrix
-    wrong : matrix of bool or None
-    left, top : float
-    step : int
-        That computes the numbers.
-    wrong_step : int
-        That shows which of them are wrong.
-
-    Returns
-    -------
-    Html
-        An SVG group.
+    """The matrix, computed by one step; another one may show which of its numbers are wrong.
 
     Examples
     --------
@@ -53,14 +38,6 @@ def grid(values: Any, wrong: Any, left: float, top: float, *, step: int, wrong_s
     return tag("g", tag("path", d=across + down, class_="cells"), *marks, *numbers, data_at=step)
 
 
-def frame(place: tuple[float, ...] | None, **attributes: object) -> Html | None:
-    """A frame around some cells; None if there is nothing to frame."""
-    if place is None:
-        return None
-    x, y, width, height = (f"{value:.0f}" for value in place)
-    return tag("rect", x=x, y=y, width=width, height=height, **attributes)
-
-
 def _short(value: float) -> str:
     written = [show(value, digits) for digits in (3, 2, 1)]
     return next((one for one in written if len(one) <= LETTERS), written[-1])
@@ -69,6 +46,6 @@ def _short(value: float) -> str:
 def _wrong(x: float, y: float, step: int) -> Html:
     cross = f"M{x + CELL - 10:.0f} {y + 4:.0f}l6 6m0 -6l-6 6"
     return tag(
-        "g", tag("rect", x=f"{x + 1:.0f}", y=f"{y + 1:.0f}", width=CELL - 2, height=CELL_HEIGHT - 2),
+        "g", tag("rect", x=x + 1, y=y + 1, width=CELL - 2, height=CELL_HEIGHT - 2),
         tag("path", d=cross), class_="wrong", data_at=step,
     )  # fmt: skip

@@ -34,15 +34,6 @@ def heat_map(comparison: Comparison) -> Html:
     In a wrong tensor, colour goes by the largest difference, and entries within their rounding have none. Where nothing
     is wrong, it goes by what rounding is allowed.
 
-    Parameters
-    ----------
-    comparison : Comparison
-        One that has arrays.
-
-    Returns
-    -------
-    Html
-
     Examples
     --------
     >>> from bpcheck import Verdict
@@ -93,14 +84,11 @@ def _shares(comparison: Comparison, off: Any, wrong: Any) -> tuple[Any, str]:
     with np.errstate(all="ignore"):
         shown = np.where(off == 0.0, 0.0, np.clip(off / bound, -1.0, 1.0))
     worst = float(np.nanmax(abs(shown), initial=0.0))
-    if worst == 0.0:
-        return (
-            shown,
-            "no entry is wrong; there is no difference at all"
-            if not largest
-            else f"no entry is wrong; {ending}",
-        )
-    return shown, f"no entry is wrong; {ending}, and {worst:.0%} of what is allowed is the most that is used"
+    used = f", and {worst:.0%} of what is allowed is the most that is used" if worst else ""
+    return (
+        shown,
+        f"no entry is wrong; {ending if largest or worst else 'there is no difference at all'}{used}",
+    )
 
 
 def _squeezed(share: Any, wrong: Any) -> tuple[Any, Any, tuple[int, int]]:

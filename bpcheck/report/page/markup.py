@@ -65,11 +65,8 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Html:
     *children
         Markup, or text to be escaped; None is left out.
     **attributes
-        ``class_`` is ``class``, ``aria_label`` is ``aria-label``; None and False are left out, True stands alone.
-
-    Returns
-    -------
-    Html
+        ``class_`` is ``class``, ``aria_label`` is ``aria-label``; None and False are left out, True stands
+        alone, and a float is a pixel: it is rounded.
 
     Examples
     --------
@@ -82,7 +79,8 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Html:
         if value is True:
             written.append(f" {word}")
         elif value is not None and value is not False:
-            written.append(f' {word}="{escape(str(value))}"')
+            shown = f"{value:.0f}" if isinstance(value, float) else str(value)
+            written.append(f' {word}="{escape(shown)}"')
     head = f"<{name}{''.join(written)}>"
     return Html(head if name in VOID else f"{head}{join(*children)}</{name}>")
 

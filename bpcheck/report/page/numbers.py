@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["beside", "layer_name", "show"]
+from bpcheck.precision import EXACT_DIGITS
+
+__all__ = ["around", "beside", "layer_name", "show"]
 
 SHORT = 4
 """Significant digits in the drawing and in tables: enough to see a factor, few enough to fit a unit's box."""
-
-EXACT = 17
-"""Digits that tell any two doubles apart (IEEE 754)."""
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -38,7 +37,7 @@ def beside(yours: float, right: float) -> tuple[str, str]:
     >>> beside(0.5, 0.25), beside(1.0, 1.0000001)
     (('0.5', '0.25'), ('1', '1.0000001'))
     """
-    for digits in range(SHORT, EXACT + 1):
+    for digits in range(SHORT, EXACT_DIGITS + 1):
         pair = show(yours, digits), show(right, digits)
         if pair[0] != pair[1]:
             break
@@ -54,3 +53,15 @@ def layer_name(letter: str, layer: int) -> str:
     'δ¹²'
     """
     return letter + str(layer).translate(SUPERSCRIPTS)
+
+
+def around(place: int, count: int, most: int) -> range:
+    """At most ``most`` of ``count`` entries, with ``place`` among them and in the middle where it can be.
+
+    Examples
+    --------
+    >>> around(7, 9, 5)
+    range(4, 9)
+    """
+    start = min(max(0, place - most // 2), max(0, count - most))
+    return range(start, min(count, start + most))

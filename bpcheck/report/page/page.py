@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from bpcheck.network.architecture import Architecture
-from bpcheck.report.page.closing import proof, reproducer, totals, written
+from bpcheck.report.page.closing import proof, reproducer, written
 from bpcheck.report.page.evidence import evidence
 from bpcheck.report.page.formula import wrong_formula
 from bpcheck.report.page.layers.kinds import unknown
@@ -15,7 +15,7 @@ from bpcheck.report.page.replay import replay
 from bpcheck.report.page.replayed import Replay
 from bpcheck.report.page.tensors import tensors
 from bpcheck.report.page.walk import walk
-from bpcheck.report.text import TITLES
+from bpcheck.report.text import TITLES, footer
 from bpcheck.result import Report
 from bpcheck.verdict import Verdict
 
@@ -27,14 +27,6 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 def page(report: Report) -> str:
     """A report as one page that works without a network.
-
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    str
 
     Examples
     --------
@@ -62,14 +54,6 @@ def page(report: Report) -> str:
 
 def fragment(report: Report) -> str:
     """A report inside somebody else's page: no script, no id, and styles that reach nothing outside of it.
-
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    str
 
     Examples
     --------
@@ -106,7 +90,7 @@ def _sections(report: Report, *, interactive: bool) -> list[Html]:
         for title, body in bodies.items()
         if body is not None
     ]
-    return [opening(report), *sections, totals(report)]
+    return [opening(report), *sections, tag("footer", tag("p", footer(report), class_="soft small"))]
 
 
 def _network(report: Report, found: Replay | None, *, interactive: bool) -> Html | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from bpcheck.reference.layers.layer import LayerTrace, Traceable
 from bpcheck.reference.loss import LOSS
 from bpcheck.reference.network import TRAINING
 from bpcheck.report.page.claimed import Claims, claimed
+from bpcheck.report.page.compared import SAME, Compared, rounding
 from bpcheck.report.page.layers.kinds import unknown
 from bpcheck.report.page.numbers import layer_name
-from bpcheck.report.page.replayed import SAME, Layer, Replay
+from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.result import Comparison, Report
 from bpcheck.tree import Path
 
@@ -31,23 +33,14 @@ __all__ = ["replay"]
 
 
 def replay(report: Report) -> Replay | None:
-    """Run the smallest failing case again.
-
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    Replay or None
-        None where there is no network, or one with a layer that the page or the reference does not know.
+    """Run the case again; None without a network, or with a layer that the page or the reference does not know.
 
     Examples
     --------
     >>> from bpcheck import mlp, Verdict
     >>> case = Case(mlp([1, 1]), [{"weight": [[2.0]], "bias": [1.0]}], [[3.0]], [[5.0]])
     >>> found = replay(Report("f", Verdict.DISAGREES, counterexample=case))
-    >>> found.cost, found.layers[0].delta.tolist()
+    >>> found.cost, found.layers[0].delta.right.tolist()
     (2.0, [[2.0]])
     """
     case = report.counterexample
@@ -55,25 +48,29 @@ def replay(report: Report) -> Replay | None:
         return None
     said = {comparison.in_our_layout.path: comparison for comparison in report.comparisons}
     given = {path: comparison.in_our_layout for path, comparison in said.items()}
-    try:
-        with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):
+        try:
             network = build(case.architecture)
             cost = network.loss(case.params, case.x, case.y)
-            right = tree.leaves(network.gradient(case.params, case.x, case.y))
-            layers = _through(case, network.chain.layers)
-    except InputError:
-        return None
-    factor = _factor(given, {str(path): array for path, array in right})
-    layers = tuple(_finished(layer, factor, said) for layer in layers)
-    claims = claimed(report, case, layers, given, factor)
-    return Replay(case, _with_claims(layers, claims, None), float(cost), claims.source)
+            factor = _factor(given, network.gradient(case.params, case.x, case.y))
+            up = _Up({place.path: place.number for place in places(case.architecture)}, said)
+            start = _Entering(case.x, "", layer_name("a", FIRST_LAYER - 1), FIRST_LAYER - 1, False)
+            layers = up.through(
+                start, case.architecture.layers, network.chain.layers, case.params, Path("params")
+            )
+        except InputError:
+            return None
+        claims = claimed(report, case, layers, given, factor)
+        layers = _down(layers, up.pulls, _from_the_cost(case, layers[-1].a, factor), claims)
+    return Replay(case, (*layers[:-1], _output(case, layers[-1])), float(cost), claims.source)
 
 
 @dataclass(frozen=True, eq=False)
 class _Entering:
-    """What comes up to a layer: the numbers, what they are called, and of which layer of the book they are."""
+    """What comes up to a layer: the numbers, the key of what they leave, what they are called, the book's number."""
 
     a: Any
+    key: str
     name: str
     number: int
     has_below: bool
@@ -81,120 +78,104 @@ class _Entering:
 
 @dataclass(frozen=True, eq=False)
 class _Up:
-    """What the forward pass leaves at a layer."""
+    """The forward pass; ``pulls`` takes what comes down to a layer to its trace and to what comes out below."""
 
-    found: Layer
-    layer: ReferenceLayer
-    params: Any
-    residuals: Any
-    inner: tuple[_Up, ...]
+    numbers: Mapping[Path, int | None]
+    said: Mapping[str, Comparison]
+    pulls: dict[Path, Callable[[Any], tuple[Any, Any]]] = field(default_factory=dict)
 
+    def through(
+        self,
+        before: _Entering,
+        specs: Sequence[LayerSpec],
+        layers: Sequence[ReferenceLayer],
+        params: Any,
+        path: Path,
+    ) -> tuple[Layer, ...]:
+        """All layers of a chain, with everything but what comes down."""
+        found: list[Layer] = []
+        for index, (spec, layer, own) in enumerate(zip(specs, layers, params, strict=True)):
+            here = path.item(index)
+            a, residuals, _ = layer.forward(own, before.a, TRAINING)
+            self.pulls[here] = partial(_pulled, layer, own, residuals)
+            within = [layer_of(one) for one in spec.inner]
+            inner = self.through(before, spec.inner, within, own if within else (), here)
+            made = self._layer(before, here, spec, inner, own, a)
+            found.append(made)
+            before = _Entering(a, made.key, made.name, made.number, before.has_below or any(tree.leaves(own)))
+        return tuple(found)
 
-def _through(case: Case, layers: Sequence[ReferenceLayer]) -> tuple[Layer, ...]:
-    """Up through all layers, and down again."""
-    architecture = case.architecture
-    numbers = {place.path: place.number for place in places(architecture)}
-    start = _Entering(case.x, layer_name("a", FIRST_LAYER - 1), FIRST_LAYER - 1, False)
-    up = _up(start, architecture.layers, layers, case.params, Path("params"), numbers)
-    loss, output = LOSS[architecture.loss], up[-1].found.a
-    down = loss.gradient(output, case.y) / (case.batch if architecture.reduction == "mean" else 1)
-    *found, last = _down(up, down)
-    if isinstance(last.z, np.ndarray) and architecture.output == loss.fused_output:
-        # the chain ends in logits: what the book calls a^L is computed inside the loss
-        last = replace(last, a=ACTIVATION[architecture.output].value(last.z))
-    return (*found, replace(last, is_output=True))
-
-
-def _up(
-    before: _Entering,
-    specs: Sequence[LayerSpec],
-    layers: Sequence[ReferenceLayer],
-    params: Sequence[Any],
-    path: Path,
-    numbers: Mapping[Path, int | None],
-) -> tuple[_Up, ...]:
-    found: list[_Up] = []
-    for index, (spec, layer, own) in enumerate(zip(specs, layers, params, strict=True)):
-        here = path.item(index)
-        a, residuals, _ = layer.forward(own, before.a, TRAINING)
-        inner = (
-            _up(before, spec.inner, [layer_of(one) for one in spec.inner], own, here, numbers)
-            if spec.inner
-            else ()
-        )
-        number = inner[-1].found.number if inner else numbers[here] or before.number
+    def _layer(
+        self, before: _Entering, path: Path, spec: LayerSpec, inner: tuple[Layer, ...], own: Any, a: Any
+    ) -> Layer:
+        """A layer with what was said of its gradients; of one made of others, the first knows its way."""
+        number = inner[-1].number if inner else self.numbers[path] or before.number
         name = _name(spec, number, before.name, inner)
-        values = (
-            {} if inner else {role: np.asarray(own[key], dtype=float) for key, role in spec.roles.items()}
-        )
-        after = Layer(here, spec, number, name, before.name, before.a, a, None, None, params=values,
-                      has_below=before.has_below)  # fmt: skip
-        found.append(_Up(after, layer, own, residuals, inner))
-        has_parameters = any(True for _ in tree.leaves(own))
-        before = _Entering(a, name, number, before.has_below or has_parameters)
-    return tuple(found)
+        paths = {role: str(path.item(key)) for key, role in spec.roles.items()}
+        made = Layer(
+            path, spec, number, name, before.key, before.name, before.a, a, inner=inner, has_below=before.has_below,
+            params={role: np.asarray(own[key], dtype=float) for key, role in spec.roles.items()},
+            comparisons={role: self.said[path] for role, path in paths.items() if path in self.said},
+        )  # fmt: skip
+        return replace(made, inner=(replace(inner[0], through=made.passed), *inner[1:])) if inner else made
 
 
-def _name(spec: LayerSpec, number: int, entering: str, inner: Sequence[_Up]) -> str:
+def _name(spec: LayerSpec, number: int, entering: str, inner: Sequence[Layer]) -> str:
     """What a formula calls the numbers that leave a layer: a², h³ after a skip connection, vec(a²) in a row."""
     if not inner:
         flat = entering if entering.startswith("vec(") else f"vec({entering})"
         return layer_name("a", number) if spec.is_numbered else flat
     name = layer_name("h", number)
-    last = inner[-1].found
+    last = inner[-1]
     return f"{last.name}′" if last.name.startswith(name) else name  # two that end in the same layer
 
 
-def _down(up: Sequence[_Up], down: Any) -> list[Layer]:
-    found: list[Layer] = []
-    for one in reversed(up):
-        _, below = one.layer.pullback(one.params, one.residuals, down)
-        inner = tuple(_down(one.inner, down)) if one.inner else ()
-        trace = None
-        if isinstance(one.layer, Traceable) and not inner:
-            trace = one.layer.trace(one.params, one.residuals, down)
-        z, delta = (trace.pre_activation, trace.delta) if isinstance(trace, LayerTrace) else (None, None)
-        here = replace(one.found, down=down, below=below, z=z, delta=delta, inner=inner)
-        if inner:
-            here = replace(here, inner=(replace(inner[0], through=here.passed), *inner[1:]))
-        found.append(here)
-        down = below
-    return found[::-1]
+def _pulled(layer: ReferenceLayer, own: Any, residuals: Any, down: Any) -> tuple[Any, Any]:
+    trace = layer.trace(own, residuals, down) if isinstance(layer, Traceable) else None
+    return trace, layer.pullback(own, residuals, down)[1]
 
 
-def _finished(layer: Layer, factor: float, said: Mapping[str, Comparison]) -> Layer:
-    """The layer in the caller's unit of cost, with what was said of its gradients."""
-    comparisons = {
-        role: said[path]
-        for role, path in ((role, str(layer.path.item(key))) for key, role in layer.spec.roles.items())
-        if path in said
-    }
-    return replace(
-        layer,
-        down=layer.down * factor,
-        below=layer.below * factor,
-        delta=None if layer.delta is None else layer.delta * factor,
-        comparisons=comparisons,
-        inner=tuple(_finished(one, factor, said) for one in layer.inner),
-    )
+def _from_the_cost(case: Case, output: Any, factor: float) -> Compared:
+    """What comes down to the output, in the caller's unit of cost."""
+    count = case.batch if case.architecture.reduction == "mean" else 1
+    return Compared.of(LOSS[case.architecture.loss].gradient(output, case.y) / count * factor)
 
 
-def _with_claims(layers: Sequence[Layer], claims: Claims, down: Any) -> tuple[Layer, ...]:
-    """The layers of a chain with what is known of the caller's numbers; ``down`` is the caller's ∂C/∂(output)."""
+def _down(
+    layers: Sequence[Layer],
+    pulls: Mapping[Path, Callable[[Any], tuple[Any, Any]]],
+    down: Compared,
+    claims: Claims,
+) -> tuple[Layer, ...]:
+    """The layers of a chain with what comes down through them, and what is known of the caller's numbers."""
     found: list[Layer] = []
     for layer in reversed(layers):
-        inner, below = _with_claims(layer.inner, claims, down), claims.below.get(layer.key)
-        delta = claims.deltas.get(layer.key)
-        found.append(replace(layer, claimed=delta, claimed_down=down, claimed_below=below, inner=inner))
+        trace, right = pulls[layer.path](down.right)
+        inner = _down(layer.inner, pulls, down, claims)
+        below = Compared.of(right, claims.known.get(("below", layer.key)))
+        here = replace(layer, inner=inner, down=down, below=below)
+        if isinstance(trace, LayerTrace) and trace.delta is not None:
+            slack = rounding(layer.comparisons.get("bias"))
+            delta = Compared.of(trace.delta, claims.known.get(("delta", layer.key)), slack)
+            here = replace(here, z=trace.pre_activation, delta=delta)
+        found.append(here)
         down = below
     return tuple(found[::-1])
 
 
-def _factor(given: Mapping[str, Comparison], right: Mapping[str, Any]) -> float:
+def _output(case: Case, last: Layer) -> Layer:
+    """The last layer; where the chain ends in logits, what the book calls a^L is computed inside the loss."""
+    output = case.architecture.output
+    if isinstance(last.z, np.ndarray) and output == LOSS[case.architecture.loss].fused_output:
+        last = replace(last, a=ACTIVATION[output].value(last.z))
+    return replace(last, is_output=True)
+
+
+def _factor(given: Mapping[str, Comparison], right: Any) -> float:
     """The unit in which the caller's cost is measured (the sum for the mean, say): its right gradient over ours."""
     top = dot = 0.0
-    for path, ours in right.items():
-        theirs = given[path].expected if path in given else None
+    for path, ours in tree.leaves(right):
+        theirs = given[str(path)].expected if str(path) in given else None
         if theirs is not None and theirs.shape == ours.shape and np.isfinite(theirs).all():
             top += float(np.sum(ours * ours))
             dot += float(np.sum(ours * theirs))

@@ -12,98 +12,41 @@ import numpy as np
 from bpcheck.network.case import Case
 from bpcheck.network.layers import LayerSpec
 from bpcheck.network.layers.spec import Role
+from bpcheck.report.page.compared import NOTHING, Compared
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison
 from bpcheck.tree import Path
 
-__all__ = ["Layer", "Replay", "close", "rounding", "walked"]
-
-# Two δ count as the same up to this fraction of the layer's size: the same line as for naming a bug
-# (bpcheck.diagnosis.diagnose: rounding is about 1e-13, other hypotheses differ by 1e-3 and more).
-SAME = 1e-8
-
-
-def close(first: Any, second: Any, slack: float = 0.0) -> Any:
-    """True where two arrays agree but for rounding; NaN agrees with nothing.
-
-    Examples
-    --------
-    >>> close(np.array([1.0, np.nan]), np.array([1.0 + 1e-12, 1.0]))
-    array([ True, False])
-    """
-    with np.errstate(all="ignore"):
-        size = max(float(np.max(abs(second), initial=0.0)), float(np.finfo(float).tiny))
-        return abs(first - second) <= SAME * size + slack
-
-
-def rounding(comparison: Comparison | None) -> float:
-    """What rounding explains in a tensor: far below ``SAME`` in float64, far above it in float32."""
-    if comparison is None or comparison.bound is None:
-        return 0.0
-    bound = np.asarray(comparison.bound)
-    return float(np.max(bound[np.isfinite(bound)], initial=0.0))
-
-
-def _wrong(claimed: Any, right: Any, slack: float = 0.0) -> Any:
-    """True where what is known of the caller's numbers is wrong."""
-    return np.zeros(np.shape(right), dtype=bool) if claimed is None else ~close(claimed, right, slack)
+__all__ = ["Layer", "Replay", "walked"]
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer at the failing case; of a batch, the first axis counts the examples.
+    """One layer at the failing case; of a batch, the first axis counts the examples."""
 
-    Attributes
-    ----------
-    path : Path
-        Of its parameters.
-    spec : LayerSpec
-    number : int
-        The book's: 2 is the first layer that has weights. A layer that is not counted, or is made of others, has
-        the number of the last one counted up to it.
-    name, entering : str
-        What a formula calls the numbers that leave the layer and those that enter it.
-    x, a : arrays
-        The numbers that enter and that leave.
-    down, below : arrays
-        ∂C/∂a and ∂C/∂x.
-    z, delta : arrays or None
-        Of a layer with an activation; δ is the right one.
-    claimed, claimed_down, claimed_below : arrays or None
-        The caller's δ, ∂C/∂a and ∂C/∂x, where they are known.
-    inner : tuple of Layer
-        The layers that it is made of.
-    through : str
-        Of the first of the layers that a skip connection passes: those layers in words. What comes down to what enters
-        them has come through them, and another part past them.
-    has_below : bool
-        Whether a layer with parameters comes before it, so that a backward pass needs ``below``.
-    is_output : bool
-        Whether what leaves it is the network's output.
-    params : mapping of Role to array
-    comparisons : mapping of Role to Comparison
-        What was said of its gradients, in the caller's layout.
-    """
-
-    path: Path
+    path: Path  # of its parameters
     spec: LayerSpec
+    # the book's: 2 is the first layer that has weights. A layer that is not counted, or is made of others, has the
+    # number of the last one counted up to it
     number: int
-    name: str
-    entering: str
-    x: Any
-    a: Any
-    down: Any
-    below: Any
-    z: Any = None
-    delta: Any = None
-    claimed: Any = None
-    claimed_down: Any = None
-    claimed_below: Any = None
-    inner: tuple[Layer, ...] = ()
+    name: str  # what a formula calls the numbers that leave the layer
+    before: str  # key of the layer whose numbers enter; empty for the input
+    entering: str  # what a formula calls the numbers that enter
+    x: Any  # the numbers that enter
+    a: Any  # the numbers that leave
+    z: Any = None  # a layer without an activation has no z and no δ
+    delta: Compared = NOTHING  # ∂C/∂z
+    down: Compared = NOTHING  # ∂C/∂a
+    below: Compared = NOTHING  # ∂C/∂x
+    inner: tuple[Layer, ...] = ()  # the layers that it is made of
+    # of the first of the layers that a skip connection passes: those layers in words, for what comes down to what
+    # enters them has come through them, and another part past them
     through: str = ""
+    # whether a layer with parameters comes before it, so that a backward pass needs ``below``
     has_below: bool = True
-    is_output: bool = False
+    is_output: bool = False  # whether what leaves it is the network's output
     params: Mapping[Role, Any] = field(default_factory=lambda: MappingProxyType({}))
+    # what was said of its gradients, in the caller's layout
     comparisons: Mapping[Role, Comparison] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -134,36 +77,6 @@ class Layer:
         """Name of σ."""
         return self.spec.output_activation
 
-    @property
-    def wrong_delta(self) -> Any:
-        """True where the caller's δ is known and wrong."""
-        return _wrong(self.claimed, self.delta, rounding(self.comparisons.get("bias")))
-
-    @property
-    def deltas(self) -> tuple[Any, Any, Any]:
-        """δ: the right one, the caller's if it is known, and where that is wrong."""
-        return self.delta, self.claimed, self.wrong_delta
-
-    @property
-    def comes_down(self) -> tuple[Any, Any, Any]:
-        """∂C/∂a in the same way."""
-        return self.down, self.claimed_down, self.wrong_down
-
-    @property
-    def goes_below(self) -> tuple[Any, Any, Any]:
-        """∂C/∂x in the same way."""
-        return self.below, self.claimed_below, self.wrong_below
-
-    @property
-    def wrong_down(self) -> Any:
-        """True where the caller's ∂C/∂a is known and wrong."""
-        return _wrong(self.claimed_down, self.down)
-
-    @property
-    def wrong_below(self) -> Any:
-        """True where the caller's ∂C/∂x is known and wrong."""
-        return _wrong(self.claimed_below, self.below)
-
     def wrong_gradient(self, role: Role) -> Any:
         """The wrong entries of a parameter's gradient as a mask, in our layout."""
         comparison, shape = self.comparisons.get(role), np.shape(self.params[role])
@@ -181,7 +94,7 @@ class Layer:
     @property
     def is_wrong(self) -> bool:
         """Whether something that the caller computed here is wrong."""
-        return self.has_wrong_gradient or bool(self.wrong_delta.any()) or bool(self.wrong_below.any())
+        return self.has_wrong_gradient or self.delta.is_wrong or self.below.is_wrong
 
 
 def walked(layers: Sequence[Layer]) -> Iterator[Layer]:
@@ -193,22 +106,12 @@ def walked(layers: Sequence[Layer]) -> Iterator[Layer]:
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """The whole case.
-
-    Attributes
-    ----------
-    case : Case
-    layers : tuple of Layer
-        From the input up, layers made of others as one.
-    cost : float
-    source : str
-        Where the caller's δ comes from, in words.
-    """
+    """The whole case."""
 
     case: Case
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer, ...]  # from the input up, layers made of others as one
     cost: float
-    source: str
+    source: str  # where the caller's δ comes from, in words
 
     @property
     def every(self) -> tuple[Layer, ...]:

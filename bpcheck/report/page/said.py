@@ -7,25 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.report.page.cells import pairs, table
+from bpcheck.report.page.compared import Compared
 from bpcheck.report.page.markup import Html, join, scrolling, tag
 from bpcheck.report.page.numbers import beside, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.station import matrix
 from bpcheck.report.page.wrong import wrong_entries
+from bpcheck.report.text import indexed
 
-__all__ = [
-    "MOST_LISTED",
-    "came_down",
-    "cells",
-    "gradients",
-    "listed",
-    "products",
-    "table",
-    "written_product",
-]
+__all__ = ["MOST_LISTED", "came_down", "gradients", "listed", "products", "written_product"]
 
 MOST_LISTED = 8
 """Numbers that are listed in a step."""
+
+BOTH = ("yours", "right")
 
 MOST_MAPS, MOST_CELLS = 3, 6
 """Maps, and rows and columns of each, that are listed in a step."""
@@ -46,36 +42,15 @@ def listed(name: str, values: Any) -> Html:
     return tag("p", f"{name} = ({numbers}{more})")
 
 
-def table(caption: str, rows: Sequence[Sequence[Html]]) -> Html:
-    """A matrix as a table, its rows made by :func:`cells`; indices as in code, from 0.
-
-    Examples
-    --------
-    >>> table("W²", cells(np.zeros((2, 2)))).count("<th ")
-    4
-    """
-    heads = [tag("th", f"{j}", scope="col") for j in range(len(rows[0]) if rows else 0)]
-    numbered = [tag("tr", tag("th", f"{i}", scope="row"), *row) for i, row in enumerate(rows)]
-    body = numbered if len(rows) > 1 else [tag("tr", *row) for row in rows]
-    corner = tag("td") if len(rows) > 1 else None
-    head = tag("thead", tag("tr", corner, *heads))
-    return tag("table", tag("caption", caption), head, tag("tbody", *body), class_="numbers")
+def _matrix(caption: str, cells: Sequence[Sequence[Html]]) -> Html:
+    """A matrix as a table; indices as in code, from 0."""
+    rows = [(str(i) if len(cells) > 1 else "", row) for i, row in enumerate(cells)]
+    return table(tag("caption", caption), [str(j) for j in range(len(cells[0]))], rows)
 
 
-def cells(values: Any, wrong: Any = None, against: Any = None) -> list[list[Html]]:
-    """The cells of a matrix; wrong ones are marked, with as many digits as tell them from ``against``."""
-    shown = matrix(values)[:MOST_CELLS, :MOST_CELLS]
-    if wrong is None:
-        return [[_cell(value) for value in row] for row in shown]
-    rows = zip(shown, matrix(wrong), matrix(against), strict=False)  # the shown part is the shorter one
-    return [[_cell(*one) for one in zip(*row, strict=False)] for row in rows]
-
-
-def _cell(value: Any, wrong: Any = False, right: Any = None) -> Html:
-    if not wrong:
-        return tag("td", show(float(value)))
-    mine = beside(float(value), float(right))[0]
-    return tag("td", "✗ ", mine, tag("span", " (wrong)", class_="unseen"), class_="bad")
+def _cut(values: Any) -> Any:
+    """What is listed of a map."""
+    return matrix(values)[:MOST_CELLS, :MOST_CELLS]
 
 
 def products(caption: str, first: Any, second: Any) -> Html:
@@ -86,13 +61,12 @@ def products(caption: str, first: Any, second: Any) -> Html:
     >>> "2 · (−3)" in products("w", np.array([2.0]), np.array([-3.0]))
     True
     """
-    pairs = zip(matrix(first)[:MOST_CELLS], matrix(second)[:MOST_CELLS], strict=True)
     rows = [
-        [tag("td", written_product(float(a), float(b))) for a, b in zip(one[:MOST_CELLS], other[:MOST_CELLS], strict=True)]
-        for one, other in pairs
-    ]  # fmt: skip
+        [tag("td", written_product(float(a), float(b))) for a, b in zip(*row, strict=True)]
+        for row in zip(_cut(first), _cut(second), strict=True)
+    ]
     more = "" if max(matrix(first).shape) <= MOST_CELLS else f", the first {MOST_CELLS}"
-    return table(caption + more, rows)
+    return _matrix(caption + more, rows)
 
 
 def written_product(first: float, second: float) -> str:
@@ -121,60 +95,47 @@ def _beside(tables: Sequence[Html], name: str, values: Any) -> Html:
 
 
 def _maps(name: str, values: Any) -> Html:
-    shown = [table(f"{name}, map {c + 1}", cells(one)) for c, one in enumerate(values[:MOST_MAPS])]
+    shown = [
+        _matrix(
+            f"{name}, map {c + 1}", [[tag("td", show(float(value))) for value in row] for row in _cut(one)]
+        )
+        for c, one in enumerate(values[:MOST_MAPS])
+    ]
     return _beside(shown, name, values)
 
 
-def came_down(found: Replay, name: str, numbers: tuple[Any, Any, Any], example: int) -> Html:
-    """Something that comes down, of one example: the right numbers, and the caller's beside them where they are known.
-
-    Parameters
-    ----------
-    found : Replay
-    name : str
-    numbers : (array, array or None, array of bool)
-        Right, the caller's, and where those are wrong.
-    example : int
-    """
-    right, mine, wrong = numbers
-    if mine is None:
-        return tag("div", listed(name, right), tag("p", f"Yours: {_unknown(found)}.", class_="soft"))
-    if np.ndim(right) == 1:
-        return _units(f"{name} of example {example + 1}", f"{name}, yours and right", numbers)
+def came_down(found: Replay, name: str, batch: Compared, example: int) -> Html:
+    """Something that comes down, of one example: the right numbers, and the caller's beside them where they are known."""
+    numbers, caption = batch[example], f"{name} of example {example + 1}"
+    if numbers.yours is None:
+        return tag("div", listed(name, numbers.right), tag("p", f"Yours: {_unknown(found)}.", class_="soft"))
+    if np.ndim(numbers.right) == 1:
+        return _units(caption, f"{name}, yours and right", numbers)
     tables = []
-    for c in range(min(len(right), MOST_MAPS)):
-        tables.append(table(f"{name}, map {c + 1}, yours", cells(mine[c], wrong[c], right[c])))
-        tables.append(table(f"{name}, map {c + 1}, right", cells(right[c])))
-    return _beside(tables, f"{name} of example {example + 1}, yours and right", right)
+    for c in range(min(len(numbers.right), MOST_MAPS)):
+        one = numbers[c]
+        both = pairs(_cut(one.yours), _cut(one.right), _cut(one.wrong))
+        tables += [
+            _matrix(f"{name}, map {c + 1}, {word}", cells) for word, cells in zip(BOTH, both, strict=True)
+        ]
+    return _beside(tables, f"{caption}, yours and right", numbers.right)
 
 
 def _unknown(found: Replay) -> str:
     """Why the caller's numbers are not known; where δ of other layers is, these gradients do not give it away."""
-    known = any(layer.claimed is not None for layer in found.every)
+    known = any(layer.delta.yours is not None for layer in found.every)
     return "not known here, for these gradients do not give it away" if known else found.source
 
 
-def _units(caption: str, label: str, numbers: tuple[Any, Any, Any]) -> Html:
+def _units(caption: str, label: str, numbers: Compared) -> Html:
     """Numbers of units as a table of two rows."""
-    true, mine, wrong = (values[:MOST_LISTED] for values in numbers)
-    yours = [_cell(*one) for one in zip(mine, wrong, true, strict=True)]
-    right = [
-        tag("td", beside(float(a), float(b))[1] if bad else show(float(b)))
-        for a, b, bad in zip(mine, true, wrong, strict=True)
-    ]
-    heads = [tag("th", f"unit {unit + 1}", scope="col") for unit in range(len(true))]
-    rows = [
-        tag("tr", tag("th", word, scope="row"), *row) for word, row in (("yours", yours), ("right", right))
-    ]
-    made = tag(
-        "table",
-        tag("caption", caption, class_="unseen"),
-        tag("thead", tag("tr", tag("td"), *heads)),
-        tag("tbody", *rows),
-        class_="numbers",
+    shown, count = numbers[:MOST_LISTED], len(numbers.right)
+    (yours,), (right,) = pairs([shown.yours], [shown.right], [shown.wrong])
+    columns = [f"unit {unit + 1}" for unit in range(len(yours))]
+    made = table(
+        tag("caption", caption, class_="unseen"), columns, list(zip(BOTH, (yours, right), strict=True))
     )
-    left = len(numbers[0]) - len(true)
-    more = tag("p", f"and {left} more units", class_="soft") if left else None
+    more = tag("p", f"and {count - len(yours)} more units", class_="soft") if count > len(yours) else None
     return scrolling(label, made, more)
 
 
@@ -192,6 +153,6 @@ def _gradient(layer: Layer, letter: str, role: Any) -> Html:
         return tag("p", f"{name}: {'right ✓' if comparison.verdict.ok else 'not decided'}")
     index = comparison.worst_index
     shown = beside(float(comparison.actual[index]), float(comparison.expected[index]))
-    place = f" [{', '.join(map(str, index))}]" if index else ""
+    place = f" {indexed(index)}" if index else ""
     said = f"✗ {int(wrong.sum())} of {wrong.size} wrong; the worst{place}: yours {shown[0]}, right {shown[1]}"
     return tag("p", f"{name}: {said}", class_="bad")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,8 @@ __all__ = [
     "MARGIN",
     "MOST_CELLS",
     "Column",
+    "Seen",
     "Sketch",
-    "around",
     "edge",
     "text",
 ]  # fmt: skip
@@ -45,55 +45,46 @@ MOST_CELLS = 5
 """Rows and columns of a map that are drawn: three such maps beside their kernels are as wide as two pages."""
 
 
-def around(place: int, count: int) -> range:
-    """At most ``MOST_CELLS`` of ``count`` entries, with ``place`` among them and in the middle where it can be.
-
-    Examples
-    --------
-    >>> around(7, 9)
-    range(4, 9)
-    """
-    start = min(max(0, place - MOST_CELLS // 2), max(0, count - MOST_CELLS))
-    return range(start, min(count, start + MOST_CELLS))
-
-
 def text(x: float, y: float, *children: object, **attributes: object) -> Html:
     """An SVG text."""
-    return tag("text", *children, x=f"{x:.0f}", y=f"{y:.0f}", **attributes)
+    return tag("text", *children, x=x, y=y, **attributes)
 
 
 def edge(start: tuple[float, float], end: tuple[float, float], step: int, kind: str = "edge") -> Html:
     """A line from one point to another that appears at a step."""
     (x1, y1), (x2, y2) = start, end
-    return tag(
-        "line", x1=f"{x1:.0f}", y1=f"{y1:.0f}", x2=f"{x2:.0f}", y2=f"{y2:.0f}", class_=kind, data_at=step
-    )
+    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind, data_at=step)
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """A station at its place.
-
-    Attributes
-    ----------
-    station : Station
-    items : tuple of int
-        The units or maps that are drawn.
-    rows, columns : range
-        What is drawn of each map.
-    left : float
-    width : float
-    middles : dict of int to float
-        Height of each item's middle.
-    """
+class Seen:
+    """What is drawn of a column."""
 
     station: Station
-    items: tuple[int, ...]
-    rows: range
+    items: tuple[int, ...]  # units or maps, counted from 0
+    rows: range  # of each map
     columns: range
+
+    def height(self, listed: Sequence[Row]) -> float:
+        """Of a box with these numbers."""
+        return sum(map(self._height, listed)) + (12 if self.station.is_slim else LINE + 12)
+
+    def _height(self, row: Row) -> float:
+        return LINE if row.is_single else LINE + len(self.rows) * CELL_HEIGHT + 5
+
+    def cut(self, values: Any) -> Any:
+        """What is drawn of a map."""
+        return values[self.rows.start : self.rows.stop, self.columns.start : self.columns.stop]
+
+
+@dataclass(frozen=True, eq=False)
+class Column(Seen):
+    """A column at its place, with the numbers of one example."""
+
+    example: int
     left: float
     width: float
-    middles: Mapping[int, float]
+    middles: Mapping[int, float]  # height of each item's middle
 
     @property
     def right(self) -> float:
@@ -108,67 +99,44 @@ class Column:
         """Where lines leave it."""
         return self.right, self.middles[item]
 
-    def height(self, rows: list[Row]) -> float:
-        """Of a box with these rows."""
-        lines = sum(LINE if row.is_single else LINE + self.grid_height for row in rows)
-        return lines + (12 if self.station.is_slim else LINE + 12)
+    def listed(self, item: int) -> list[Row]:
+        """What stands in a box."""
+        return list(self.station.rows(item, self.example))
 
-    @property
-    def grid_height(self) -> float:
-        """Of a map's numbers, with the space around them."""
-        return len(self.rows) * CELL_HEIGHT + 5
-
-    def top(self, item: int, rows: list[Row]) -> float:
+    def top(self, item: int) -> float:
         """Of a box."""
-        return self.middles[item] - self.height(rows) / 2
+        return self.middles[item] - self.height(self.listed(item)) / 2
 
-    def grid(self, item: int, rows: list[Row], name: str) -> tuple[float, float]:
-        """Where the numbers of a map begin that stand under a name."""
-        y = self.top(item, rows) + (1 if self.station.is_slim else 18)
-        for row in rows:
-            y += LINE
-            if row.name == name:
-                break
-            y += 0 if row.is_single else self.grid_height
-        return self.left + 9, y + 5
+    def grid(self, item: int, name: str) -> tuple[float, float]:
+        """Where the numbers begin that stand under a name."""
+        listed = self.listed(item)
+        above = listed[: [row.name for row in listed].index(name)]
+        y = self.top(item) + (1 if self.station.is_slim else 18) + sum(map(self._height, above))
+        return self.left + 9, y + LINE + 5
 
-    def cut(self, values: Any) -> Any:
-        """What is drawn of a map."""
-        return values[self.rows.start : self.rows.stop, self.columns.start : self.columns.stop]
-
-    def cells(self, origin: tuple[float, float], rows: range, columns: range) -> tuple[float, ...] | None:
-        """Left, top, width and height of cells in a grid that begins at ``origin``; None if none of them is drawn."""
-        i0, i1 = max(rows.start, self.rows.start), min(rows.stop, self.rows.stop)
-        j0, j1 = max(columns.start, self.columns.start), min(columns.stop, self.columns.stop)
+    def frame(self, item: int, name: str, ranges: Sequence[range], **attributes: object) -> Html | None:
+        """A frame around some cells of the numbers under a name; None if none of them is drawn."""
+        (i0, i1), (j0, j1) = (
+            (max(one.start, drawn.start) - drawn.start, min(one.stop, drawn.stop) - drawn.start)
+            for one, drawn in zip(ranges, (self.rows, self.columns), strict=True)
+        )
         if i0 >= i1 or j0 >= j1:
             return None
-        left = origin[0] + (j0 - self.columns.start) * CELL
-        top = origin[1] + (i0 - self.rows.start) * CELL_HEIGHT
-        return left, top, (j1 - j0) * CELL, (i1 - i0) * CELL_HEIGHT
+        left, top = self.grid(item, name)
+        return tag(
+            "rect", x=left + j0 * CELL, y=top + i0 * CELL_HEIGHT,
+            width=(j1 - j0) * CELL, height=(i1 - i0) * CELL_HEIGHT, **attributes,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """All columns of a drawing.
+    """All columns of a drawing."""
 
-    Attributes
-    ----------
-    columns : dict of str to Column
-        By the key of their station, from left to right; those that are not drawn are missing.
-    before : dict of str to str
-        For a layer's key, that of the station whose numbers enter it.
-    lanes : dict of str to float
-        Height of the lane of each skip connection.
-    numbers : Numbers
-    example : int
-    height : float
-    """
-
+    # by the key of their station, from left to right; those that are not drawn are missing
     columns: Mapping[str, Column]
-    before: Mapping[str, str]
-    lanes: Mapping[str, float]
+    lanes: Mapping[str, float]  # height of the lane of each skip connection
     numbers: Numbers
-    example: int
     height: float
 
     def own(self, layer: Layer) -> Column:
@@ -177,8 +145,4 @@ class Sketch:
 
     def entering(self, layer: Layer) -> Column | None:
         """The column whose numbers enter the layer; None if it is not drawn."""
-        return self.columns.get(self.before[layer.key])
-
-    def rows(self, column: Column, item: int) -> list[Row]:
-        """What stands in a box."""
-        return list(column.station.rows(item, self.example))
+        return self.columns.get(layer.before)

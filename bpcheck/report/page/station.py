@@ -8,9 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bpcheck.report.page.numbers import beside, layer_name, show
+from bpcheck.report.page.compared import Compared
+from bpcheck.report.page.markup import Html
+from bpcheck.report.page.numbers import beside, show
 
-__all__ = ["Caption", "Numbers", "Row", "Station", "beside_rows", "matrix", "of_input", "picked"]
+__all__ = ["Numbers", "Row", "Station", "beside_rows", "matrix", "of_input"]
 
 Numbers: TypeAlias = Mapping[tuple[str, str], int]
 """The number of a step, by its kind and the key of its layer."""
@@ -18,25 +20,14 @@ Numbers: TypeAlias = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A number of a unit or a map, and the step that computes it.
-
-    Attributes
-    ----------
-    name : str
-    value : float or matrix
-    step : int
-    kind : {"", "bad", "fine"}
-    wrong : matrix of bool or None
-    text : str
-        How a single number is written, where that is not as every other.
-    """
+    """A number of a unit or a map, and the step that computes it."""
 
     name: str
     value: Any
     step: int
-    kind: str = ""
+    kind: str = ""  # or "bad" or "fine"
     wrong: Any = None
-    text: str = ""
+    text: str = ""  # how a single number is written, where that is not as every other
 
     @property
     def is_single(self) -> bool:
@@ -45,81 +36,36 @@ class Row:
 
     @property
     def written(self) -> str:
-        """A single number with its mark."""
-        return (self.text or show(float(self.value))) + {"bad": " ✗", "fine": " ✓"}.get(self.kind, "")
+        """A single number."""
+        return self.text or show(float(self.value))
 
-
-@dataclass(frozen=True)
-class Caption:
-    """What stands behind the name of a unit or map: its bias, and whether that one's gradient is wrong.
-
-    Attributes
-    ----------
-    text : str
-    is_wrong : bool
-    step : int
-        Of the gradient.
-    """
-
-    text: str = ""
-    is_wrong: bool = False
-    step: int = 0
-
-
-def _plain(item: int) -> Caption:
-    return Caption()
+    @property
+    def mark(self) -> str:
+        """What stands behind it."""
+        return {"bad": " ✗", "fine": " ✓"}.get(self.kind, "")
 
 
 @dataclass(frozen=True, eq=False)
 class Station:
-    """A column.
+    """A column."""
 
-    Attributes
-    ----------
-    key : str
-        Of its layer; empty for the input.
-    number : int
-        The book's number.
-    name : str
-        What a formula calls its numbers.
-    called : str
-        The column in words, as in "of layer 2, 6 of 30 units are drawn".
-    heads : (str, str)
-        Two lines above it.
-    shape : tuple of int
-        Of one example.
-    rows : callable
-        ``rows(item, example)``: what stands in the box of a unit or map.
-    caption : callable
-        ``caption(item)``.
-    worst : int or None
-        The unit or map with the worst wrong entry.
-    focus : tuple of int or None
-        Map and place that are shown in numbers: they are drawn, whatever is left out.
-    counts : bool
-        Whether it counts as one of the columns that fit a page.
-    is_slim : bool
-        Whether its boxes have no heading.
-    room : int
-        Pixels from top to bottom that what is drawn beside a box needs for each box of the column before.
-    leaving : str
-        Name of the row that has what leaves the layer.
-    """
-
-    key: str
-    number: int
-    name: str
-    called: str
-    heads: tuple[str, str]
-    shape: tuple[int, ...]
+    key: str  # of its layer; empty for the input
+    number: int  # the book's number
+    called: str  # the column in words, as in "of layer 2, 6 of 30 units are drawn"
+    heads: tuple[str, str]  # two lines above it
+    shape: tuple[int, ...]  # of one example
+    # ``rows(item, example)``: what stands in the box of a unit or map
     rows: Callable[[int, int], Sequence[Row]]
-    caption: Callable[[int], Caption] = _plain
-    worst: int | None = None
+    # what stands behind the name of a unit or map
+    caption: Callable[[int], Sequence[Html]] | None = None
+    worst: int | None = None  # the unit or map with the worst wrong entry
+    # map and place that are shown in numbers: they are drawn, whatever is left out
     focus: tuple[int, ...] | None = None
-    counts: bool = True
-    is_slim: bool = False
+    counts: bool = True  # whether it counts as one of the columns that fit a page
+    is_slim: bool = False  # whether its boxes have no heading
+    # pixels that what is drawn beside a box needs, from top to bottom, for each box of the column before
     room: int = 0
-    leaving: str = "a"
+    leaving: str = "a"  # name of the row that has what leaves the layer
 
     @property
     def is_flat(self) -> bool:
@@ -145,42 +91,26 @@ def matrix(value: Any) -> Any:
 
 def of_input(x: Any, numbers: Numbers, focus: tuple[int, ...] | None) -> Station:
     """The column of the input; ``x`` is the batch."""
-    name = layer_name("a", 1)
 
     def rows(item: int, example: int) -> Sequence[Row]:
         return [Row("a", matrix(x[example, item]), numbers["input", ""])]
 
-    return Station("", 1, name, "layer 1", ("layer 1", "input"), np.shape(x)[1:], rows, focus=focus)
+    return Station("", 1, "layer 1", ("layer 1", "input"), np.shape(x)[1:], rows, focus=focus)
 
 
-def beside_rows(name: str, numbers: tuple[Any, Any, Any], step: int) -> list[Row]:
-    """Rows for something that comes down: the right numbers, and the caller's beside them where they are wrong.
-
-    Parameters
-    ----------
-    name : str
-    numbers : (array, array or None, array of bool)
-        Of one unit or map: right, the caller's if they are known, and where those are wrong.
-    step : int
+def beside_rows(name: str, numbers: Compared, step: int) -> list[Row]:
+    """Rows for something that comes down to a unit or map: the right one, and the caller's beside it where it is wrong.
 
     Examples
     --------
-    >>> [row.name for row in beside_rows("δ", (1.0, 2.0, True), 3)]
+    >>> [row.name for row in beside_rows("δ", Compared(1.0, 2.0, True), 3)]
     ['δ right', 'δ yours']
     """
-    right, mine, wrong = numbers
-    if mine is None:
-        return [Row(name, matrix(right), step)]
-    if not np.any(wrong):
-        return [Row(name, matrix(right), step, "fine")]
-    texts = beside(float(mine), float(right)) if np.ndim(right) == 0 else ("", "")
+    right, yours = matrix(numbers.right), numbers.yours
+    if not numbers.is_wrong:
+        return [Row(name, right, step, "" if yours is None else "fine")]
+    texts = beside(float(yours), float(right)) if np.ndim(right) == 0 else ("", "")
     return [
-        Row(f"{name} right", matrix(right), step, text=texts[1]),
-        Row(f"{name} yours", matrix(mine), step, "bad", matrix(wrong), texts[0]),
+        Row(f"{name} right", right, step, text=texts[1]),
+        Row(f"{name} yours", matrix(yours), step, "bad", matrix(numbers.wrong), texts[0]),
     ]
-
-
-def picked(arrays: tuple[Any, Any, Any], *index: int) -> tuple[Any, Any, Any]:
-    """An example, or one of its units or maps, of the right numbers, the caller's if they are known, and the mask."""
-    right, mine, wrong = arrays
-    return right[index], None if mine is None else mine[index], wrong[index]

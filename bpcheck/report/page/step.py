@@ -14,37 +14,17 @@ BACKWARD = ("delta", "gradient", "arrival", "down")
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step.
+    """One step."""
 
-    Attributes
-    ----------
-    kind : {"input", "z", "a", "flatten", "sum", "cost", "delta", "gradient", "arrival", "down"}
-    layer : int
-        The book's number.
-    equation : str
-    meaning : str
-        One sentence.
-    wrong : bool
-        Whether something that the caller computed in this step is wrong.
-    key : str
-        Path of the layer; empty for the input and the cost.
-    place : str
-        What the step is about, where it is not simply layer l.
-    of_example : callable or None
-        The numbers of an example of the batch, counted from 0.
-    of_all : Html or None
-        What is said of the whole batch.
-    """
-
-    kind: str
-    layer: int
+    kind: str  # "input", "z", "a", "flatten", "sum", "cost", or one of BACKWARD
+    layer: int  # the book's number
     equation: str
-    meaning: str
-    wrong: bool = False
-    key: str = ""
-    place: str = ""
-    of_example: Callable[[int], Html] | None = None
-    of_all: Html | None = None
+    meaning: str  # one sentence
+    wrong: bool = False  # whether something that the caller computed in this step is wrong
+    key: str = ""  # path of the layer; empty for the input and the cost
+    place: str = ""  # what the step is about, where it is not simply layer l
+    of_example: Callable[[int], Html] | None = None  # the numbers of an example of the batch, counted from 0
+    of_all: Html | None = None  # what is said of the whole batch
 
     @property
     def phase(self) -> str:

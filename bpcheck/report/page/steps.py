@@ -17,14 +17,6 @@ __all__ = ["first_wrong", "numbers_of", "steps"]
 def steps(found: Replay) -> tuple[Step, ...]:
     """All steps in the order in which they are computed.
 
-    Parameters
-    ----------
-    found : Replay
-
-    Returns
-    -------
-    tuple of Step
-
     Examples
     --------
     >>> from bpcheck import Case, Report, Verdict, mlp

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bpcheck.report.page.cells import pairs, table
 from bpcheck.report.page.markup import Html, join, tag
-from bpcheck.report.page.numbers import beside, show
+from bpcheck.report.page.numbers import around
 from bpcheck.report.page.wrong import wrong_entries
 from bpcheck.result import Comparison
 
@@ -20,18 +21,11 @@ MOST_ROWS, MOST_COLUMNS = 8, 5
 
 @dataclass(frozen=True)
 class Part:
-    """The rows and columns that are shown.
-
-    Attributes
-    ----------
-    rows, columns : range
-    said : str
-        What is left out; empty if nothing is.
-    """
+    """The rows and columns that are shown."""
 
     rows: range
     columns: range
-    said: str
+    said: str  # what is left out; empty if nothing is
 
 
 def as_matrix(array: Any) -> Any:
@@ -48,11 +42,6 @@ def as_matrix(array: Any) -> Any:
     return array.reshape(array.shape[0], -1)
 
 
-def _around(place: int, count: int, most: int) -> range:
-    start = min(max(0, place - most // 2), max(0, count - most))
-    return range(start, min(count, start + most))
-
-
 def part(comparison: Comparison) -> Part:
     """The part of a tensor around its worst entry.
 
@@ -67,10 +56,9 @@ def part(comparison: Comparison) -> Part:
     matrix = as_matrix(expected)
     worst = (0, 0)
     if comparison.worst_index and matrix.size:
-        flat = int(np.ravel_multi_index(comparison.worst_index, expected.shape))
-        worst = (flat // matrix.shape[1], flat % matrix.shape[1])
-    rows = _around(worst[0], matrix.shape[0], MOST_ROWS)
-    columns = _around(worst[1], matrix.shape[1], MOST_COLUMNS)
+        worst = divmod(int(np.ravel_multi_index(comparison.worst_index, expected.shape)), matrix.shape[1])
+    rows = around(worst[0], matrix.shape[0], MOST_ROWS)
+    columns = around(worst[1], matrix.shape[1], MOST_COLUMNS)
     said = []
     for word, shown, count in (("rows", rows, matrix.shape[0]), ("columns", columns, matrix.shape[1])):
         if len(shown) < count:
@@ -81,15 +69,6 @@ def part(comparison: Comparison) -> Part:
 def side_by_side(comparison: Comparison) -> Html:
     """Two tables: what was claimed, with the wrong entries marked, and what is right.
 
-    Parameters
-    ----------
-    comparison : Comparison
-        One that has arrays.
-
-    Returns
-    -------
-    Html
-
     Examples
     --------
     >>> from bpcheck import Verdict
@@ -99,48 +78,14 @@ def side_by_side(comparison: Comparison) -> Html:
     >>> html.count("<table"), html.count('class="bad"')
     (2, 1)
     """
-    yours, right = as_matrix(comparison.actual), as_matrix(comparison.expected)
-    wrong = as_matrix(wrong_entries(comparison)).astype(bool)
-    shown = part(comparison)
-    mine, theirs = {}, {}
-    for i in shown.rows:
-        for j in shown.columns:
-            pair = (show(yours[i, j]), show(right[i, j]))
-            if wrong[i, j]:
-                pair = beside(yours[i, j], right[i, j])
-            mine[i, j], theirs[i, j] = pair
-    is_vector = np.asarray(comparison.expected).ndim < 2
+    shown, axes = part(comparison), np.asarray(comparison.expected).shape[1:]
+    arrays = comparison.actual, comparison.expected, wrong_entries(comparison)
+    both = pairs(*(as_matrix(array)[np.ix_(shown.rows, shown.columns)] for array in arrays))
+    columns = [", ".join(map(str, np.unravel_index(j, axes))) for j in shown.columns] if axes else None
+    hidden = tag("span", f" {comparison.name or comparison.path}", class_="unseen")
     return join(
-        _table("yours", comparison, shown, mine, wrong, is_vector),
-        _table("right", comparison, shown, theirs, np.zeros_like(wrong), is_vector),
+        *(
+            table(tag("caption", word, hidden), columns, list(zip(map(str, shown.rows), cells, strict=True)))
+            for word, cells in zip(("yours", "right"), both, strict=True)
+        )
     )
-
-
-def _table(
-    word: str,
-    comparison: Comparison,
-    shown: Part,
-    cells: dict[tuple[int, int], str],
-    wrong: Any,
-    is_vector: bool,
-) -> Html:
-    head = None
-    if not is_vector:
-        axes = np.asarray(comparison.expected).shape[1:]
-        places = (np.unravel_index(j, axes) for j in shown.columns)
-        heads = [tag("th", ", ".join(map(str, place)), scope="col") for place in places]
-        head = tag("thead", tag("tr", tag("td"), *heads))
-    rows = []
-    for i in shown.rows:
-        row = [tag("th", str(i), scope="row")]
-        for j in shown.columns:
-            if wrong[i, j]:
-                row.append(
-                    tag("td", "✗ ", cells[i, j], tag("span", " (wrong)", class_="unseen"), class_="bad")
-                )
-            else:
-                row.append(tag("td", cells[i, j]))
-        rows.append(tag("tr", *row))
-    name = comparison.name or comparison.path
-    caption = tag("caption", word, tag("span", f" {name}", class_="unseen"))
-    return tag("table", caption, head, tag("tbody", *rows), class_="numbers")

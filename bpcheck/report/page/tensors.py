@@ -40,12 +40,17 @@ def tensors(report: Report) -> Html | None:
 def _opened(report: Report, judged: list[Comparison]) -> list[Comparison]:
     """The wrong tensors; of many, those of the layer where the mistake is, for the rest follows from it."""
     wrong = [c for c in judged if SIGNS[c.verdict][1] == "bad"]
-    if len(wrong) <= MOST_OPEN or not report.diagnoses:
-        return wrong[:MOST_OPEN]
-    named = report.diagnoses[0].path
-    layer = next((c.in_our_layout.path for c in judged if c.path == named), named).rpartition("[")[0]
-    at_fault = [c for c in wrong if layer and c.in_our_layout.path.startswith(layer)]
+    at_fault: list[Comparison] = []
+    if len(wrong) > MOST_OPEN and report.diagnoses:
+        at_fault = _of_layer(report.diagnoses[0].path, judged, wrong)
     return (at_fault or wrong)[:MOST_OPEN]
+
+
+def _of_layer(named: str, judged: list[Comparison], wrong: list[Comparison]) -> list[Comparison]:
+    """The wrong tensors of the layer of the one that was named."""
+    ours = next((c.in_our_layout.path for c in judged if c.path == named), named)
+    layer = ours.rpartition("[")[0]
+    return [c for c in wrong if layer and c.in_our_layout.path.startswith(layer)]
 
 
 def _tensor(comparison: Comparison, *, is_open: bool) -> Html:

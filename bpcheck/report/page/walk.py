@@ -16,17 +16,9 @@ MOST_EXAMPLES = 8
 
 
 def walk(found: Replay, *, interactive: bool = True) -> Html:
-    """The network section of a report.
+    """The network section of a report, with buttons for the page's script if it is interactive.
 
-    Parameters
-    ----------
-    found : Replay
-    interactive : bool
-        With buttons for the page's script; without, the end of the backward pass is drawn for the first example.
-
-    Returns
-    -------
-    Html
+    If not, the end of the backward pass is drawn for the first example.
 
     Examples
     --------
@@ -40,7 +32,7 @@ def walk(found: Replay, *, interactive: bool = True) -> Html:
     listed, seen = steps(found), window(found)
     examples = min(found.case.batch, MOST_EXAMPLES) if interactive else 1
     pictures = [
-        tag("div", draw(found, listed, seen, example), data_example=example, hidden=example > 0)
+        tag("div", draw(found, seen, example), data_example=example, hidden=example > 0)
         for example in range(examples)
     ]
     board = scrolling("Drawing of the network", *pictures)
@@ -72,23 +64,18 @@ def _left_out(found: Replay, seen: Window, examples: int) -> str:
 
 
 def _controls(start: int | None, examples: int) -> Html:
+    wrong = "No step is known to be wrong" if start is None else "✗ First wrong step"
+    moves = {"first": "Start", "back": "← Back", "next": "Next →", "last": "End", "wrong": wrong}
     buttons = [
-        tag("button", "Start", type="button", data_go="first"),
-        tag("button", "← Back", type="button", data_go="back"),
-        tag("button", "Next →", type="button", data_go="next"),
-        tag("button", "End", type="button", data_go="last"),
+        tag("button", said, type="button", data_go=move, disabled=move == "wrong" and start is None)
+        for move, said in moves.items()
     ]
-    first = (
-        tag("button", "✗ First wrong step", type="button", data_go="wrong")
-        if start is not None
-        else tag("button", "No step is known to be wrong", type="button", data_go="wrong", disabled=True)
-    )
     choice = None
     if examples > 1:
         options = [tag("option", f"{n + 1}", value=n) for n in range(examples)]
         choice = tag("label", "example ", tag("select", *options, data_choose="example"))
     return tag(
-        "div", *buttons, first, choice, tag("span", class_="count soft"), class_="controls", role="group",
+        "div", *buttons, choice, tag("span", class_="count soft"), class_="controls", role="group",
         aria_label="Steps through the network; the left and right arrow keys do the same",
     )  # fmt: skip
 

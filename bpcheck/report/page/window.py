@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bpcheck.report.page.layers.kinds import kind_of
+from bpcheck.report.page.numbers import around
 from bpcheck.report.page.replayed import Replay
-from bpcheck.report.page.sketch import MOST_CELLS, around
+from bpcheck.report.page.sketch import MOST_CELLS, Seen
 from bpcheck.report.page.station import Numbers, Station, of_input
 from bpcheck.report.page.steps import numbers_of, steps
 
-__all__ = ["MOST_COLUMNS", "Seen", "Window", "stations", "window"]
+__all__ = ["MOST_COLUMNS", "Window", "window"]
 
 MOST_UNITS, MOST_SLIM, MOST_MAPS, MOST_LARGE = 6, 12, 3, 2
 """Boxes on top of one another: six units, twelve slim boxes, three maps, or two maps with more rows than ``LARGE`` fill
@@ -26,38 +27,12 @@ do not count; they stand close to the layer that they belong to."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What is drawn of a column.
-
-    Attributes
-    ----------
-    station : Station
-    items : tuple of int
-        Units or maps, counted from 0.
-    rows, columns : range
-        Of each map.
-    """
-
-    station: Station
-    items: tuple[int, ...]
-    rows: range
-    columns: range
-
-
-@dataclass(frozen=True, eq=False)
 class Window:
-    """What of a network is drawn.
+    """What of a network is drawn."""
 
-    Attributes
-    ----------
-    seen : tuple of Seen
-        From left to right.
-    left_out : tuple of str
-        One sentence for whatever is not drawn.
-    """
-
-    seen: tuple[Seen, ...]
-    left_out: tuple[str, ...]
+    seen: tuple[Seen, ...]  # from left to right
+    left_out: tuple[str, ...]  # one sentence for whatever is not drawn
+    numbers: Numbers
 
     @property
     def keys(self) -> frozenset[str]:
@@ -65,25 +40,8 @@ class Window:
         return frozenset(one.station.key for one in self.seen)
 
 
-def stations(found: Replay, numbers: Numbers) -> list[Station]:
-    """All columns, from the input up."""
-    layers = found.every
-    return [
-        of_input(found.case.x, numbers, kind_of(layers[0].spec).looks_at(layers[0])),
-        *(kind_of(layer.spec).station(found, layer, numbers) for layer in layers),
-    ]
-
-
 def window(found: Replay) -> Window:
     """Choose what can be read.
-
-    Parameters
-    ----------
-    found : Replay
-
-    Returns
-    -------
-    Window
 
     Examples
     --------
@@ -93,14 +51,19 @@ def window(found: Replay) -> Window:
     >>> window(replay(Report("f", Verdict.DISAGREES, counterexample=case))).left_out
     ('of layer 1, 6 of 9 units are drawn',)
     """
-    every = stations(found, numbers_of(steps(found)))
+    numbers = numbers_of(steps(found))
+    first = found.every[0]
+    every = [
+        of_input(found.case.x, numbers, kind_of(first.spec).looks_at(first)),
+        *(kind_of(layer.spec).station(found, layer, numbers) for layer in found.every),
+    ]
     shown = _columns(found, every)
     seen = tuple(_seen(one, _focus(found, one)) for one in shown)
     left_out = [sentence for one in seen for sentence in _left_out(one)]
     if len(shown) < len(every):
-        first, last, top = shown[0].number, shown[-1].number, every[-1].number
-        left_out.insert(0, f"layers {first} to {last} of {top} are drawn")
-    return Window(seen, tuple(left_out))
+        numbered = f"layers {shown[0].number} to {shown[-1].number} of {every[-1].number}"
+        left_out.insert(0, f"{numbered} are drawn")
+    return Window(seen, tuple(left_out), numbers)
 
 
 def _columns(found: Replay, every: Sequence[Station]) -> Sequence[Station]:
@@ -117,11 +80,9 @@ def _columns(found: Replay, every: Sequence[Station]) -> Sequence[Station]:
 
 def _focus(found: Replay, station: Station) -> tuple[int, ...] | None:
     """Around which entry the maps of a column are cut out: what the mistake above looks at comes first."""
-    layers = found.every
-    keys = ["", *(layer.key for layer in layers)]
-    above = keys.index(station.key)
-    if above < len(layers) and (layers[above] is found.culprit or station.focus is None):
-        return kind_of(layers[above].spec).looks_at(layers[above]) or station.focus
+    above = next((layer for layer in found.every if layer.before == station.key), None)
+    if above is not None and (above is found.culprit or station.focus is None):
+        return kind_of(above.spec).looks_at(above) or station.focus
     return station.focus
 
 
@@ -129,7 +90,11 @@ def _seen(station: Station, focus: tuple[int, ...] | None) -> Seen:
     count, *sizes = station.shape
     height, width = [1, *sizes][-2:] if sizes else (1, 1)
     row, column = (0, *focus[1:])[-2:] if focus else (0, 0)
-    rows, columns, most = around(row, height), around(column, width), _most(station, height)
+    rows, columns, most = (
+        around(row, height, MOST_CELLS),
+        around(column, width, MOST_CELLS),
+        _most(station, height),
+    )
     chosen = {one for one in (station.worst, focus[0] if focus else None) if one is not None}
     others = (one for one in range(count) if one not in chosen)
     chosen.update(islice(others, max(0, most - len(chosen))))

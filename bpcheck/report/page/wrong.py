@@ -32,14 +32,6 @@ def wrong_entries(comparison: Comparison) -> Any:
     Nothing is marked in a tensor that was not found wrong: at a kink, an entry may lie outside its rounding and be
     right all the same.
 
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Returns
-    -------
-    bool array, shaped as the tensor
-
     Examples
     --------
     >>> wrong_entries(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import BP2, HIDDEN_ERROR, SENT_DOWN, WEIGHT_GRADIENT, sigma
-from bpcheck.diagnosis.step import Layer, Rules, Run, Step
+from bpcheck.diagnosis.bug import Family
+from bpcheck.diagnosis.layers.dense.steps import HIDDEN_ERROR, SENT_DOWN, WEIGHT_GRADIENT, sigma
+from bpcheck.diagnosis.step import Layer, Run
 from bpcheck.diagnosis.steps import PENALTY
 from bpcheck.network.layers import Dense
 from bpcheck.reference.activation import ACTIVATION
@@ -19,12 +18,6 @@ from bpcheck.tree import FloatArray
 __all__ = ["BUGS"]
 
 right_error, right_bracket = HIDDEN_ERROR.right, SENT_DOWN.right
-
-HIDDEN = frozenset({"hidden"})
-
-
-def _derivative_missing(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
-    return error
 
 
 def _derivative_of_activation(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
@@ -53,18 +46,6 @@ def _leak_lost(run: Run, layer: Layer, error: FloatArray) -> Any:
     return bp1_output_error(error, np.where(layer.saved.pre_activation > 0, 1.0, 0.0))
 
 
-def _nothing(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
-    return np.zeros_like(layer.saved.pre_activation)
-
-
-def _raw_error(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> FloatArray:
-    return bp2_hidden_error(layer.params["weight"], error)
-
-
-def _not_transposed(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> FloatArray:
-    return np.asarray(delta @ layer.params["weight"].T)
-
-
 def _wrong_matrix(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> Any:
     below = layer.below
     if below is None or not isinstance(below.spec, Dense):
@@ -83,50 +64,33 @@ def _updated_first(run: Run, layer: Layer, delta: FloatArray, error: FloatArray)
     return bp2_hidden_error(weight - run.forward.rate * gradient, delta)
 
 
-def _bug(
-    slug: str,
-    title: str,
-    explanation: str,
-    question: str,
-    line: str,
-    rule: Callable[..., Any],
-    *,
-    step: Step = HIDDEN_ERROR,
-    silent: str,
-    symptom: str = "The layers below the output are wrong, the output layer is right.",
-    confused: tuple[str, ...] = (),
-    needs: frozenset[str] = HIDDEN,
-) -> Bug:
-    hints = Hints(symptom, f"BP2: {question}", line)
-    rules = Rules().but(step, rule)
-    return Bug(
-        slug, title, BP2.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
-    )
-
-
-SECOND = "The top two layers are right, everything below is wrong."
+NEEDS = frozenset({"hidden"})
+HIDDEN = Family(
+    HIDDEN_ERROR, "The layers below the output are wrong, the output layer is right.", "BP2", NEEDS
+)
+DOWN = Family(SENT_DOWN, HIDDEN.symptom, "BP2", NEEDS)
+THIRD = Family(SENT_DOWN, "The top two layers are right, everything below is wrong.", "BP2", NEEDS)
 
 BUGS = (
-    _bug(
+    HIDDEN.bug(
         "hidden-derivative-missing",
         "σ' forgotten in the hidden layers",
         "δ^l is (W^{l+1})ᵀ δ^{l+1} alone: the factor σ'(z^l) is left out in the hidden layers.",
         "what does the activation of the hidden layer do to the error that comes down?",
         "Multiply the error that comes down by σ'(z^l), elementwise.",
-        _derivative_missing,
+        lambda run, layer, error: error,
         silent="no hidden layer, identity activation",
     ),
-    _bug(
+    DOWN.bug(
         "raw-error-propagated",
         "the raw error sent down",
         "the raw output error is sent down through all the weights; the σ' of the layers above is lost.",
         "which error goes down, the one before or the one after the factor σ'(z^{l+1})?",
         "Send δ^{l+1} down, not the error before it was multiplied by σ'(z^{l+1}).",
-        _raw_error,
-        step=SENT_DOWN,
+        lambda run, layer, delta, error: bp2_hidden_error(layer.params["weight"], error),
         silent="fewer than two hidden layers with identity or fused output",
     ),
-    _bug(
+    HIDDEN.bug(
         "derivative-of-activation",
         "σ' at a for σ' at z",
         "σ' was evaluated at a^l instead of at z^l.",
@@ -135,7 +99,7 @@ BUGS = (
         _derivative_of_activation,
         silent="ReLU, leaky ReLU, identity",
     ),
-    _bug(
+    HIDDEN.bug(
         "derivative-formula-on-z",
         "the formula in a, given z",
         "the formula for σ' in terms of a (a(1 − a), 1 − a²) was given z.",
@@ -144,51 +108,46 @@ BUGS = (
         _formula_on_z,
         silent="activations other than sigmoid and tanh",
     ),
-    _bug(
+    DOWN.bug(
         "weight-not-transposed",
         "W for Wᵀ",
         "the error was sent down through W^{l+1} instead of its transpose.",
         "over which index of W^{l+1} does the sum run on the way down?",
         "δ^l needs Σ_k W_{kj} δ_k: the sum runs over the first index of W.",
-        _not_transposed,
-        step=SENT_DOWN,
+        lambda run, layer, delta, error: delta @ layer.params["weight"].T,
         silent="raises unless the matrix is square; right if it is symmetric",
         confused=("wrong-weight-matrix",),
     ),
-    _bug(
+    DOWN.bug(
         "wrong-weight-matrix",
         "the weights of the wrong layer",
         "the error was sent down through W^l instead of W^{l+1}.",
         "through which layer's weights does the error of layer l come down?",
         "The error of layer l comes through the weights above it.",
         _wrong_matrix,
-        step=SENT_DOWN,
         silent="raises unless widths are equal",
         confused=("weight-not-transposed",),
     ),
-    _bug(
+    THIRD.bug(
         "stale-delta",
         "the same δ in every step of the loop",
         "δ^L and W^L were used in every step of the loop.",
         "which δ and which W belong to the step from layer l + 1 to layer l?",
         "Update the error variable in each step.",
         _stale,
-        step=SENT_DOWN,
         silent="fewer than two hidden layers",
-        symptom=SECOND,
     ),
-    _bug(
+    DOWN.bug(
         "weights-updated-first",
         "weights updated before δ went through them",
         "the weights of a layer were updated before the error was sent down through them.",
         "at which moment are the weights through which δ comes down those of the forward pass?",
         "Compute the gradients of all layers first, then update.",
         _updated_first,
-        step=SENT_DOWN,
         silent="no hidden layer; a gradient without an update step",
-        needs=HIDDEN | {"step"},
+        needs={"step"},
     ),
-    _bug(
+    HIDDEN.bug(
         "relu-mask-overwrites",
         "the ReLU mask in place of the error",
         "the error was replaced by the ReLU mask (0 or 1).",
@@ -197,7 +156,7 @@ BUGS = (
         _mask_overwrites,
         silent="activations other than ReLU",
     ),
-    _bug(
+    HIDDEN.bug(
         "leaky-slope-lost",
         "the leak forgotten",
         "the slope of leaky ReLU for z < 0 was taken as 0.",
@@ -206,13 +165,13 @@ BUGS = (
         _leak_lost,
         silent="activations other than leaky ReLU, z > 0",
     ),
-    _bug(
+    HIDDEN.bug(
         "error-not-propagated",
         "no error sent down",
         "δ^l of the hidden layers is zero: the error stops at the output.",
         "is δ^l computed before the gradients of layer l are?",
         "Compute δ^l = ((W^{l+1})ᵀ δ^{l+1}) ⊙ σ'(z^l) for every hidden layer.",
-        _nothing,
+        lambda run, layer, error: np.zeros_like(layer.saved.pre_activation),
         silent="no hidden layer",
     ),
 )

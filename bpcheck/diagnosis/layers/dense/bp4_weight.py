@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bpcheck.diagnosis.bug import Bug, Hints
-from bpcheck.diagnosis.layers.dense.steps import BP4, WEIGHT_GRADIENT, activation
-from bpcheck.diagnosis.step import Layer, Rules, Run
+from bpcheck.diagnosis.bug import Family
+from bpcheck.diagnosis.layers.dense.steps import WEIGHT_GRADIENT, activation
+from bpcheck.diagnosis.step import Layer, Run
 from bpcheck.network.layers import Dense
 from bpcheck.reference.layers.four_equations import bp4_weight_gradient
 from bpcheck.tree import FloatArray
@@ -15,12 +15,6 @@ from bpcheck.tree import FloatArray
 __all__ = ["BUGS"]
 
 right = WEIGHT_GRADIENT.right
-
-BATCH, HIDDEN = frozenset({"batch"}), frozenset({"hidden"})
-
-
-def _wrong_layer(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, activation(run, layer))
 
 
 def _pre_activation(run: Run, layer: Layer, delta: FloatArray) -> Any:
@@ -34,28 +28,8 @@ def _pre_activation(run: Run, layer: Layer, delta: FloatArray) -> Any:
     return bp4_weight_gradient(delta, below.saved.pre_activation)
 
 
-def _transposed(run: Run, layer: Layer, delta: FloatArray) -> Any:
-    return right(run, layer, delta).T
-
-
-def _last_example(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta[-1:], layer.saved.previous[-1:])
-
-
-def _first_example(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta[:1], layer.saved.previous[:1])
-
-
-def _mean(run: Run, layer: Layer, delta: FloatArray) -> Any:
-    return right(run, layer, delta) / run.forward.case.batch
-
-
-def _summed_though_mean(run: Run, layer: Layer, delta: FloatArray) -> Any:
-    return right(run, layer, delta) * run.forward.case.batch
-
-
-def _absent(run: Run, layer: Layer, delta: FloatArray) -> Any:
-    return 0.0 * right(run, layer, delta)
+def _of_examples(examples: slice) -> Callable[[Run, Layer, FloatArray], FloatArray]:
+    return lambda run, layer, delta: bp4_weight_gradient(delta[examples], layer.saved.previous[examples])
 
 
 def _input_everywhere(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
@@ -63,116 +37,101 @@ def _input_everywhere(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
     return bp4_weight_gradient(delta, x.reshape(len(x), -1))
 
 
-def _bug(
-    slug: str,
-    title: str,
-    explanation: str,
-    question: str,
-    line: str,
-    rule: Callable[..., Any],
-    silent: str,
-    confused: tuple[str, ...] = (),
-    needs: frozenset[str] = frozenset(),
-) -> Bug:
-    hints = Hints("The weights are wrong, the biases of the same layers are right.", f"BP4: {question}", line)
-    rules = Rules().but(WEIGHT_GRADIENT, rule)
-    return Bug(
-        slug, title, BP4.name, explanation, hints, rules, silent=silent, confused=confused, needs=needs
-    )
-
-
+WEIGHTS = Family(WEIGHT_GRADIENT, "The weights are wrong, the biases of the same layers are right.", "BP4")
 PREVIOUS = "∂C/∂W^l = δ^l (a^{l−1})ᵀ: the right factor is the activation of the layer below."
 FACTOR = "what stands beside δ^l in the gradient of W^l?"
+ALIKE = "does δ reach the weights in the same way as the biases?"
+ONCE = "The 1/m of a mean belongs into δ^L, once."
 EXAMPLES = "do all examples of the batch count?"
 
 BUGS = (
-    _bug(
+    WEIGHTS.bug(
         "wrong-layer-activation",
         "a^l for a^{l−1}",
         "a^l was used for a^{l−1}.",
         FACTOR,
         PREVIOUS,
-        _wrong_layer,
-        "raises unless widths are equal",
+        lambda run, layer, delta: bp4_weight_gradient(delta, activation(run, layer)),
+        silent="raises unless widths are equal",
     ),
-    _bug(
+    WEIGHTS.bug(
         "pre-activation-for-activation",
         "z^{l−1} for a^{l−1}",
         "z^{l−1} was used for a^{l−1}.",
         FACTOR,
         PREVIOUS,
         _pre_activation,
-        "one layer, identity activation",
-        needs=HIDDEN,
+        silent="one layer, identity activation",
+        needs={"hidden"},
     ),
-    _bug(
+    WEIGHTS.bug(
         "outer-transposed",
         "the outer product transposed",
         "the outer product was formed the wrong way round: a δᵀ for δ aᵀ.",
         "which index of ∂C/∂W^l belongs to the neurons of layer l?",
         "Row j of ∂C/∂W^l belongs to neuron j of layer l.",
-        _transposed,
-        "raises unless the matrix is square",
+        lambda run, layer, delta: right(run, layer, delta).T,
+        silent="raises unless the matrix is square",
     ),
-    _bug(
+    WEIGHTS.bug(
         "last-sample-wins",
         "only the last example counts",
         "only the last example of the batch counts: a loop assigns where it should add.",
         EXAMPLES,
         "Add up over the batch: += instead of =.",
-        _last_example,
-        "batch of one",
-        ("first-sample-only",),
-        needs=BATCH,
+        _of_examples(slice(-1, None)),
+        silent="batch of one",
+        confused=("first-sample-only",),
+        needs={"batch"},
     ),
-    _bug(
+    WEIGHTS.bug(
         "first-sample-only",
         "only the first example counts",
         "only the first example of the batch counts.",
         EXAMPLES,
         "Add up over the batch.",
-        _first_example,
-        "batch of one",
-        ("last-sample-wins",),
-        needs=BATCH,
+        _of_examples(slice(0, 1)),
+        silent="batch of one",
+        confused=("last-sample-wins",),
+        needs={"batch"},
     ),
-    _bug(
+    WEIGHTS.bug(
         "weight-mean-bias-sum",
         "a 1/m too many at the weights",
         "the weight gradient is divided by the batch size once too often.",
-        "does δ reach the weights in the same way as the biases?",
-        "The 1/m of a mean belongs into δ^L, once.",
-        _mean,
-        "batch of one",
-        needs=BATCH,
+        ALIKE,
+        ONCE,
+        lambda run, layer, delta: right(run, layer, delta) / run.forward.case.batch,
+        silent="batch of one",
+        needs={"batch"},
     ),
-    _bug(
+    WEIGHTS.bug(
         "weight-sum-bias-mean",
         "the 1/m forgotten at the weights",
         "the weight gradient is m times too large, the bias gradient is right.",
-        "does δ reach the weights in the same way as the biases?",
-        "The 1/m of a mean belongs into δ^L, once.",
-        _summed_though_mean,
-        "batch of one",
-        needs=BATCH,
+        ALIKE,
+        ONCE,
+        lambda run, layer, delta: right(run, layer, delta) * run.forward.case.batch,
+        silent="batch of one",
+        needs={"batch"},
     ),
-    _bug(
+    WEIGHTS.bug(
         "input-for-activation",
         "x in every layer",
         "the network's input x was used for a^{l−1} in every layer.",
         FACTOR,
         PREVIOUS,
         _input_everywhere,
-        "one layer; raises unless widths are equal",
-        needs=HIDDEN,
+        silent="one layer; raises unless widths are equal",
+        needs={"hidden"},
     ),
-    _bug(
+    WEIGHTS.bug(
         "weight-absent",
         "no weight gradient",
         "δ does not reach the weights: their gradient is left out.",
         FACTOR,
         "∂C/∂W^l is δ^l (a^{l−1})ᵀ, summed over the examples: fill it in.",
-        _absent,
-        "never: weights are looked at by everyone",
+        lambda run, layer, delta: 0.0 * right(run, layer, delta),
+        silent="never: weights are looked at by everyone",
     ),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -77,31 +76,30 @@ def _error(run: Run, layer: Layer, error: FloatArray) -> FloatArray:
     return bp1_output_error(error, layer.saved.derivative)
 
 
-def _sent_down(run: Run, layer: Layer, delta: FloatArray, error: FloatArray) -> FloatArray:
-    return bp2_hidden_error(layer.params["weight"], delta)
-
-
-def _bias_gradient(run: Run, layer: Layer, delta: FloatArray) -> Any:
-    return bp3_bias_gradient(delta)
-
-
-def _weight_gradient(run: Run, layer: Layer, delta: FloatArray) -> FloatArray:
-    return bp4_weight_gradient(delta, layer.saved.previous)
-
-
 OUTPUT_ERROR = Step("dense", "output error", BP1, _error, once=True)
 """``(run, layer, ∂C/∂a) -> δ``, of the last layer."""
 
 HIDDEN_ERROR = Step("dense", "hidden error", BP2, _error)
 """The same, of all other layers."""
 
-SENT_DOWN = Step("dense", "error sent down", BP2, _sent_down, where="on the way down from {layer} only")
+SENT_DOWN = Step(
+    "dense",
+    "error sent down",
+    BP2,
+    lambda run, layer, delta, error: bp2_hidden_error(layer.params["weight"], delta),
+    where="on the way down from {layer} only",
+)
 """``(run, layer, δ, ∂C/∂a) -> ∂C/∂a of the layer below``: the bracket of BP2."""
 
-BIAS_GRADIENT = Step("dense", "bias gradient", BP3, _bias_gradient)
+BIAS_GRADIENT = Step("dense", "bias gradient", BP3, lambda run, layer, delta: bp3_bias_gradient(delta))
 """``(run, layer, δ) -> ∂C/∂b``."""
 
-WEIGHT_GRADIENT = Step("dense", "weight gradient", BP4, _weight_gradient)
+WEIGHT_GRADIENT = Step(
+    "dense",
+    "weight gradient",
+    BP4,
+    lambda run, layer, delta: bp4_weight_gradient(delta, layer.saved.previous),
+)
 """``(run, layer, δ) -> ∂C/∂W``."""
 
 

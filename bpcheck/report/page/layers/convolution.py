@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from bpcheck.diagnosis.layers.convolution import ERROR, KERNEL_GRADIENT, PLACES_SUMMED, SENT_DOWN
 from bpcheck.network.layers import LayerSpec
-from bpcheck.report.page.grid import frame, grid
+from bpcheck.report.page.grid import grid
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.place import Focus, focus, indices, largest, reached, spec_of, tapped, window
-from bpcheck.report.page.layers.unit import (
-    activation_step,
-    caption,
-    coming_row,
-    delta_step,
-    is_batch,
-    named,
-    worst_item,
-)
+from bpcheck.report.page.layers.place import Focus, focus, indices, largest, reached, seen_by_kernel, spec_of
+from bpcheck.report.page.layers.unit import activation_step, caption, delta_step, named, rows_of, worst_item
 from bpcheck.report.page.markup import Html, join, scrolling, tag
-from bpcheck.report.page.numbers import layer_name, show
+from bpcheck.report.page.numbers import around, layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, gradients, listed, products, written_product
-from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, LINE, Column, Sketch, around, edge, text
-from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix, picked
+from bpcheck.report.page.sketch import CELL, CELL_HEIGHT, LINE, MOST_CELLS, Column, Sketch, edge, text
+from bpcheck.report.page.station import Numbers, Station, matrix
 from bpcheck.report.page.step import Step
+from bpcheck.report.text import indexed
 
 __all__ = ["ConvolutionKind"]
 
@@ -74,8 +66,8 @@ class ConvolutionKind(Kind):
 
     def backward(self, found: Replay, layer: Layer, above: str, inner: str) -> Sequence[Step]:
         """δ, the gradients, and what comes down to the maps below if anybody needs it."""
-        n, names, several = layer.number, _Letters(layer), is_batch(found)
-        examples = " and over the examples" if several else ""
+        n, names = layer.number, _Letters(layer)
+        examples = " and over the examples" if found.case.batch > 1 else ""
         gradient = Step(
             "gradient", n,
             f"{named(PLACES_SUMMED, KERNEL_GRADIENT)}∂C/∂{layer_name('b', n)}[o] = Σ {names.of('δ')},   "
@@ -93,7 +85,7 @@ class ConvolutionKind(Kind):
             f"{named(SENT_DOWN)}{layer.below_of(names.entering)} = Σ {names.weight} {names.of('δ')}   where {names.meeting}",
             "A number of a map below lies under the kernel at several places, and in every map o. What comes back to it is "
             "the sum of all weights that met it, each times the δ of its place; one such sum is framed.",
-            bool(layer.wrong_below.any()), layer.key, of_example=lambda example: _down_said(found, layer, example),
+            layer.below.is_wrong, layer.key, of_example=lambda example: _down_said(found, layer, example),
         )  # fmt: skip
         return delta, gradient, down
 
@@ -102,9 +94,9 @@ class ConvolutionKind(Kind):
         n, spec, at = layer.number, spec_of(layer), focus(layer)
         room = len(_kernel_part(layer)[0]) * CELL_HEIGHT + LINE + BETWEEN
         return Station(
-            layer.key, n, layer.name, f"layer {n}", (f"layer {n}", f"{spec.kind}, {layer.activation}"), layer.a.shape[1:],
-            _rows(found, layer, numbers), caption(layer, numbers), worst_item(layer), (at.o, *at.place), room=room,
-            leaving=_leaving(layer),
+            layer.key, n, f"layer {n}", (f"layer {n}", f"{spec.kind}, {layer.activation}"), layer.a.shape[1:],
+            rows_of(found, layer, numbers), caption(layer, numbers), worst_item(layer), (at.o, *at.place), room=room,
+            leaving="a" if ("a", layer.key) in numbers else "z = a",
         )  # fmt: skip
 
     def looks_at(self, layer: Layer) -> tuple[int, ...] | None:
@@ -122,10 +114,9 @@ class ConvolutionKind(Kind):
         maps = range(len(layer.params["weight"][0])) if below is None else below.items
         return [part for o in own.items for part in _kernels(layer, sketch, o, maps)]
 
-    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
+    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html | None]:
         """The numbers under the kernel at one place, and the number that comes of them; on the way back, what adds up."""
-        framed = [*_frames(layer, sketch), *(_returned(layer, sketch) if layer.has_below else ())]
-        return [one for one in framed if one is not None]
+        return [*_frames(layer, sketch), *(_returned(layer, sketch) if layer.has_below else ())]
 
 
 class _Letters:
@@ -151,35 +142,11 @@ class _Letters:
         return f"{layer_name(letter, self.number)}[o, {self._places}]"
 
 
-def _leaving(layer: Layer) -> str:
-    """The name of the row that has what leaves the layer."""
-    return "z = a" if layer.activation == "identity" else "a"
-
-
-def _rows(found: Replay, layer: Layer, numbers: Numbers) -> Any:
-    key = layer.key
-
-    def rows(item: int, example: int) -> Sequence[Row]:
-        z = matrix(layer.z[example, item])
-        if layer.activation == "identity":
-            up = [Row("z = a", z, numbers["z", key])]
-        else:
-            up = [Row("z", z, numbers["z", key]), Row("a", matrix(layer.a[example, item]), numbers["a", key])]
-        down = coming_row(found, layer, item, example, numbers)
-        return [*up, *down, *beside_rows("δ", picked(layer.deltas, example, item), numbers["delta", key])]
-
-    return rows
-
-
-def _index(*numbers: int) -> str:
-    return f"[{', '.join(map(str, numbers))}]"
-
-
 def _forward_said(layer: Layer, example: int) -> Html:
     """The product sum at one place."""
     at, n = focus(layer), layer.number
     kernels, bias = layer.params["weight"][at.o], float(layer.params["bias"][at.o])
-    under = [window(layer, example, c, at.place) for c in range(len(kernels))]
+    under = seen_by_kernel(layer, example)[(slice(None), *at.place)]
     sums = [float(np.sum(one * kernel)) for one, kernel in zip(under, kernels, strict=True)]
     shown = sorted(
         {at.c, *range(len(kernels))[:MOST_TABLES]} - ({MOST_TABLES - 1} if at.c >= MOST_TABLES else set())
@@ -192,7 +159,7 @@ def _forward_said(layer: Layer, example: int) -> Html:
     others = [total for c, total in enumerate(sums) if c not in shown]
     if others:
         terms.append(f"{show(sum(others))} ({len(others)} more maps)")
-    name = f"{layer_name('z', n)}{_index(at.o, *at.place)}"
+    name = f"{layer_name('z', n)}{indexed((at.o, *at.place))}"
     said = tag("p", f"{name} = {_added(terms)} = {show(float(layer.z[(example, at.o, *at.place)]))}")
     return join(
         listed(layer_name("z", n), layer.z[example]),
@@ -204,15 +171,15 @@ def _forward_said(layer: Layer, example: int) -> Html:
 def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
     """The product sum of one entry of the kernel, or the sum of one bias."""
     at, n = focus(layer), layer.number
-    delta, architecture = layer.delta[example, at.o], found.case.architecture
+    delta, architecture = layer.delta.right[example, at.o], found.case.architecture
     only_bias = layer.wrong_gradient("bias").any() and not layer.wrong_gradient("weight").any()
     if only_bias:
-        name, letter, summands = f"∂C/∂{layer_name('b', n)}{_index(at.o)}", "δ", delta
+        name, letter, summands = f"∂C/∂{layer_name('b', n)}{indexed((at.o,))}", "δ", delta
         shown: Html = listed(f"{layer_name('δ', n)}, map {at.o + 1}", delta[None])
         penalised = architecture.penalize_bias
     else:
-        name, letter = f"∂C/∂{layer_name('W', n)}{_index(*at.entry)}", "δ · a"
-        under = tapped(layer, example, at.c, at.tap)
+        name, letter = f"∂C/∂{layer_name('W', n)}{indexed(at.entry)}", "δ · a"
+        under = seen_by_kernel(layer, example)[(at.c, ..., *at.tap)]
         summands, penalised = delta * under, True
         caption_ = (
             f"for every place: {layer_name('δ', n)} of map {at.o + 1} · {layer.entering} of map {at.c + 1}"
@@ -220,27 +187,27 @@ def _gradient_said(found: Replay, layer: Layer, example: int) -> Html:
         shown = scrolling(
             f"The sum that gives {name}", products(caption_, delta, under), class_="tensor scroll"
         )
-    share = " from this example" if is_batch(found) else ""
+    share = " from this example" if found.case.batch > 1 else ""
     penalty = ", before the penalty" if penalised and (architecture.l1 or architecture.l2) else ""
     return join(shown, tag("p", f"{name}: Σ {letter} = {show(float(np.sum(summands)))}{share}{penalty}"))
 
 
 def _down_said(found: Replay, layer: Layer, example: int) -> Html:
     """The product sum at one number of a map below."""
-    below = layer.below[example]
     c, *at = largest(layer, example)
-    weight, delta = layer.params["weight"], layer.delta[example]
+    weight, delta = layer.params["weight"], layer.delta.right[example]
     terms = [
         written_product(float(weight[(o, c, *tap)]), float(delta[(o, *place)]))
         for o in range(len(weight))
         for place, tap in reached(layer, tuple(at))
     ]
     more = [f"{len(terms) - MOST_TERMS} more products"] if len(terms) > MOST_TERMS else []
-    name, total = layer.below_of(layer.entering + _index(c, *at)), show(float(below[(c, *at)]))
-    said = f"{name} = {_added(terms[:MOST_TERMS] + more)} = {total}"
-    return join(
-        came_down(found, layer.below_name, picked(layer.goes_below, example), example), tag("p", said)
+    name, total = (
+        layer.below_of(layer.entering + indexed((c, *at))),
+        show(float(layer.below.right[(example, c, *at)])),
     )
+    said = f"{name} = {_added(terms[:MOST_TERMS] + more)} = {total}"
+    return join(came_down(found, layer.below_name, layer.below, example), tag("p", said))
 
 
 def _added(terms: Sequence[str]) -> str:
@@ -251,7 +218,7 @@ def _kernel_part(layer: Layer) -> tuple[range, range]:
     """The rows and columns of a kernel that are drawn."""
     shape = matrix(layer.params["weight"][0, 0]).shape
     tap = (0, *focus(layer).tap)[-2:]
-    rows, columns = (around(place, size) for place, size in zip(tap, shape, strict=True))
+    rows, columns = (around(place, size, MOST_CELLS) for place, size in zip(tap, shape, strict=True))
     return rows, columns
 
 
@@ -282,12 +249,12 @@ def _frames(layer: Layer, sketch: Sketch) -> list[Html | None]:
     """What lies under the kernel at one place, and the number that comes of it."""
     at, own, below = focus(layer), sketch.own(layer), sketch.entering(layer)
     attributes = {"class_": "window", "data_during": sketch.numbers["z", layer.key]}
-    first = sketch.rows(own, at.o)[0].name
-    drawn = [_framed(sketch, own, at.o, first, _one(at.place), **attributes)] if at.o in own.items else []
+    first = own.listed(at.o)[0].name
+    drawn = [own.frame(at.o, first, _one(at.place), **attributes)] if at.o in own.items else []
     if below is None:
         return drawn
     ranges, leaving = [range(1), *indices(layer, at.place)][-2:], below.station.leaving
-    drawn += [_framed(sketch, below, c, leaving, ranges, **attributes) for c in below.items]
+    drawn += [below.frame(c, leaving, ranges, **attributes) for c in below.items]
     return drawn + _met(layer, sketch, below, at)
 
 
@@ -298,36 +265,29 @@ def _met(layer: Layer, sketch: Sketch, below: Column, at: Focus) -> list[Html | 
     attributes = {"class_": "window moving", "data_during": sketch.numbers["gradient", layer.key]}
     met = (
         tuple(one[q] for one, q in zip(indices(layer, place), at.tap, strict=True))
-        for place in np.ndindex(*layer.delta.shape[2:])
+        for place in np.ndindex(*layer.z.shape[2:])
     )
-    return [_framed(sketch, below, at.c, below.station.leaving, _one(place), **attributes) for place in met]
+    return [below.frame(at.c, below.station.leaving, _one(place), **attributes) for place in met]
 
 
 def _returned(layer: Layer, sketch: Sketch) -> list[Html | None]:
     """A number of a map below, and the δ that come back to it."""
-    own, below, (c, *at) = sketch.own(layer), sketch.entering(layer), largest(layer, sketch.example)
+    own, below = sketch.own(layer), sketch.entering(layer)
+    c, *at = largest(layer, own.example)
     attributes = {"class_": "back moving", "data_during": sketch.numbers["down", layer.key]}
     places = [_one(place) for place, _ in reached(layer, tuple(at))]
     drawn = [
-        _framed(sketch, own, o, row.name, place, **attributes)
+        own.frame(o, row.name, place, **attributes)
         for o in own.items
-        for row in sketch.rows(own, o)
+        for row in own.listed(o)
         if row.name in ("δ", "δ right")
         for place in places
     ]
     if below is None or c not in below.items:
         return drawn
-    return [*drawn, _framed(sketch, below, c, below.station.leaving, _one(tuple(at)), **attributes)]
+    return [*drawn, below.frame(c, below.station.leaving, _one(tuple(at)), **attributes)]
 
 
 def _one(place: tuple[int, ...]) -> list[range]:
     """A single cell."""
     return [range(i, i + 1) for i in (0, *place)[-2:]]
-
-
-def _framed(
-    sketch: Sketch, column: Column, item: int, row: str, ranges: Sequence[range], **attributes: object
-) -> Html | None:
-    """A frame around some numbers of a map."""
-    origin = column.grid(item, sketch.rows(column, item), row)
-    return frame(column.cells(origin, ranges[0], ranges[1]), **attributes)

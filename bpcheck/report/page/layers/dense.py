@@ -9,19 +9,12 @@ import numpy as np
 
 from bpcheck.network.case import Case
 from bpcheck.network.layers import LayerSpec
+from bpcheck.report.page.compared import close, rounding
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import (
-    activation_step,
-    caption,
-    delta_step,
-    is_batch,
-    rows_of,
-    summed,
-    worst_item,
-)
+from bpcheck.report.page.layers.unit import activation_step, caption, delta_step, rows_of, worst_item
 from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import layer_name, show
-from bpcheck.report.page.replayed import Layer, Replay, close, rounding
+from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import gradients, listed
 from bpcheck.report.page.sketch import CHANNEL, Column, Sketch, edge, text
 from bpcheck.report.page.station import Numbers, Station
@@ -42,13 +35,14 @@ class DenseKind(Kind):
     """Units that all see all units below."""
 
     legend = "On a line: its weight."
+    channel = CHANNEL  # lines and weights
 
     def weights(self, spec: LayerSpec) -> str:
         """W_jk."""
         return "Wl_j_k is the weight from number k of those that enter layer l to its unit j"
 
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
-        """Z, then a."""
+        """The steps z and a."""
         n = layer.number
         z = layer_name("z", n)
         return (
@@ -62,7 +56,7 @@ class DenseKind(Kind):
 
     def backward(self, found: Replay, layer: Layer, above: str, inner: str) -> Sequence[Step]:
         """δ by BP1 or BP2, then both gradients."""
-        n, several = layer.number, is_batch(found)
+        n, several = layer.number, found.case.batch > 1
         rule = "BP1" if layer.is_output else "BP2"
         through_weights = layer.is_output or not above.startswith("∂C/∂")
         meaning = (
@@ -70,7 +64,7 @@ class DenseKind(Kind):
             if through_weights
             else "δ is ∂C/∂z: what comes down to a unit's a, times the slope σ'"
         )
-        delta, sign = layer_name("δ", n), summed(several)
+        delta, sign = layer_name("δ", n), "Σ " if several else ""
         entering = layer.entering if layer.entering.endswith(")") else f"({layer.entering})"
         return (
             delta_step(found, layer, above, f"{rule}: ", f"{meaning}."),
@@ -109,13 +103,9 @@ class DenseKind(Kind):
         """A box for every unit."""
         n = layer.number
         return Station(
-            layer.key, n, layer.name, f"layer {n}", (f"layer {n}", layer.activation), layer.a.shape[1:],
+            layer.key, n, f"layer {n}", (f"layer {n}", layer.activation), layer.a.shape[1:],
             rows_of(found, layer, numbers), caption(layer, numbers), worst_item(layer),
         )  # fmt: skip
-
-    def gap(self, layer: Layer) -> int:
-        """Room for lines and weights."""
-        return CHANNEL
 
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """A line for every weight, from unit to unit."""

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 from bpcheck.diagnosis.layers.flatten import RESTORED
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import named, target_row
+from bpcheck.report.page.layers.unit import equal, named, target_row
 from bpcheck.report.page.markup import Html
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
 from bpcheck.report.page.sketch import Sketch, edge
-from bpcheck.report.page.station import Numbers, Row, Station, picked
+from bpcheck.report.page.station import Numbers, Row, Station
 from bpcheck.report.page.step import Step
 
 __all__ = ["FlattenKind"]
-
-GAP = 74
-"""Pixels for lines that lead from a map to its numbers."""
 
 
 def _by(shape: Sequence[int]) -> str:
@@ -28,6 +25,7 @@ class FlattenKind(Kind):
     """The same numbers in another shape."""
 
     legend = "Flattening only reshapes: each number of a map becomes a unit."
+    channel = 74  # lines that lead from a map to its numbers
 
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
         """One row."""
@@ -45,16 +43,13 @@ class FlattenKind(Kind):
         if not layer.has_below:
             return ()
         shape, count = layer.x.shape[1:], layer.a.shape[1]
-        comes = f"∂C/∂{layer.name}"
-        equals = "" if above == comes else f" = {above}"
+        comes = equal(f"∂C/∂{layer.name}", above)
         return (
             Step(
-                "down", layer.number, f"{named(RESTORED)}{self.below(layer)}: {count} → {_by(shape)},   {comes}{equals}",
+                "down", layer.number, f"{named(RESTORED)}{self.below(layer)}: {count} → {_by(shape)},   {comes}",
                 "What comes down goes back to the places that the numbers came from. No number changes.",
-                bool(layer.wrong_below.any()), layer.key, "flatten",
-                of_example=lambda example: came_down(
-                    found, self.below(layer), picked(layer.goes_below, example), example
-                ),
+                layer.below.is_wrong, layer.key, "flatten",
+                of_example=lambda example: came_down(found, self.below(layer), layer.below, example),
             ),
         )  # fmt: skip
 
@@ -65,17 +60,13 @@ class FlattenKind(Kind):
             listed_rows = [Row(f"unit {item + 1}", layer.a[example, item], numbers["flatten", layer.key])]
             listed_rows += target_row(found, layer, item, example, numbers)
             if layer.has_below:
-                listed_rows.append(Row("∂C/∂a", layer.down[example, item], numbers["down", layer.key]))
+                listed_rows.append(Row("∂C/∂a", layer.down.right[example, item], numbers["down", layer.key]))
             return listed_rows
 
         return Station(
-            layer.key, layer.number, layer.name, layer.name, ("flatten", f"{_by(layer.x.shape[1:])} → {layer.a.shape[1]}"),
+            layer.key, layer.number, layer.name, ("flatten", f"{_by(layer.x.shape[1:])} → {layer.a.shape[1]}"),
             layer.a.shape[1:], rows, counts=False, is_slim=True,
         )  # fmt: skip
-
-    def gap(self, layer: Layer) -> int:
-        """Room for lines."""
-        return GAP
 
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """A line from each map to its numbers."""

@@ -24,9 +24,12 @@ class Kind(ABC):
     ----------
     legend : str
         One sentence on what is drawn between a layer of this kind and the one below.
+    channel : int
+        Pixels between its column and the one before.
     """
 
     legend: str = ""
+    channel: int = 0
 
     def weights(self, spec: LayerSpec) -> str:
         """What the symbol of a weight means in a formula with indices from 1; empty if there are none."""
@@ -63,14 +66,14 @@ class Kind(ABC):
         """Map and place below that are shown in numbers: they are drawn, whatever is left out."""
         return None
 
-    @abstractmethod
     def gap(self, layer: Layer) -> int:
         """Pixels between its column and the one before."""
+        return self.channel
 
     @abstractmethod
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """What is drawn between the column of what enters and its own."""
 
-    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html]:
+    def marks(self, layer: Layer, sketch: Sketch) -> Sequence[Html | None]:
         """What is drawn on top of the boxes."""
         return ()

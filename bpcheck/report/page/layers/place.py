@@ -15,27 +15,17 @@ import numpy as np
 from bpcheck.network.layers.convolution import Convolution
 from bpcheck.report.page.replayed import Layer
 
-__all__ = ["Focus", "focus", "indices", "largest", "reached", "spec_of", "tapped", "window"]
+__all__ = ["Focus", "focus", "indices", "largest", "reached", "seen_by_kernel", "spec_of"]
 
 
 @dataclass(frozen=True)
 class Focus:
-    """What is shown in numbers.
+    """What is shown in numbers."""
 
-    Attributes
-    ----------
-    o, c : int
-        Maps above and below.
-    tap : tuple of int
-        Place within the kernel.
-    place : tuple of int
-        Of the kernel, in the map above.
-    """
-
-    o: int
-    c: int
-    tap: tuple[int, ...]
-    place: tuple[int, ...]
+    o: int  # map above
+    c: int  # map below
+    tap: tuple[int, ...]  # place within the kernel
+    place: tuple[int, ...]  # of the kernel, in the map above
 
     @property
     def entry(self) -> tuple[int, ...]:
@@ -62,7 +52,7 @@ def focus(layer: Layer) -> Focus:
 
 def largest(layer: Layer, example: int) -> tuple[int, ...]:
     """Map and place below that the largest ∂C/∂x comes down to."""
-    below = np.nan_to_num(abs(layer.below[example]))
+    below = np.nan_to_num(abs(layer.below.right[example]))
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(below)), below.shape))
 
 
@@ -71,7 +61,7 @@ def _entry(layer: Layer) -> tuple[int, ...]:
     if comparison is not None and layer.wrong_gradient("weight").any():
         return tuple(map(int, comparison.in_our_layout.worst_index))
     wrong = layer.wrong_gradient("bias")
-    sizes = abs(np.nan_to_num(layer.delta)).sum(axis=(0, *range(2, layer.delta.ndim)))
+    sizes = abs(np.nan_to_num(layer.delta.right)).sum(axis=(0, *range(2, layer.z.ndim)))
     o = int(np.argmax(wrong)) if wrong.any() else int(np.argmax(sizes))
     return (o, 0, *(size // 2 for size in layer.params["weight"].shape[2:]))
 
@@ -79,31 +69,16 @@ def _entry(layer: Layer) -> tuple[int, ...]:
 def _shares(layer: Layer, entry: tuple[int, ...]) -> Any:
     """What each place adds to the gradient of an entry, added up in size over the examples."""
     o, c, *tap = entry
-    shares = [
-        abs(layer.delta[example, o] * tapped(layer, example, c, tuple(tap)))
-        for example in range(len(layer.x))
-    ]
-    return np.sum(shares, axis=0)
+    delta = layer.delta.right[:, o]
+    return sum(abs(one * seen_by_kernel(layer, m)[(c, ..., *tap)]) for m, one in enumerate(delta))
 
 
-def _padded(layer: Layer, example: int, c: int) -> Any:
-    padding = spec_of(layer).per_axis[2]
-    return np.pad(layer.x[example, c], [(width, width) for width in padding])
-
-
-def window(layer: Layer, example: int, c: int, place: tuple[int, ...]) -> Any:
-    """The numbers of map ``c`` that lie under the kernel, zeros of the padding included."""
-    kernel, stride, _ = spec_of(layer).per_axis
-    cut = tuple(slice(s * p, s * p + k) for k, s, p in zip(kernel, stride, place, strict=True))
-    return _padded(layer, example, c)[cut]
-
-
-def tapped(layer: Layer, example: int, c: int, tap: tuple[int, ...]) -> Any:
-    """The numbers of map ``c`` that one entry of the kernel meets, for every place of the kernel."""
-    _, stride, _ = spec_of(layer).per_axis
-    places = layer.delta.shape[2:]
-    cut = tuple(slice(q, q + s * (n - 1) + 1, s) for q, s, n in zip(tap, stride, places, strict=True))
-    return _padded(layer, example, c)[cut]
+def seen_by_kernel(layer: Layer, example: int) -> Any:
+    """The numbers under the kernel for every map below, every place and every entry of the kernel; padding is zero."""
+    kernel, stride, padding = spec_of(layer).per_axis
+    padded = np.pad(layer.x[example], [(0, 0), *((width, width) for width in padding)])
+    every = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=tuple(range(1, padded.ndim)))
+    return every[(slice(None), *(slice(None, None, step) for step in stride))]
 
 
 def indices(layer: Layer, place: tuple[int, ...]) -> list[range]:
@@ -116,7 +91,7 @@ def indices(layer: Layer, place: tuple[int, ...]) -> list[range]:
 
 def reached(layer: Layer, at: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """All places of the kernel that cover entry ``at`` of a map below, each with the tap that meets it."""
-    for place in np.ndindex(*layer.delta.shape[2:]):
+    for place in np.ndindex(*layer.z.shape[2:]):
         tap = tuple(i - one.start for i, one in zip(at, indices(layer, place), strict=True))
         if all(0 <= q < k for q, k in zip(tap, spec_of(layer).per_axis[0], strict=True)):
             yield place, tap

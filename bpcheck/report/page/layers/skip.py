@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 from bpcheck.diagnosis.layers.skip import PLUS_ONE
 from bpcheck.report.page.layers.kind import Kind
-from bpcheck.report.page.layers.unit import coming, named, target_row
+from bpcheck.report.page.layers.unit import coming, equal, named, target_row
 from bpcheck.report.page.markup import Html, join, tag
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
 from bpcheck.report.page.sketch import MARGIN, Column, Sketch, edge, text
-from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix, picked
+from bpcheck.report.page.station import Numbers, Row, Station, beside_rows, matrix
 from bpcheck.report.page.step import Step
 
 __all__ = ["SkipKind"]
-
-GAP = 84
-"""Pixels between the last inner column and the sum: lines, the plus, an arrow."""
 
 PLUS = 10
 """Radius of a plus."""
@@ -30,6 +27,7 @@ class SkipKind(Kind):
     """x + f(x)."""
 
     legend = "The arc carries numbers past the layers to the +, unchanged; ∂C/∂h comes back along both paths."
+    channel = 84  # lines, the plus, an arrow
 
     def forward(self, found: Replay, layer: Layer) -> Sequence[Step]:
         """The sum; what it adds is computed before."""
@@ -51,13 +49,12 @@ class SkipKind(Kind):
     def arrival(self, found: Replay, layer: Layer, above: str) -> Sequence[Step]:
         """At the plus, both paths get the same."""
         comes = f"∂C/∂{layer.name}"
-        equals = "" if above == comes else f" = {above}"
         return (
             Step(
-                "arrival", layer.number, f"{comes}{equals}",
+                "arrival", layer.number, equal(comes, above),
                 "A sum hands what comes down to both of its terms unchanged: past the layers, and into them.",
-                bool(layer.wrong_down.any()), layer.key, self._place(layer),
-                of_example=lambda example: came_down(found, comes, picked(layer.comes_down, example), example),
+                layer.down.is_wrong, layer.key, self._place(layer),
+                of_example=lambda example: came_down(found, comes, layer.down, example),
             ),
         )  # fmt: skip
 
@@ -72,11 +69,14 @@ class SkipKind(Kind):
                 "down", layer.number, f"{named(PLUS_ONE)}{comes} = {past} + {through}",
                 f"{layer.entering} reaches the cost along two paths, past the layers and through them, "
                 "so what comes back along the two is added.",
-                bool(layer.wrong_below.any()), layer.key, self._place(layer),
+                layer.below.is_wrong, layer.key, self._place(layer),
                 of_example=lambda example: join(
-                    _sum(("past the layers", layer.down[example]), ("through them", layer.inner[0].below[example])),
+                    _sum(
+                        ("past the layers", layer.down.right[example]),
+                        ("through them", layer.inner[0].below.right[example]),
+                    ),
                     tag("p", "their sum:"),
-                    came_down(found, comes, picked(layer.goes_below, example), example),
+                    came_down(found, comes, layer.below, example),
                 ),
             ),
         )  # fmt: skip
@@ -90,18 +90,14 @@ class SkipKind(Kind):
             return [
                 Row("h", matrix(layer.a[example, item]), numbers["sum", layer.key]),
                 *target_row(found, layer, item, example, numbers),
-                *beside_rows("∂C/∂h", picked(layer.comes_down, example, item), arrives),
+                *beside_rows("∂C/∂h", layer.down[example, item], arrives),
             ]
 
         return Station(
-            layer.key, layer.number, layer.name, layer.name,
+            layer.key, layer.number, layer.name,
             (layer.name, f"{layer.entering} + {layer.inner[-1].name}"), layer.a.shape[1:], rows, counts=False,
             leaving="h",
         )  # fmt: skip
-
-    def gap(self, layer: Layer) -> int:
-        """Room for the plus."""
-        return GAP
 
     def joins(self, found: Replay, layer: Layer, sketch: Sketch) -> Sequence[Html]:
         """The arc, and a plus for every sum."""
@@ -117,7 +113,7 @@ class SkipKind(Kind):
             if last is not None and item in last.items:
                 drawn.append(edge(last.exit(item), (x, y), step))
             drawn.append(edge((x, y), own.entry(item), step))
-            circle = tag("circle", cx=f"{x:.0f}", cy=f"{y:.0f}", r=PLUS)
+            circle = tag("circle", cx=x, cy=y, r=PLUS)
             drawn.append(tag("g", circle, text(x, y + 5, "+", class_="middle"), class_="plus", data_at=step))
         return drawn
 

@@ -5,33 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bpcheck.diagnosis.step import Step as BackwardStep
+from bpcheck.report.page.markup import Html, tag
 from bpcheck.report.page.numbers import layer_name, show
 from bpcheck.report.page.replayed import Layer, Replay
 from bpcheck.report.page.said import came_down, listed
-from bpcheck.report.page.station import Caption, Numbers, Row, beside_rows, matrix, picked
+from bpcheck.report.page.station import Numbers, Row, beside_rows, matrix
 from bpcheck.report.page.step import Step
 
 __all__ = [
     "activation_step",
     "caption",
     "delta_step",
-    "is_batch",
+    "equal",
     "named",
     "rows_of",
-    "summed",
     "target_row",
     "worst_item",
 ]
-
-
-def is_batch(found: Replay) -> bool:
-    """Whether there are several examples."""
-    return found.case.batch > 1
-
-
-def summed(several: bool) -> str:
-    """A sum sign where gradients are summed over examples."""
-    return "Σ " if several else ""
 
 
 def named(*steps: BackwardStep) -> str:
@@ -39,8 +29,13 @@ def named(*steps: BackwardStep) -> str:
     return ", ".join(step.equation.name if step.equation else step.name for step in steps) + ": "
 
 
+def equal(name: str, formula: str) -> str:
+    """``name = formula``, or the name alone where that is all that is known."""
+    return name if formula == name else f"{name} = {formula}"
+
+
 def activation_step(layer: Layer, meaning: str) -> Step:
-    """A = σ(z)."""
+    """The step a = σ(z)."""
     n = layer.number
     return Step(
         "a", n, f"{layer.name} = {layer.activation}({layer_name('z', n)})", meaning,
@@ -53,8 +48,8 @@ def delta_step(found: Replay, layer: Layer, above: str, rule: str, meaning: str)
     n, name = layer.number, layer_name("δ", layer.number)
     comes = above if above.startswith("∂C/∂") else f"({above})"
     return Step(
-        "delta", n, f"{rule}{name} = {comes} ⊙ σ'({layer_name('z', n)})", meaning, bool(layer.wrong_delta.any()), layer.key,
-        of_example=lambda example: came_down(found, name, picked(layer.deltas, example), example),
+        "delta", n, f"{rule}{name} = {comes} ⊙ σ'({layer_name('z', n)})", meaning, layer.delta.is_wrong, layer.key,
+        of_example=lambda example: came_down(found, name, layer.delta, example),
     )  # fmt: skip
 
 
@@ -71,12 +66,14 @@ def worst_item(layer: Layer) -> int | None:
     return None
 
 
-def caption(layer: Layer, numbers: Numbers) -> Callable[[int], Caption]:
-    """The bias of a unit or map."""
-    wrong, step = layer.wrong_gradient("bias"), numbers["gradient", layer.key]
+def caption(layer: Layer, numbers: Numbers) -> Callable[[int], Sequence[Html]]:
+    """The bias of a unit or map, marked where its gradient is wrong."""
+    wrong = layer.wrong_gradient("bias")
+    cross = tag("tspan", " ✗", class_="bad", data_at=numbers["gradient", layer.key])
 
-    def said(item: int) -> Caption:
-        return Caption(f"b {show(float(layer.params['bias'][item]), 3)}", bool(wrong[item]), step)
+    def said(item: int) -> Sequence[Html]:
+        bias = tag("tspan", f"   b {show(float(layer.params['bias'][item]), 3)}", class_="soft")
+        return (bias, cross) if wrong[item] else (bias,)
 
     return said
 
@@ -97,20 +94,21 @@ def coming(found: Replay, layer: Layer, numbers: Numbers) -> int | None:
 def coming_row(found: Replay, layer: Layer, item: int, example: int, numbers: Numbers) -> list[Row]:
     """∂C/∂a, where a step of its own computes it."""
     step = coming(found, layer, numbers)
-    return [] if step is None else beside_rows("∂C/∂a", picked(layer.comes_down, example, item), step)
+    return [] if step is None else beside_rows("∂C/∂a", layer.down[example, item], step)
 
 
 def rows_of(found: Replay, layer: Layer, numbers: Numbers) -> Callable[[int, int], Sequence[Row]]:
-    """z, a, the target at the output, what comes down where a step of its own says it, and δ."""
+    """The numbers of a box: z and a, the target at the output, what comes down where a step of its own says it, and δ."""
     key = layer.key
+    names = {"z": "z", "a": "a"} if ("a", key) in numbers else {"z": "z = a"}
 
     def rows(item: int, example: int) -> Sequence[Row]:
+        values = {"z": layer.z[example, item], "a": layer.a[example, item]}
         return [
-            Row("z", matrix(layer.z[example, item]), numbers["z", key]),
-            Row("a", matrix(layer.a[example, item]), numbers["a", key]),
+            *(Row(name, matrix(values[kind]), numbers[kind, key]) for kind, name in names.items()),
             *target_row(found, layer, item, example, numbers),
             *coming_row(found, layer, item, example, numbers),
-            *beside_rows("δ", picked(layer.deltas, example, item), numbers["delta", key]),
+            *beside_rows("δ", layer.delta[example, item], numbers["delta", key]),
         ]
 
     return rows
