@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+import bpcheck
 from bpcheck import Architecture, check_every_entry, numeric, reference, tree
 from bpcheck.network.layers import Conv1d, Conv2d, Dense, Flatten, Skip
 from bpcheck.reference.layers.convolution import error_below, laid_out
@@ -212,3 +213,34 @@ def test_what_the_kernel_sees_of_perturbations_keeps_them_behind_the_places():
     together = laid_out(x, spec)
     assert together.shape == (2, 3, 2, 4, 3)
     assert all(np.array_equal(together[:, :, :, k], laid_out(x[..., k], spec)) for k in range(4))
+
+
+def by_fourier_transform(params, x, y):
+    """Right code: the gradient of the kernel by way of Fourier transforms, which leave rounding where all products are 0."""
+    weight, bias = params[0]["weight"], params[0]["bias"]
+    a = np.maximum(by_loops(x, weight, bias, (1,), (0,)), 0)
+    residual = a.reshape(len(x), -1) - y
+    delta = (residual / len(x)).reshape(a.shape) * (a > 0)
+    spectra = np.fft.rfft(delta, 16).conj(), np.fft.rfft(x, 16)
+    kernel = np.fft.irfft(np.einsum("mof,mcf->ocf", *spectra), 16)[..., : weight.shape[-1]]
+    gradient = [{"weight": kernel, "bias": delta.sum(axis=(0, 2))}, {}]
+    return 0.5 * np.sum(residual**2) / len(x), gradient
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-12])
+def test_a_gradient_by_fourier_transforms_is_right_also_where_its_products_are_all_zero(off):
+    network = Architecture((2, 7), (Conv1d(2, 2, activation="relu"), Flatten()))
+    x = np.zeros((1, 2, 7))
+    x[0, :, 0] = 1.3, 0.7  # the second entry of a kernel never meets it
+    params = [{"weight": [[[0.3, -0.2], [0.7, 0.1]], [[0.5, 0.4], [-0.6, 0.9]]], "bias": [0.31, 0.17]}, {}]
+    case = bpcheck.Case(network, params, x, np.linspace(0.1, 1.2, 12)[None])
+
+    def subject(params, x, y):
+        loss, gradient = by_fourier_transform(params, x, y)
+        gradient[0]["weight"][0, 0, 1] += off
+        return loss, gradient
+
+    assert by_fourier_transform(case.params, case.x, case.y)[1][0]["weight"][
+        ..., 1
+    ].any()  # rounding, and not 0
+    assert bpcheck.compare(subject, cases=case, seed=0).ok is (off == 0)
