@@ -8,7 +8,7 @@ from builders import BUGS, make_any
 from choosing import each
 
 import bpcheck
-from bpcheck import Architecture, Case, InputError, SubjectError, Verdict, mlp, tree
+from bpcheck import Architecture, Case, InputError, SubjectError, Verdict, mlp, reference, tree
 from bpcheck.network.layers import KINDS, Conv1d, Conv2d, Dense, Flatten, Skip
 from bpcheck.search.cases.degenerate import hidden_by
 from bpcheck.search.cases.experiment import experiments
@@ -420,3 +420,16 @@ def test_conventions_of_dense_layers_are_refused_for_other_ones(name):
 
 def test_every_kind_of_layer_has_its_moves():
     assert set(MOVES) == set(KINDS.values())
+
+
+def test_what_the_given_network_hides_is_said_of_it_and_not_of_the_smallest_case():
+    network = Architecture((1, 4, 4), (Conv2d(2, 2, activation="tanh"), Flatten(), Dense(2)))
+    right = reference.build(network)
+
+    def half(params, x, y):
+        gradient = right.gradient(params, x, y)
+        gradient[0]["bias"] = gradient[0]["bias"] / 2
+        return right.loss(params, x, y), gradient
+
+    report = bpcheck.compare(half, architectures=network, seed=0, examples=30)
+    assert any("in the network given, every image and kernel is square" in text for text in report.unchecked)

@@ -194,3 +194,10 @@ def test_a_step_that_takes_no_rate_is_asked_which_one_it_uses():
     ):
         notes(step)
     assert notes(step, lr=RATE) == notes(plain)
+
+
+def test_what_is_pasted_does_not_hand_over_the_bare_step():
+    step = from_step(lambda p, x, y, lr: layers(p, x, y, lr, 2 * len(x)), loss=None)
+    report = bpcheck.compare(step, architectures=mlp([3, 4, 2]), seed=0, examples=3)
+    assert report.verdict is Verdict.DISAGREES
+    assert "compare(your_subject, cases=[case]" in report.reproducer
