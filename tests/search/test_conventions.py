@@ -41,7 +41,7 @@ INFERRED_HERE = ("nielsen", "cs231n")
 )
 def test_a_right_backprop_agrees_in_every_preset(name, pinned):
     report = bpcheck.compare(
-        PRESETS[name](), conventions=PINNED[name] if pinned else "infer", seed=0, examples=30
+        PRESETS[name](), conventions=PINNED[name] if pinned else "infer", seed=0, examples=12
     )
     assert report.verdict is Verdict.AGREES, report
     assert (PINNED[name].words in report.inferred) is not pinned, report.inferred
@@ -129,7 +129,7 @@ WAYS = [
 @pytest.mark.parametrize("conventions", each(WAYS, of=lambda c: dataclasses.asdict(c).items()), ids=repr)
 def test_any_pinned_convention_carries_a_right_gradient_and_not_a_wrong_one(conventions):
     network = mlp([3, 4, 2], loss="cross_entropy")
-    options = {"conventions": conventions, "architectures": network, "examples": 4, "seed": 0}
+    options = {"conventions": conventions, "architectures": network, "examples": 2, "seed": 0}
     assert bpcheck.compare(generic(conventions, network), **options).ok
     report = bpcheck.compare(generic(conventions, network, "wrong"), **options)
     assert report.verdict is Verdict.DISAGREES, report
