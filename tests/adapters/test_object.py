@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from choosing import product, some
+from choosing import some
 
 import bpcheck
 from bpcheck import Verdict, from_object, mlp
@@ -217,7 +217,10 @@ class Named(Net):
 
 @pytest.mark.parametrize(
     ("pattern", "order"),
-    product(["d{}", "{}_grad", "{}"], [NAMES, NAMES[::-1], ["W2", "b1", "W1", "b2"]]),
+    some(
+        itertools.product(["d{}", "{}_grad", "{}"], [NAMES, NAMES[::-1], ["W2", "b1", "W1", "b2"]]),
+        default=lambda pattern, order: pattern == "{}_grad" and order[:2] == ["W2", "b1"],
+    ),
 )
 def test_a_dict_of_gradients_is_read_by_its_keys_whatever_their_order(pattern, order):
     keys = {pattern.format(name): name for name in order}
