@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from choosing import some
 
 import bpcheck
 from bpcheck import Architecture, check_every_entry, numeric, reference, tree
@@ -96,7 +97,7 @@ def test_the_forward_pass_is_the_definition(spec):
     assert not np.allclose(flipped, right)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", some(NETWORKS, default=lambda name: name == "1-D, stride and padding"))
 def test_the_gradient_is_that_of_the_complex_step_and_lies_in_its_own_ball(name):
     network, params, x, y = problem(NETWORKS[name])
     gradient = dict(tree.leaves(network.gradient(params, x, y)))
@@ -136,7 +137,7 @@ def test_float32_stays_within_what_the_variance_model_says(name):
         assert np.any(np.abs(1.001 * model.value - model.value)[known] > 6 * model.deviation[known])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", some(NETWORKS, default=lambda name: name == "1-D, stride and padding"))
 def test_every_entry_is_checked_and_one_wrong_digit_seen(name):
     network, params, x, y = problem(NETWORKS[name])
     right = network.gradient(params, x, y)
@@ -146,7 +147,9 @@ def test_every_entry_is_checked_and_one_wrong_digit_seen(name):
     assert check_every_entry(network, params, x, y, gradient=wrong, seed=0).verdict.name == "DISAGREES"
 
 
-@pytest.mark.parametrize("name", list(NETWORKS)[:3])
+@pytest.mark.parametrize(
+    "name", some(list(NETWORKS)[:3], default=lambda name: name == "1-D, stride and padding")
+)
 def test_what_a_parameter_touches_is_bounded_as_it_is_computed(name):
     network, params, x, y = problem(NETWORKS[name])
     every = reference.Perturbations(network, params, x, y)

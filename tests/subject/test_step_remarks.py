@@ -155,8 +155,13 @@ def test_a_rate_too_small_to_see_an_early_update_is_said(rate, said):
 RATE = 0.03
 
 
-@pytest.mark.parametrize("factor", [1.0, 2.0], ids=["plain", "twice the cost"])
-@pytest.mark.parametrize("decay", [0.0, 0.7], ids=["", "decay λ/m"])
+@pytest.mark.parametrize(
+    ("factor", "decay"),
+    [
+        (1.0, 0.0),
+        *(pytest.param(f, d, marks=pytest.mark.full) for f, d in ((1.0, 0.7), (2.0, 0.0), (2.0, 0.7))),
+    ],
+)
 def test_weights_that_are_updated_too_early_are_named_at_the_rate_that_the_caller_says(factor, decay):
     """A fixed rate, unlike that at which steps are probed: the prediction has to be made at it."""
 
