@@ -84,6 +84,10 @@ def from_object(
             raise InputError(
                 f"{role} is {tree.describe(value)}; give the name of a method or a function (obj, x, y)."
             )
+    if isinstance(obj, type):
+        raise InputError(
+            f"{obj.__name__} is a class: give an object of it, from_object({obj.__name__}(…), …)."
+        )
     work = copied(obj)
     attributes = named(work, params)
     _held(work, attributes)  # fails now, not in the middle of a comparison

@@ -603,6 +603,11 @@ def check_low_precision(
     <Verdict.AGREES>
     """
     wanted, count, used = _options(resolution, samples, seed)
+    if callable(claimed):
+        raise InputError(
+            "claimed is a function: call it, and give the gradient that it returns in low precision (the function that "
+            "is called here is the reference)."
+        )
     if isinstance(reference, Case):
         if args or variance is not None:
             raise InputError("a Case is the whole reference: give neither further arguments nor variance=.")

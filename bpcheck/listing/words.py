@@ -31,8 +31,8 @@ ARGUMENTS: Sequence[tuple[re.Pattern[str], str]] = (
 )
 """What to write for an argument of a constructor, by its name."""
 
-ARGUMENTS_NEEDED = 3
-"""params, x and y."""
+ARGUMENTS_NEEDED, MOST_ARGUMENTS = 3, 4
+"""params, x and y; or weights, biases, x and y."""
 
 NETWORK = f", architectures=bpcheck.mlp({WIDTHS}, activation=..., loss=...)"
 DOTS = "\n\n  In place of the dots: what your network is ('tanh', 'half_mse', …)"
@@ -81,7 +81,7 @@ def _kind(one: Function) -> str:
     """What a function seems to be; a pair is loss and gradient, or something that is not told."""
     if one.is_step and len(one.takes) + len(one.optional) > ARGUMENTS_NEEDED:
         return "step"
-    if len(one.takes) < ARGUMENTS_NEEDED:
+    if not ARGUMENTS_NEEDED <= len(one.takes) <= MOST_ARGUMENTS:
         return "other"
     if one.returns < 2 and GRADIENT_ALONE.search(one.name):
         return "gradient"
@@ -101,7 +101,7 @@ def _of_functions(file: str, path: Path, functions: Sequence[Function]) -> Itera
     if loss and not (found["gradient"] or found["step"]):
         yield f"There is no gradient beside the loss: {_texts(found['loss'])}."
     if found["other"]:
-        yield f"Not of this form, which needs three arguments: {_texts(found['other'])}."
+        yield f"Not of this form, (params, x, y) or (weights, biases, x, y): {_texts(found['other'])}."
 
 
 def _texts(functions: Sequence[Function]) -> str:

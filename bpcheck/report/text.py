@@ -82,6 +82,12 @@ SYMBOLS = (
     ("ᵀ", "ᵀ transposes"),
     (r"1/m\b|\bm times", "m is the batch size"),
     ("λ", "λ is the strength of the penalty"),
+    (r"[δW]\[o", "o is a channel of the convolution, p a place in it"),
+    (r"\[c, |, c, ", "c is a channel of its input x"),
+    (r"\[c, i\]", "i is a place in x"),
+    (r"W\[o, c, q\]|entry q", "q is a place in the kernel"),
+    (r"s·p", "s is the stride"),
+    (r"f\(x\)", "x and y are what enters and leaves the skip connection, f what it skips"),
 )
 """What stands in a report about a network, and what it means; what is said of one may name those that come later."""
 

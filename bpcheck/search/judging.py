@@ -181,7 +181,7 @@ class Judge:
                 keep=keep,
             )
         except SubjectError as error:  # what there is to paste takes longer than most subjects
-            told = reproducer(case, self.subject.name, self.conventions, self.declared)
+            told = reproducer(case, self.subject.typed, self.conventions, self.declared)
             raise SubjectError(str(error), reproducer=told) from error.__cause__
         return asked if self.conventions.bias != "none" else _without_biases(asked)
 

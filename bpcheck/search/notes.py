@@ -91,7 +91,7 @@ class Notes:
             and replace(counterexample, architecture=conventions.as_given(counterexample.architecture)),
             reproducer=""
             if counterexample is None
-            else reproducer(counterexample, judge.subject.name, conventions, judge.declared),
+            else reproducer(counterexample, judge.subject.typed, conventions, judge.declared),
             detection_limit=detection_limit(tally.comparisons or comparisons),
             warnings=tuple(self.warnings),
             unchecked=tuple(self.unchecked),

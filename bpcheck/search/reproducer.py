@@ -20,13 +20,13 @@ OURS = Conventions()
 PASTEABLE = 1500
 
 
-def reproducer(case: Case, name: str, conventions: Conventions = OURS, declared: Declared = EXACT) -> str:
-    """A snippet that compares the subject on one case again."""
+def reproducer(case: Case, typed: str, conventions: Conventions = OURS, declared: Declared = EXACT) -> str:
+    """A snippet that compares the subject on one case again; ``typed`` is what its caller calls it, if that is known."""
     said = "" if conventions == OURS else f", conventions=bpcheck.{conventions!r}"
     for option, named in (("ignore", declared.ignore), ("approximate", declared.approximate)):
         said += f", {option}={sorted(named)!r}" if named else ""
     case = replace(case, architecture=conventions.as_given(case.architecture))
-    called = name if name.isidentifier() and not hasattr(builtins, name) else "your_function"
+    called = typed if typed.isidentifier() and not hasattr(builtins, typed) else "your_subject"
     text = repr(case)
     if len(text) > PASTEABLE:
         return (

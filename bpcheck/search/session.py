@@ -143,10 +143,10 @@ class Session:
         """Where random cases come from."""
         if architectures is not None:
             if several := listed(architectures):
-                rng = np.random.default_rng(
-                    self.seed
-                )  # the numbers of the cases themselves are left as they are
-                self.notes.left_out(*hidden_by([random_case(rng, one, GENERIC) for one in several]))
+                rng = np.random.default_rng(self.seed)  # the numbers of the cases themselves stay as they are
+                where = "the network given" if len(several) == 1 else "the networks given"
+                hidden = hidden_by([random_case(rng, one, GENERIC) for one in several])
+                self.notes.left_out(*(f"in {where}, {text}" for text in hidden))
             return self._described(pinned(self.rng, architectures))
         if self.pins.template is not None or self.judge.subject.takes_architecture:
             return self._described(templated(self.rng, self.pins, self.pins.template))

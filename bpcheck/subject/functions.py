@@ -63,7 +63,8 @@ def from_joint(f: Callable[..., Any]) -> Subject:
     def loss(params: Any, *args: Any, **options: Any) -> Any:
         return answer(params, *args, **options).loss
 
-    return Subject(name_of(f), answer, loss, takes_architecture=has_parameter(f, "architecture"))
+    name = name_of(f)
+    return Subject(name, answer, loss, takes_architecture=has_parameter(f, "architecture"), typed=name)
 
 
 def from_parts(*, loss: Callable[..., Any], gradient: Callable[..., Any]) -> Subject:

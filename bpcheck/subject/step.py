@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
@@ -182,6 +183,11 @@ class _Step:
 
     def _take(self, params: Tree, args: tuple[Any, ...], rate: float, options: dict[str, Any]) -> Any:
         rates = (rate,) if self.takes_rate else ()
+        if rates and not _fits(self.step, (params, *args, rate)) and _fits(self.step, (params, *args)):
+            raise InputError(
+                f"{name_of(self.step)} takes no learning rate: say which one stands inside it, "
+                f"from_step({name_of(self.step)}, lr=0.1), or give it a last parameter lr."
+            )
         return self.step(params, *args, *rates, **options)
 
     def _probe(self, params: Tree, args: tuple[Any, ...], rate: float, options: dict[str, Any]) -> _Probe:
@@ -200,6 +206,17 @@ class _Step:
             return _Probe(after_tree, None)  # judged as a wrong structure, with the path
         gradient, error = _recovered(before, after, rate)
         return _Probe(tree.restore(params, gradient), tree.restore(params, error))
+
+
+def _fits(step: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Whether it can be called with these; of what shows no signature, yes."""
+    try:
+        inspect.signature(step).bind(*args)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _is_number(value: Any) -> bool:

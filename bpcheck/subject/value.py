@@ -63,6 +63,8 @@ class Subject:
         be watched.
     rate : float or None
         The learning rate of the update step from which the gradient is recovered; None if it is recovered from none.
+    typed : str
+        What the caller writes to hand it over; empty where an adapter stands between and its call is not known.
     """
 
     name: str
@@ -73,3 +75,4 @@ class Subject:
     gradient_like_params: bool = False
     function: Callable[..., Any] | None = None
     rate: float | None = None
+    typed: str = ""

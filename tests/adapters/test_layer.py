@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from choosing import some
 
 import bpcheck
 from bpcheck import Verdict, from_layer
@@ -37,12 +38,15 @@ def test_a_right_layer_agrees_at_every_seed():
 
 @pytest.mark.parametrize(
     ("bug", "where"),
-    [
-        ("W", {"params['params']['W']"}),
-        ("bias", {"params['params']['b']"}),
-        ("x", {"params['x']"}),
-        ("ones", {"params['params']['W']", "params['params']['b']", "params['x']"}),
-    ],
+    some(
+        [
+            ("W", {"params['params']['W']"}),
+            ("bias", {"params['params']['b']"}),
+            ("x", {"params['x']"}),
+            ("ones", {"params['params']['W']", "params['params']['b']", "params['x']"}),
+        ],
+        default=lambda bug, where: bug in ("bias", "x"),
+    ),
 )
 def test_each_cotangent_is_looked_at(bug, where):
     report = check(bug)

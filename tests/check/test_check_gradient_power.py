@@ -359,6 +359,7 @@ def maximum(w):
     return float(np.max(w))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "shares", [(1.0, 0.0), *(pytest.param(s, marks=pytest.mark.full) for s in ((0.2, 0.8), (0.5, 0.5)))]
 )

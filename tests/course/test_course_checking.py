@@ -227,6 +227,7 @@ def suspect_of(seed):
     return check.suspect(seed)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
 def test_the_wrong_entry_is_found_in_every_form(seed):
     suspect = suspect_of(seed)

@@ -92,6 +92,7 @@ def test_what_numbers_alone_tell(change, slug, words):
     assert words in evidence or words == "every entry", evidence
 
 
+@pytest.mark.full
 def test_a_factor_without_a_name_is_still_the_thing_to_do():
     def report(change):
         return check_gradient(loss, lambda p, x, y: change(gradient(p, x, y)), PARAMS, X, Y, seed=0).to_text()

@@ -254,6 +254,7 @@ def test_bugs_of_layers_are_named_on_random_networks(seed):
     assert standing(observed(RIGHT, cases), CATALOGUE.values()) == []
 
 
+@pytest.mark.full
 def test_a_bug_shows_in_the_gradient_of_random_networks():
     """Negative control of the test above: each of these bugs changes the gradient of some of them."""
     shown = set()
@@ -412,7 +413,7 @@ def test_right_steps_agree_in_a_comparison(name):
     ("slug", "name"),
     some(
         [("skip-dropped", "nested"), ("stride-not-dilated", "conv2d"), ("hidden-derivative-missing", "both")],
-        default=lambda slug, name: name == "conv2d",
+        default=lambda slug, name: name == "nested",
     ),
 )
 def test_a_comparison_names_them(slug, name):
@@ -440,7 +441,7 @@ def test_a_comparison_never_misnames(slug, name):
     assert named <= {slug, *CATALOGUE[slug].confused}, str(report)
 
 
-PROMISED_IN = {"one-entry-wrong": "conv1d", "cast-to-float32": "skip", "one-example-wrong": "both"}
+PROMISED_IN = {"cast-to-float32": "skip"}
 PROMISES = [
     "one-entry-wrong",
     "nan-entry",

@@ -5,6 +5,7 @@ None of them shares a line of the convolution with another, and a planted fault 
 
 import numpy as np
 import pytest
+from choosing import product
 
 from bpcheck import Verdict, certified, numeric, reference, symbolic, tree
 from bpcheck.certified.exact import is_rational
@@ -124,8 +125,7 @@ def disagrees(first, second):
     return Verdict.worst(c.verdict for c in agree(first, second)) is Verdict.DISAGREES
 
 
-@pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(("batch", "network"), product(BATCHES, NETWORKS.values()))
 def test_all_witnesses_agree(network, batch):
     case = case_from_seed(network, batch, 5)
     said = [witness.testify(case), perturbed(case), symbolic.testify(case), certified.testify(case)]

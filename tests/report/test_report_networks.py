@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from choosing import product
 from samples import NETWORKS, Code, any_case, failing_network, sample
 from test_report_numbers import said, step_texts
 from test_report_page import Balanced
@@ -334,8 +335,7 @@ def test_a_convolutions_bias_is_a_sum_and_gives_no_delta_away():
 # --- the page as a whole -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("render", [page, fragment])
+@pytest.mark.parametrize(("name", "render"), product(NETWORKS, [page, fragment]))
 def test_a_page_of_any_network_is_whole(name, render):
     found = Balanced(render(sample(name)))
     assert "svg" in found.tags

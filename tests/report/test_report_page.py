@@ -7,7 +7,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from choosing import each, some
+from choosing import each, product, some
 from samples import MAKERS, backprop, case, failing, in_float32, sample
 
 import bpcheck
@@ -59,8 +59,7 @@ class Balanced(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-@pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("render", [page, fragment])
+@pytest.mark.parametrize(("name", "render"), product(MAKERS, [page, fragment]))
 def test_every_report_makes_a_page_that_is_closed_and_asks_nobody(name, render):
     html = render(sample(name))
     found = Balanced(html)

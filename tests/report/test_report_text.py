@@ -7,7 +7,7 @@ from samples import MAKERS, sample
 
 from bpcheck import Comparison, Diagnosis, Report, Verdict
 from bpcheck.errors import InputError
-from bpcheck.report.text import EQUATIONS, MEANINGS, WIDTH, to_do
+from bpcheck.report.text import EQUATIONS, MEANINGS, WIDTH, symbols, to_do
 
 
 def flat(text):
@@ -113,3 +113,17 @@ def test_three_hints_each_tell_more_than_the_one_before():
     assert [question in text for text in texts] == [False, True, True, False]
     assert [line in text for text in texts] == [False, False, True, True]
     assert not any(re.findall(r"\d\.\d", text) for text in texts[:3])
+
+
+@pytest.mark.parametrize(
+    ("name", "letters"),
+    [
+        ("kernel gradient", ["o is", "p a place", "c is", "q is", "s is"]),
+        ("error below a convolution", ["o is", "p a place", "c is", "i is", "s is"]),
+        ("skip path", ["x and y are", "f what"]),
+    ],
+)
+def test_every_letter_of_an_equation_of_a_convolution_or_a_skip_connection_is_explained(name, letters):
+    said = symbols(EQUATIONS[name])
+    assert [one for one in letters if one not in said] == []
+    assert not any(one in symbols(EQUATIONS["BP2"]) for one in letters)

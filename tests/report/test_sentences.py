@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from choosing import product
 
 import bpcheck
 from bpcheck import Diagnosis, Report, SubjectError, Verdict, mlp
@@ -196,8 +197,9 @@ def stepping(program, architecture, *, over=1.0):
     return step
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-@pytest.mark.parametrize("program", [right_program, CATALOGUE["bias-absent"].program()])
+@pytest.mark.parametrize(
+    ("batch", "program"), product([1, 5], [right_program, CATALOGUE["bias-absent"].program()])
+)
 def test_a_step_is_only_said_to_average_twice_where_it_does(program, batch):
     architecture = mlp([3, 4, 2])
     case = random_case(np.random.default_rng(1), architecture, GENERIC, batch=batch)
@@ -399,6 +401,7 @@ def test_the_sentences_that_were_false_would_be_found(said, why):
     assert any(why in complaint for complaint in complaints(said, mlp([3, 1]), 1))
 
 
+@pytest.mark.full
 def test_every_sentence_can_be_listed():
     found = [sentence for room in ROOMS for sentence in sentences(room)]
     texts = {sentence.text for sentence in found}

@@ -217,10 +217,9 @@ def by_all_keys(params, x, y):
     "function",
     [
         folded,
-        by_all_keys,
         *(
             pytest.param(f, marks=pytest.mark.full)
-            for f in (rows_of_pairs, column_at_a_time, keyed(SPELT[0]))
+            for f in (by_all_keys, rows_of_pairs, column_at_a_time, keyed(SPELT[0]))
         ),
     ],
 )

@@ -41,7 +41,7 @@ INFERRED_HERE = ("nielsen", "cs231n")
 )
 def test_a_right_backprop_agrees_in_every_preset(name, pinned):
     report = bpcheck.compare(
-        PRESETS[name](), conventions=PINNED[name] if pinned else "infer", seed=0, examples=30
+        PRESETS[name](), conventions=PINNED[name] if pinned else "infer", seed=0, examples=12
     )
     assert report.verdict is Verdict.AGREES, report
     assert (PINNED[name].words in report.inferred) is not pinned, report.inferred
@@ -53,7 +53,8 @@ def test_a_right_backprop_agrees_in_every_preset(name, pinned):
         [(name, bug, pinned) for name, bug in EVERY_BUG for pinned in (True, False)],
         # each preset, each bug, and one that has to be told apart from a layout
         default=lambda name, bug, pinned: (
-            (pinned and ONE_PRESET_EACH[bug] == name) or (name, bug, pinned) == ("nielsen", "factor", False)
+            (pinned and ONE_PRESET_EACH[bug] == name and bug not in ("batch", "factor", "output derivative"))
+            or (name, bug, pinned) == ("nielsen", "factor", False)
         ),
     ),
 )
@@ -126,10 +127,10 @@ WAYS = [
 ][::5]  # a fifth: every choice of every field is still among them
 
 
-@pytest.mark.parametrize("conventions", each(WAYS, of=lambda c: dataclasses.asdict(c).items()), ids=repr)
+@pytest.mark.parametrize("conventions", each(WAYS, of=lambda c: [c.batch, c.bias]), ids=repr)
 def test_any_pinned_convention_carries_a_right_gradient_and_not_a_wrong_one(conventions):
     network = mlp([3, 4, 2], loss="cross_entropy")
-    options = {"conventions": conventions, "architectures": network, "examples": 4, "seed": 0}
+    options = {"conventions": conventions, "architectures": network, "examples": 2, "seed": 0}
     assert bpcheck.compare(generic(conventions, network), **options).ok
     report = bpcheck.compare(generic(conventions, network, "wrong"), **options)
     assert report.verdict is Verdict.DISAGREES, report
@@ -162,6 +163,7 @@ def test_a_flat_vector_of_parameters(nesting):
 # --- inference -------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_weights_and_biases_as_arguments_of_their_own():
     core = nielsen()
     report = bpcheck.compare(lambda biases, weights, x, y: core((biases, weights), x, y), seed=0, examples=10)
@@ -359,6 +361,7 @@ def test_a_shared_factor_agrees_with_a_warning_unless_it_is_pinned():
         assert bpcheck.compare(double, seed=0, examples=10, conventions=pinned).verdict is Verdict.DISAGREES
 
 
+@pytest.mark.full
 def test_a_pinned_reduction_is_held_to():
     total = scaled(lambda m: m, lambda m: m)
     assert bpcheck.compare(total, seed=0, examples=10).ok

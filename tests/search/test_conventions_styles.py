@@ -50,6 +50,7 @@ def test_a_mean_with_a_divided_penalty_counts_the_batch_so_a_lost_sum_is_never_e
     assert all(path.startswith("gradient['db") for path in wrong), wrong
 
 
+@pytest.mark.full
 def test_a_divided_penalty_beside_a_given_network_is_named_as_a_convention_and_as_no_bug():
     report = bpcheck.compare(in_columns(), architectures=NETWORK, seed=0, examples=10)
     assert report.verdict is Verdict.DISAGREES, report
@@ -62,6 +63,7 @@ def test_a_divided_penalty_beside_a_given_network_is_named_as_a_convention_and_a
     assert not any("another convention" in warning for warning in wrong.warnings)
 
 
+@pytest.mark.full
 def test_a_penalty_that_only_the_loss_divides_by_the_batch_is_named():
     report = bpcheck.compare(in_columns("whole"), seed=0, examples=10)
     assert report.verdict is Verdict.DISAGREES
@@ -160,6 +162,7 @@ def unrolled(theta, x, y, *, wrong=1.0):
     return 0.5 * np.sum(r**2) * len(x), np.concatenate([part.ravel() for part in parts])
 
 
+@pytest.mark.full
 def test_a_flat_vector_is_inferred_where_the_network_is_given():
     options = {"architectures": mlp([3, 4, 2]), "seed": 0, "examples": 10}
     report = bpcheck.compare(unrolled, **options)
@@ -200,6 +203,7 @@ def single(params, x, y, *, wrong=1.0):
     return loss, grads
 
 
+@pytest.mark.full
 def test_what_float32_computes_is_inferred_too():
     report = bpcheck.compare(single, seed=0, examples=10)
     assert report.ok, report

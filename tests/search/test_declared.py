@@ -5,7 +5,7 @@ import json
 import jsonschema
 import numpy as np
 import pytest
-from choosing import some
+from choosing import product, some
 from students import make
 
 import bpcheck
@@ -173,8 +173,7 @@ def test_a_frozen_layer_may_be_none():
     assert compare(backprop, ignore=[FIRST]).verdict is Verdict.WRONG_STRUCTURE
 
 
-@pytest.mark.parametrize("conventions", [DICT, "infer"], ids=["said", "inferred"])
-@pytest.mark.parametrize("change", [np.zeros_like, lambda g: None], ids=["zeros", "None"])
+@pytest.mark.parametrize(("conventions", "change"), product([DICT, "infer"], [np.zeros_like, lambda g: None]))
 def test_the_path_is_the_callers_in_the_callers_layout(conventions, change):
     def backprop(params, x, y):
         hidden = np.tanh(x @ params["W1"] + params["b1"])

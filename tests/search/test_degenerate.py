@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from choosing import each
 from students import make
 
 import bpcheck
@@ -108,7 +109,9 @@ def name_of(row):
     return f"{row[0]}-{bug}".replace(" ", "_")
 
 
-@pytest.mark.parametrize(("warning", "bug", "hiding", "generic"), ROWS, ids=map(name_of, ROWS))
+@pytest.mark.parametrize(
+    ("warning", "bug", "hiding", "generic"), each(ROWS, of=lambda warning, *_: [warning])
+)
 def test_what_a_case_hides_passes_with_its_warning_and_is_caught_elsewhere(warning, bug, hiding, generic):
     program = CATALOGUE[bug].program() if isinstance(bug, str) else bug
     silent = bpcheck.compare(program, cases=[hiding], conventions=bpcheck.Conventions(), seed=0)

@@ -26,6 +26,7 @@ def test_the_same_seed_gives_the_same_report():
     assert str(agreeing[0]) == str(agreeing[1])
 
 
+@pytest.mark.full
 def test_a_seed_that_was_drawn_is_reported_and_reproduces():
     first = bpcheck.compare(make("bias-not-summed"))
     again = bpcheck.compare(make("bias-not-summed"), seed=first.seed)

@@ -155,8 +155,13 @@ def test_a_rate_too_small_to_see_an_early_update_is_said(rate, said):
 RATE = 0.03
 
 
-@pytest.mark.parametrize("factor", [1.0, 2.0], ids=["plain", "twice the cost"])
-@pytest.mark.parametrize("decay", [0.0, 0.7], ids=["", "decay λ/m"])
+@pytest.mark.parametrize(
+    ("factor", "decay"),
+    [
+        (1.0, 0.0),
+        *(pytest.param(f, d, marks=pytest.mark.full) for f, d in ((1.0, 0.7), (2.0, 0.0), (2.0, 0.7))),
+    ],
+)
 def test_weights_that_are_updated_too_early_are_named_at_the_rate_that_the_caller_says(factor, decay):
     """A fixed rate, unlike that at which steps are probed: the prediction has to be made at it."""
 
@@ -183,3 +188,21 @@ def test_weights_that_are_updated_too_early_are_named_at_the_rate_that_the_calle
     report = bpcheck.compare(from_step(step, lr=RATE, loss=loss), seed=0, examples=10)
     assert report.verdict is Verdict.DISAGREES, report
     assert [d.bug for d in report.diagnoses] == ["weights-updated-first"]
+
+
+def test_a_step_that_takes_no_rate_is_asked_which_one_it_uses():
+    def step(p, x):
+        return plain(p, x, RATE)
+
+    with pytest.raises(
+        bpcheck.InputError, match=r"say which one stands inside it, from_step\(step, lr=0\.1\)"
+    ):
+        notes(step)
+    assert notes(step, lr=RATE) == notes(plain)
+
+
+def test_what_is_pasted_does_not_hand_over_the_bare_step():
+    step = from_step(lambda p, x, y, lr: layers(p, x, y, lr, 2 * len(x)), loss=None)
+    report = bpcheck.compare(step, architectures=mlp([3, 4, 2]), seed=0, examples=3)
+    assert report.verdict is Verdict.DISAGREES
+    assert "compare(your_subject, cases=[case]" in report.reproducer

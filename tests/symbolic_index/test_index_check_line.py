@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import sympy
+from choosing import some
 from sympy import Rational, sqrt
 
 from bpcheck.errors import InputError
@@ -344,7 +345,7 @@ OUTSIDE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("name", some(OUTSIDE, default=lambda name: name != "a long power of a sum"))
 def test_what_lies_outside_is_said_clearly(name):
     typed, message = OUTSIDE[name]
     with pytest.raises(InputError, match=message):

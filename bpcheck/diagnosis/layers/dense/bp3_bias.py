@@ -81,8 +81,7 @@ BUGS = (
         WHICH,
         SUM,
         lambda run, layer, delta: delta.sum(axis=1),
-        silent="raises unless the batch is as large as the layer is wide",
-        needs={"batch"},
+        silent="raises unless the batch is as large as the layer is wide, or is one and a penalty broadcasts the sum",
     ),
     BIASES.bug(
         "bias-scalar",

@@ -41,7 +41,7 @@ class ConvolutionKind(Kind):
 
     legend = (
         "On a line between two maps: the kernel. The blue frames mark the numbers under the kernel at one of its places, "
-        "and the number that they give."
+        "and the number that they give; the orange ones, on the way down, a number of a map and the δ that come back to it."
     )
 
     def weights(self, spec: LayerSpec) -> str:
