@@ -150,11 +150,9 @@ def test_losses_and_parameters_at_the_ends_of_the_range(scale):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    "indices", [(0,), pytest.param(range(0, 200, 22), marks=pytest.mark.full)], ids=["smallest", "many"]
-)
+@pytest.mark.parametrize("indices", [(0,), range(0, 1000, 111)], ids=["smallest", "many"])
 def test_entries_that_span_sixteen_decades(indices):
-    sizes = 10.0 ** np.linspace(-8, 8, 200)
+    sizes = 10.0 ** np.linspace(-8, 8, 1000)
 
     def spanning(w):
         return float(np.sum(np.sin(w / sizes)))
@@ -162,7 +160,7 @@ def test_entries_that_span_sixteen_decades(indices):
     def right(w):
         return np.cos(w / sizes) / sizes
 
-    w = sizes * np.random.default_rng(0).standard_normal(200)
+    w = sizes * np.random.default_rng(0).standard_normal(1000)
     assert check_gradient(spanning, right, w, seed=0).verdict is Verdict.AGREES
     for index in indices:
 
@@ -457,17 +455,17 @@ def test_every_common_kink_is_known_and_a_wrong_slope_beside_it_too(kind, direct
 
 @pytest.mark.full
 def test_a_steep_kink_does_not_hide_the_other_entries():
-    w = np.random.default_rng(1).standard_normal(200)
+    w = np.random.default_rng(1).standard_normal(1000)
     w[0] = 0.0
 
     def steep(w):
         return float(200 * abs(w[0]) + np.sum(np.sin(w)))
 
     def right(w):
-        return np.cos(w) + 200 * np.sign(w) * (np.arange(200) == 0)
+        return np.cos(w) + 200 * np.sign(w) * (np.arange(1000) == 0)
 
     def wrong(w):
-        return right(w) + 1.0 * (np.arange(200) == 7)
+        return right(w) + 1.0 * (np.arange(1000) == 7)
 
     assert check_gradient(steep, right, w, seed=0).verdict is Verdict.AGREES_AT_KINK
     assert check_gradient(steep, wrong, w, seed=0).verdict is Verdict.DISAGREES
