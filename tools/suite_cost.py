@@ -59,18 +59,18 @@ class Cost:
         finally:
             self.seconds[place(item.nodeid, self.by)][phase] += spent() - before
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around what pytest's own plugins do
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Fixtures."""
         self.tests[place(item.nodeid, self.by)] += 1
         return (yield from self._book(item, "setup"))
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around what pytest's own plugins do
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """The test itself."""
         return (yield from self._book(item, "call"))
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around what pytest's own plugins do
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         """The end of fixtures."""
         return (yield from self._book(item, "teardown"))
@@ -82,7 +82,12 @@ class Cost:
         for where, phases in rows:
             fixtures = phases["setup"] + phases["teardown"]
             lines.append(f"{sum(phases.values()):8.2f} {self.tests[where]:6d} {fixtures:9.2f}  {where}")
-        for name, seconds in (("start and imports", self.start), ("collection", self.collection)):
+        booked = sum(sum(phases.values()) for phases in self.seconds.values()) + self.start + self.collection
+        for name, seconds in (
+            ("start and imports", self.start),
+            ("collection", self.collection),
+            ("between the tests", spent() - booked),
+        ):
             lines.append(f"{seconds:8.2f} {'':6} {'':9}  {name}")
         lines.append(f"{spent():8.2f} {sum(self.tests.values()):6d} {'':9}  in all")
         return "\n".join(lines)
