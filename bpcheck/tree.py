@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -94,17 +95,29 @@ def _values(node: Tree) -> list[Tree] | None:
     return None if names is None else [getattr(node, name) for name in names]
 
 
+@lru_cache(maxsize=4096)
+def _known(path: Path, key: str | int) -> Path:
+    return path.item(key)
+
+
+def _item(path: Path, key: object) -> Path:
+    """Path of ``tree[key]``; those of a network are asked for thousands of times."""
+    return _known(path, key) if type(key) is str or type(key) is int else path.item(key)
+
+
 def _children(node: Tree, path: Path) -> list[tuple[Path, Tree]] | None:
     """Children of a container in order, or None for a leaf."""
     if isinstance(node, _LEAVES):
         return None
-    if isinstance(node, Mapping):
-        return [(path.item(key), value) for key, value in node.items()]
+    if type(node) is list:
+        return [(_known(path, index), value) for index, value in enumerate(node)]
+    if type(node) is dict or isinstance(node, Mapping):
+        return [(_item(path, key), value) for key, value in node.items()]
     names = _names(node)
     if names is not None:
         return [(path.attribute(name), getattr(node, name)) for name in names]
     if isinstance(node, list | tuple):
-        return [(path.item(index), value) for index, value in enumerate(node)]
+        return [(_known(path, index), value) for index, value in enumerate(node)]
     return None
 
 

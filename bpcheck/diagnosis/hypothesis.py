@@ -7,7 +7,7 @@ ones somewhere: what is never seen explains nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeAlias
@@ -18,6 +18,7 @@ from bpcheck.diagnosis.step import Forward, Gradient, Layer, Rules, Step
 from bpcheck.diagnosis.steps import PENALTY, backward, forward
 from bpcheck.network.case import Case
 from bpcheck.network.names import FIRST_LAYER
+from bpcheck.tree import Path
 
 __all__ = ["Hypothesis", "standing"]
 
@@ -91,10 +92,42 @@ def _with_step(f: Forward, step: Step) -> list[Layer]:
     return [layer for layer in f.every if step in layer.kind.steps]
 
 
-def _two(everywhere: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
+@dataclass(frozen=True, eq=False)
+class _Alone:
+    """What one bug alone does to the tensors of one case, and which of the claimed ones it explains."""
+
+    hypothesis: Hypothesis
+    touched: frozenset[Path]
+    explained: frozenset[Path]
+
+    @classmethod
+    def of(cls, hypothesis: Hypothesis, observation: Observation, f: Forward) -> _Alone:
+        predicted = backward(f, hypothesis.rules)
+        looked_at = frozenset(observation.claimed)
+        if predicted is None:  # beside another bug it may run
+            return cls(hypothesis, looked_at, looked_at)
+        right = replace(observation, claimed=observation.right)
+        touched = {path for path in looked_at if right.differs(path, predicted[path]).any()}
+        explained = {path for path in looked_at if not observation.differs(path, predicted[path]).any()}
+        return cls(hypothesis, frozenset(touched), frozenset(explained))
+
+    def may_stand_beside(self, other: _Alone, wrong: Collection[Path]) -> bool:
+        """A tensor that one of two touches must be as that one leaves it, and one that neither touches must be right."""
+        return (
+            self.touched - other.touched <= self.explained
+            and other.touched - self.touched <= other.explained
+            and self.touched | other.touched >= set(wrong)
+        )
+
+
+def _two(everywhere: Sequence[Hypothesis], seen: Sequence[Seen]) -> Iterator[Hypothesis]:
     """Two bugs in different steps: each then has numbers of its own."""
-    for first, second in combinations(everywhere, 2):
-        if not first.rules.equations & second.rules.equations:
+    observation, f, _ = seen[0]
+    wrong = observation.wrong
+    alone = [_Alone.of(hypothesis, observation, f) for hypothesis in everywhere]
+    for one, other in combinations(alone, 2):
+        first, second = one.hypothesis, other.hypothesis
+        if not first.rules.equations & second.rules.equations and one.may_stand_beside(other, wrong):
             yield Hypothesis((*first.bugs, *second.bugs), first.rules.with_(second.rules))
 
 
@@ -173,4 +206,4 @@ def _simplest_first(everywhere: Sequence[Hypothesis], seen: Sequence[Seen]) -> I
     # what changes nothing alone explains nothing in one layer, nor beside another bug
     telling = [hypothesis for hypothesis in everywhere if _shows(hypothesis, seen)]
     yield _in_one_layer(telling, [f for _, f, _ in seen])
-    yield _two(telling)
+    yield _two(telling, seen)
