@@ -242,6 +242,7 @@ def test_the_wrong_entry_is_found_in_every_form(seed):
         assert check.wrong_entry(form, of=suspect).ok, form
 
 
+@pytest.mark.full
 def test_other_entries_are_refused():
     suspect = suspect_of(0)
     worst = max(report_on(suspect).comparisons, key=lambda c: c.verdict.severity)

@@ -1,5 +1,7 @@
 """What is no formula: one entry, one example, rounding, chance, the loss's logarithm, inputs of one kind only."""
 
+import itertools
+
 import numpy as np
 import pytest
 from choosing import product, some
@@ -45,9 +47,12 @@ def drawn(architecture, count=3, seed=0, batch=4):
 
 @pytest.mark.parametrize(
     ("place", "mistake"),
-    product(
-        [(0, "weight", "BP4"), (1, "bias", "BP3"), (2, "weight", "BP4")],
-        [(lambda v: 1.01 * v, "one-entry-wrong"), (lambda v: 0.0, "never-written-entry")],
+    some(
+        itertools.product(
+            [(0, "weight", "BP4"), (1, "bias", "BP3"), (2, "weight", "BP4")],
+            [(lambda v: 1.01 * v, "one-entry-wrong"), (lambda v: 0.0, "never-written-entry")],
+        ),
+        default=lambda place, mistake: (place[0], mistake[1]) == (1, "never-written-entry"),
     ),
 )
 def test_one_entry_is_named_in_the_equation_of_its_tensor(place, mistake):

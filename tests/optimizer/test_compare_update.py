@@ -477,10 +477,10 @@ def optional_state(params, gradient, state=None):
         pytest.param(lambda: Remembering(), marks=pytest.mark.full),
         Remembering().update,
         GradientFirst,
-        Counting,
-        Emptying,
+        pytest.param(Counting, marks=pytest.mark.full),
+        pytest.param(Emptying, marks=pytest.mark.full),
         Chained(),
-        optional_state,
+        pytest.param(optional_state, marks=pytest.mark.full),
     ],
 )
 def test_more_forms_of_the_same_momentum(form):

@@ -136,6 +136,7 @@ def test_every_bug_on_every_network(bug, name, seed):
         assert report.counterexample.batch == 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("bug", "architecture"),
     [

@@ -213,6 +213,7 @@ def by_all_keys(params, x, y):
     return loss, dict(zip(params, [*dw, *db], strict=True))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "function",
     [

@@ -34,7 +34,7 @@ INFERRED_HERE = ("nielsen", "cs231n")
 @pytest.mark.parametrize(
     ("name", "pinned"),
     [
-        pytest.param(name, pinned, marks=() if pinned or name in INFERRED_HERE else pytest.mark.full)
+        pytest.param(name, pinned, marks=() if pinned is (name not in INFERRED_HERE) else pytest.mark.full)
         for name in PRESETS
         for pinned in (True, False)
     ],
@@ -53,7 +53,7 @@ def test_a_right_backprop_agrees_in_every_preset(name, pinned):
         [(name, bug, pinned) for name, bug in EVERY_BUG for pinned in (True, False)],
         # each preset, each bug, and one that has to be told apart from a layout
         default=lambda name, bug, pinned: (
-            (pinned and ONE_PRESET_EACH[bug] == name and bug not in ("batch", "factor", "output derivative"))
+            (pinned and ONE_PRESET_EACH[bug] == name and bug in ("square transposed", "penalty"))
             or (name, bug, pinned) == ("nielsen", "factor", False)
         ),
     ),
@@ -127,7 +127,7 @@ WAYS = [
 ][::5]  # a fifth: every choice of every field is still among them
 
 
-@pytest.mark.parametrize("conventions", each(WAYS, of=lambda c: [c.batch, c.bias]), ids=repr)
+@pytest.mark.parametrize("conventions", each(WAYS, of=lambda c: [c.batch]), ids=repr)
 def test_any_pinned_convention_carries_a_right_gradient_and_not_a_wrong_one(conventions):
     network = mlp([3, 4, 2], loss="cross_entropy")
     options = {"conventions": conventions, "architectures": network, "examples": 2, "seed": 0}
@@ -325,6 +325,7 @@ def test_what_cannot_be_told_is_asked_in_one_line():
     assert len(report.summary.splitlines()) == 1
 
 
+@pytest.mark.full
 def test_the_default_layout_costs_no_call_more():
     def count(**options):
         return bpcheck.compare(in_our_layout, seed=0, examples=10, **options).evaluations

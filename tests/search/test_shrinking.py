@@ -14,12 +14,17 @@ from bpcheck.search.cases.shrink import shrink
     ("bug", "depth", "batch"),
     [
         ("hidden-derivative-missing", 2, 1),
-        ("output-derivative-missing", 1, 1),
         ("sum-for-mean", 1, 2),
-        ("bias-not-summed", 1, 2),
-        ("last-sample-wins", 1, 2),
-        ("pre-activation-for-activation", 2, 1),
         ("weight-not-transposed", 2, 1),
+        *(
+            pytest.param(*case, marks=pytest.mark.full)
+            for case in (
+                ("output-derivative-missing", 1, 1),
+                ("bias-not-summed", 1, 2),
+                ("last-sample-wins", 1, 2),
+                ("pre-activation-for-activation", 2, 1),
+            )
+        ),
     ],
 )
 @pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.full) for s in (0, 2))])
