@@ -446,7 +446,7 @@ def test_every_common_kink_is_known_and_a_wrong_slope_beside_it_too(kind, direct
     report = check_gradient(kinked, right, w, seed=0, directions=directions)
     if kind == "clip" and directions:  # two kinks, whose choices lie outside the interval of most lines
         assert report.verdict is Verdict.INCONCLUSIVE, report
-        assert "Beside it (parameters moved by 0.1 %) it agrees" in report.summary
+        assert "At parameters moved by 0.1 % it agrees" in report.summary
     else:
         assert report.verdict is Verdict.AGREES_AT_KINK, report
     wrong = check_gradient(kinked, lambda w: 1.01 * right(w) + 0.1, w, seed=0, directions=directions)
